@@ -1,0 +1,72 @@
+"""Siamese and triplet networks: data, networks, losses and the selection of pairs and triplets, for the tutorial book.
+
+Every name below can be imported from here, and from the module that defines it. `plot_embeddings` is looked up when it is
+first used, so that importing the package does not import matplotlib.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from siamese_triplet.datasets import Images, load
+from siamese_triplet.evaluation import extract_embeddings, knn_accuracy
+from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
+from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric
+from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet, TripletNet
+from siamese_triplet.samplers import BalancedBatchSampler
+from siamese_triplet.selectors import (
+    AllPositivePairSelector,
+    AllTripletSelector,
+    FunctionNegativeTripletSelector,
+    HardestNegativeTripletSelector,
+    HardNegativePairSelector,
+    PairSelector,
+    RandomNegativeTripletSelector,
+    SemihardNegativeTripletSelector,
+    TripletSelector,
+)
+from siamese_triplet.trainer import fit
+from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
+
+if TYPE_CHECKING:
+    from siamese_triplet.plots import plot_embeddings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AccumulatedAccuracyMetric",
+    "AllPositivePairSelector",
+    "AllTripletSelector",
+    "AverageNonzeroTripletsMetric",
+    "BalancedBatchSampler",
+    "ClassificationNet",
+    "ContrastiveLoss",
+    "EmbeddingNet",
+    "EmbeddingNetL2",
+    "FunctionNegativeTripletSelector",
+    "HardNegativePairSelector",
+    "HardestNegativeTripletSelector",
+    "Images",
+    "OnlineContrastiveLoss",
+    "OnlineTripletLoss",
+    "PairSelector",
+    "RandomNegativeTripletSelector",
+    "SemihardNegativeTripletSelector",
+    "SiameseMNIST",
+    "SiameseNet",
+    "TripletLoss",
+    "TripletMNIST",
+    "TripletNet",
+    "TripletSelector",
+    "extract_embeddings",
+    "fit",
+    "knn_accuracy",
+    "load",
+    "plot_embeddings",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot_embeddings":
+        from siamese_triplet.plots import plot_embeddings
+
+        return plot_embeddings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

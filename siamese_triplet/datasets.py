@@ -1,0 +1,176 @@
+"""MNIST and FashionMNIST: found on disk, downloaded, or taken from the subset inside the package.
+
+The pairs and triplets drawn from them (`SiameseMNIST`, `TripletMNIST`) and the balanced batches
+(`BalancedBatchSampler`) can be imported from here too.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision import datasets as torchvision_datasets
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from siamese_triplet.images import Images, normalization
+from siamese_triplet.samplers import BalancedBatchSampler
+from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
+
+__all__ = ["BalancedBatchSampler", "Images", "SiameseMNIST", "TripletMNIST", "load"]
+
+DATA_VARIABLE = "SIAMESE_TRIPLET_DATA"
+EMBEDDED = Path(__file__).parent / "embedded"
+DOWNLOAD_TIMEOUT = 20  # seconds without an answer
+
+
+@dataclass(frozen=True)
+class _Source:
+    torchvision_class: type[torchvision_datasets.MNIST]
+    mean: float
+    std: float
+    md5: dict[str, str]  # of the unpacked files; torchvision knows those of the archives
+
+
+SOURCES = {
+    "mnist": _Source(
+        torchvision_datasets.MNIST,
+        mean=0.1307,
+        std=0.3081,
+        md5={
+            "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+            "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+            "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+            "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+        },
+    ),
+    "fashion-mnist": _Source(
+        torchvision_datasets.FashionMNIST,
+        mean=0.2860,
+        std=0.3530,
+        md5={
+            "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+            "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+            "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+            "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+        },
+    ),
+}
+
+
+def load(
+    name: str,
+    train: bool = True,
+    root: str | os.PathLike | None = None,
+    download: bool = True,
+    subset: str | None = None,
+) -> Images:
+    """The training or the test images of `"mnist"` or `"fashion-mnist"`, normalised for a network.
+
+    The full data, 60,000 and 10,000 images, is looked for in `root`, else in the folder that the environment variable
+    SIAMESE_TRIPLET_DATA names, else in the user's cache directory, under `MNIST/raw` or `FashionMNIST/raw` as
+    torchvision keeps it. What is not there is downloaded, if `download` allows it.
+
+    `subset="embedded"` gives 6,000 training or 1,000 test images, balanced over the classes, that come with the package.
+    Where no place was named and the full data cannot be had, they are used instead, with a line that says so.
+
+    Returns `Images`: `.data` uint8 (N, 28, 28), `.targets` int64 (N,), `.classes`, `.transform`; items are
+    `(float32 (1, 28, 28), label)`.
+
+    Raises ValueError for an unknown `name` or `subset` and for a file that is truncated or corrupt, naming the file;
+    FileNotFoundError where a named place lacks the data and it cannot be downloaded.
+
+    Sources: LeCun, Cortes and Burges, MNIST (CC BY-SA 3.0); Xiao, Rasul and Vollgraf, "Fashion-MNIST", 2017 (MIT).
+    """
+    if name not in SOURCES:
+        raise ValueError(f"unknown data set {name!r}; there are {', '.join(map(repr, SOURCES))}")
+    if subset not in (None, "embedded"):
+        raise ValueError(f"unknown {subset=}; it is None for the full data or 'embedded'")
+    source = SOURCES[name]
+    if subset == "embedded":
+        return _images(source, *_read_embedded(name, train), train)
+
+    named = root or os.environ.get(DATA_VARIABLE)
+    place = Path(named) if named else _cache_directory()
+    files = _files(source, place, train)
+    if not all(file.is_file() for file in files):
+        problem = _download(source, place) if download else "download=False"
+        if problem:
+            return _without_full_data(name, train, place, problem, is_named=bool(named))
+    images, labels = files
+    return _images(source, _read(images, read_image_file, source), _read(labels, read_label_file, source), train)
+
+
+def _without_full_data(name: str, train: bool, place: Path, problem: str, is_named: bool) -> Images:
+    source = SOURCES[name]
+    folder = source.torchvision_class.__name__
+    if is_named:
+        raise FileNotFoundError(
+            f"{place} holds no {name} data ({' and '.join(f.name for f in _files(source, place, train))} were looked for "
+            f"in {place / folder / 'raw'}) and it was not downloaded: {problem}. Name another folder with root= or "
+            f"{DATA_VARIABLE}, or pass subset='embedded' for the small subset inside the package."
+        )
+    images = load(name, train=train, subset="embedded")
+    print(
+        f"{name}: using the embedded subset of {len(images):,} images, because the full data is not in {place} and was not "
+        f"downloaded: {problem}. For the full data, connect once or set {DATA_VARIABLE} to a folder with {folder}/raw."
+    )
+    return images
+
+
+def _cache_directory() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_triplet"
+
+
+def _files(source: _Source, place: Path, train: bool) -> tuple[Path, Path]:
+    raw = place / source.torchvision_class.__name__ / "raw"
+    split = "train" if train else "t10k"
+    return raw / f"{split}-images-idx3-ubyte", raw / f"{split}-labels-idx1-ubyte"
+
+
+def _download(source: _Source, place: Path) -> str | None:
+    """Download all files of a data set into `place`; returns the problem in a few words, None if there was none."""
+    timeout = socket.getdefaulttimeout()
+    try:
+        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+        with contextlib.redirect_stdout(io.StringIO()):  # torchvision reports every mirror that it tries
+            source.torchvision_class(place, download=True)
+    except (RuntimeError, OSError) as error:
+        return " ".join(str(error).split("\n")[-2:]).strip() or type(error).__name__
+    finally:
+        socket.setdefaulttimeout(timeout)
+    return None
+
+
+def _read(file: Path, reader: Callable[[str], Tensor], source: _Source) -> Tensor:
+    """The contents of an idx file. One of the official length must be the official file; others must be consistent."""
+    advice = "delete it, so that it is downloaded again, or copy it anew"
+    try:
+        contents = reader(str(file))
+    except Exception as error:
+        raise ValueError(f"{file} is truncated or corrupt: {error or type(error).__name__}; {advice}") from error
+    official_length = 60_000 if file.name.startswith("train") else 10_000
+    if len(contents) == official_length and hashlib.md5(file.read_bytes()).hexdigest() != source.md5[file.name]:
+        raise ValueError(f"{file} is corrupt: its checksum is not that of the official file; {advice}")
+    return contents
+
+
+def _read_embedded(name: str, train: bool) -> tuple[Tensor, Tensor]:
+    file = EMBEDDED / f"{name}.npz"
+    split = "train" if train else "test"
+    try:
+        with np.load(file) as arrays:
+            return torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(arrays[f"{split}_labels"]).long()
+    except Exception as error:
+        raise ValueError(f"{file} is missing or corrupt: {error}; reinstall siamese_triplet") from error
+
+
+def _images(source: _Source, data: Tensor, targets: Tensor, train: bool) -> Images:
+    transform = normalization(source.mean, source.std)
+    return Images(data, targets, source.torchvision_class.classes, train=train, transform=transform)

@@ -1,0 +1,74 @@
+"""Labelled images in memory, and how they are turned into what a network sees."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+PIXELWISE = (v2.ToImage, v2.ToDtype, v2.Normalize, v2.ToPureTensor)
+
+
+class LabelledImages(Protocol):
+    """What the data sets of torchvision's MNIST family have in common: all that `SiameseMNIST` and the like need."""
+
+    data: Any  # (N, H, W) or (N, H, W, C), a tensor or an array
+    targets: Any  # (N,) integers
+    train: bool
+    transform: Any
+
+
+class Images(Dataset):
+    """Images with labels, in memory: `images[i]` is `(transform(image), label)`, as in torchvision's MNIST.
+
+    `data` is uint8 (N, H, W) or (N, H, W, C), `targets` int64 (N,), `classes` the names of the classes. `transform` gets
+    one PIL image, like any transform of torchvision; without one the item is the PIL image.
+    """
+
+    def __init__(
+        self, data: Tensor, targets: Tensor, classes: Sequence[str], train: bool = True, transform: Any = None
+    ) -> None:
+        if len(data) != len(targets):
+            raise ValueError(f"got {len(data)} images but {len(targets)} targets; there must be one target each")
+        self.data = data
+        self.targets = targets
+        self.classes = list(classes)
+        self.train = train
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return transformed(self.data[index][None], self.transform)[0], int(self.targets[index])
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[Any, int]]:
+        """A whole batch at once: the DataLoader prefers this to one call an image."""
+        return list(zip(transformed(self.data[indices], self.transform), self.targets[indices].tolist(), strict=True))
+
+    def __repr__(self) -> str:
+        size = "×".join(str(side) for side in self.data.shape[1:])
+        return f"{len(self):,} {'training' if self.train else 'test'} images of {size}, {len(self.classes)} classes"
+
+
+def normalization(mean: float, std: float) -> v2.Compose:
+    """The transform of these chapters: pixels 0…255 to float32 (1, H, W), scaled to [0, 1] and normalised."""
+    return v2.Compose(
+        [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([mean], [std]), v2.ToPureTensor()]
+    )
+
+
+def transformed(images: Tensor, transform: Any) -> list[Any]:
+    """`transform` of each of `images`, (n, H, W) or (n, H, W, C).
+
+    A transform that treats every pixel alike, such as `normalization`, is applied to all images at once. Any other gets
+    them one by one, as PIL images where they are uint8 and as tensors where they are not.
+    """
+    if isinstance(transform, v2.Compose) and all(type(step) in PIXELWISE for step in transform.transforms):
+        channels_first = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+        return list(transform(channels_first))
+    singles = [Image.fromarray(image.numpy()) if image.dtype == torch.uint8 else image for image in images]
+    return singles if transform is None else [transform(single) for single in singles]

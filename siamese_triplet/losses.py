@@ -1,0 +1,120 @@
+"""What pairs and triplets cost.
+
+d is the Euclidean distance, d² its square, m the margin. Every loss is computed in at least float32. A batch without any
+pair or triplet costs a zero that can be differentiated, never NaN.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from siamese_triplet.distances import (
+    check_batch,
+    check_embeddings,
+    check_margin,
+    pairwise_distances,
+    row_distances,
+)
+from siamese_triplet.selectors import PairSelector, TripletSelector, pairs_of, triplets_of
+
+
+class ContrastiveLoss(nn.Module):
+    """½·y·d² + ½·(1 − y)·max(0, m − d)², mean over the pairs (Hadsell, Chopra and LeCun, 2006).
+
+    Positive pairs (y = 1) are pulled together, negative pairs (y = 0) pushed apart up to the distance m.
+    """
+
+    def __init__(self, margin: float) -> None:
+        super().__init__()
+        self.margin = check_margin(margin)
+
+    def forward(self, out1: Tensor, out2: Tensor, target: Tensor) -> Tensor:
+        """The mean loss of pairs of embeddings `out1`, `out2`, both (P, D), with `target` (P,), 1 for one class, else 0.
+
+        P = 0 gives a zero. Raises ValueError for embeddings that are not finite (P, D) matrices of one shape, and for a
+        target that is not P zeros and ones.
+        """
+        check_embeddings(out1=out1, out2=out2)
+        if target.shape != out1.shape[:1]:
+            raise ValueError(
+                f"got {len(out1)} pairs but a target of shape {tuple(target.shape)}; there must be one each"
+            )
+        if target.device != out1.device:
+            raise ValueError(f"the embeddings are on {out1.device}, the target on {target.device}; move one of them")
+        is_positive = target == 1
+        if not (is_positive | (target == 0)).all():  # a sync
+            raise ValueError(
+                f"target must be 1 for a pair of one class and 0 for others, got {target.unique().tolist()}"
+            )
+        return _mean(_contrastive(row_distances(out1, out2), is_positive, self.margin))
+
+
+class TripletLoss(nn.Module):
+    """max(0, d²(anchor, positive) − d²(anchor, negative) + m), mean over the triplets (Schroff and others, 2015)."""
+
+    def __init__(self, margin: float) -> None:
+        super().__init__()
+        self.margin = check_margin(margin)
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """The mean loss of triplets of embeddings, each (T, D).
+
+        T = 0 gives a zero. Raises ValueError for embeddings that are not finite (T, D) matrices of one shape.
+        """
+        check_embeddings(anchor=anchor, positive=positive, negative=negative)
+        positive_distances = row_distances(anchor, positive).square()  # (T,)
+        negative_distances = row_distances(anchor, negative).square()  # (T,)
+        return _mean(F.relu(positive_distances - negative_distances + self.margin))
+
+
+class OnlineContrastiveLoss(nn.Module):
+    """The contrastive loss of the pairs that `pair_selector` finds in a batch; see `ContrastiveLoss`."""
+
+    def __init__(self, margin: float, pair_selector: PairSelector) -> None:
+        super().__init__()
+        self.margin = check_margin(margin)
+        self.pair_selector = pair_selector
+
+    def forward(self, embeddings: Tensor, target: Tensor) -> Tensor:
+        """The mean loss over the selected pairs of `embeddings` (B, D) with integer class labels `target` (B,).
+
+        A batch without pairs gives a zero. Raises ValueError for embeddings that are not a finite (B, D) matrix and for
+        labels that are not B integers.
+        """
+        check_batch(embeddings, target)
+        distances = pairwise_distances(embeddings, squared=False)  # (B, B), for the selector and the loss alike
+        positive_pairs, negative_pairs = pairs_of(self.pair_selector, embeddings, target, distances.detach().square())
+        pairs = torch.cat([positive_pairs, negative_pairs])  # (P + N, 2)
+        is_positive = torch.arange(len(pairs), device=pairs.device) < len(positive_pairs)
+        return _mean(_contrastive(distances[pairs[:, 0], pairs[:, 1]], is_positive, self.margin))
+
+
+class OnlineTripletLoss(nn.Module):
+    """The triplet loss of the triplets that `triplet_selector` finds in a batch; see `TripletLoss`."""
+
+    def __init__(self, margin: float, triplet_selector: TripletSelector) -> None:
+        super().__init__()
+        self.margin = check_margin(margin)
+        self.triplet_selector = triplet_selector
+
+    def forward(self, embeddings: Tensor, target: Tensor) -> tuple[Tensor, int]:
+        """The mean loss over the selected triplets of `embeddings` (B, D) with integer class labels `target` (B,),
+        and how many triplets those are.
+
+        A batch without triplets gives a zero, and 0. Raises ValueError for embeddings that are not a finite (B, D)
+        matrix and for labels that are not B integers.
+        """
+        check_batch(embeddings, target)
+        distances = pairwise_distances(embeddings)  # (B, B), squared, for the selector and the loss alike
+        triplets = triplets_of(self.triplet_selector, embeddings, target, distances)  # (T, 3)
+        anchor, positive, negative = triplets.T
+        losses = F.relu(distances[anchor, positive] - distances[anchor, negative] + self.margin)  # (T,)
+        return _mean(losses), len(triplets)
+
+
+def _contrastive(distances: Tensor, is_positive: Tensor, margin: float) -> Tensor:
+    return 0.5 * torch.where(is_positive, distances.square(), F.relu(margin - distances).square())
+
+
+def _mean(losses: Tensor) -> Tensor:
+    return losses.mean() if len(losses) else losses.sum()

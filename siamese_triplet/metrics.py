@@ -1,0 +1,78 @@
+"""Running metrics for `fit`: called after every batch, read at the end of an epoch."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Metric(Protocol):
+    """What `fit` asks of a metric."""
+
+    def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
+        """Take in one batch: the model's outputs, the target (None where there is none) and what the loss returned,
+        each as a tuple."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything, at the start of an epoch."""
+        ...
+
+    def value(self) -> float:
+        """The value over all batches since the last reset."""
+        ...
+
+    def name(self) -> str:
+        """What it is called in the history."""
+        ...
+
+
+class AccumulatedAccuracyMetric:
+    """The percentage of images whose greatest output is that of their class: `outputs[0]` (B, n_classes), `target[0]` (B,).
+
+    Before the first batch the value is NaN.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
+        if target is None:
+            raise ValueError("AccumulatedAccuracyMetric needs a target: batches of (images, labels)")
+        self.n_correct = self.n_correct + (outputs[0].detach().argmax(dim=1) == target[0]).sum()
+        self.n_images += len(target[0])
+
+    def reset(self) -> None:
+        self.n_correct: Tensor | int = 0  # stays on the device until it is read
+        self.n_images = 0
+
+    def value(self) -> float:
+        return 100 * float(self.n_correct) / self.n_images if self.n_images else float("nan")
+
+    def name(self) -> str:
+        return "accuracy"
+
+
+class AverageNonzeroTripletsMetric:
+    """The mean number of triplets per batch that an online triplet loss, which returns `(loss, n_triplets)`, found.
+
+    Before the first batch the value is NaN.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
+        if len(loss) < 2:
+            raise ValueError("AverageNonzeroTripletsMetric needs a loss that returns (loss, number of triplets)")
+        self.counts.append(int(loss[1]))
+
+    def reset(self) -> None:
+        self.counts: list[int] = []
+
+    def value(self) -> float:
+        return sum(self.counts) / len(self.counts) if self.counts else float("nan")
+
+    def name(self) -> str:
+        return "average nonzero triplets"

@@ -1,0 +1,142 @@
+"""The small network of these chapters, which turns an image into an embedding, and the nets built around it."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class EmbeddingNet(nn.Module):
+    """Images (B, C, H, W) to embeddings (B, D): two convolutions, three dense layers (LeNet-like).
+
+    `embedding_size` is D, `input_size` is (C, H, W); the defaults are those of MNIST and of a picture in the plane.
+    Raises ValueError for images of another size or on another device than the network.
+    """
+
+    def __init__(self, embedding_size: int = 2, input_size: tuple[int, int, int] = (1, 28, 28)) -> None:
+        super().__init__()
+        channels, height, width = input_size
+        self.embedding_size = embedding_size
+        self.input_size = tuple(input_size)
+        # each convolution takes 4 off a side, each pooling halves it
+        sides = [((side - 4) // 2 - 4) // 2 for side in (height, width)]
+        if min(sides) < 1 or embedding_size < 1:
+            raise ValueError(f"EmbeddingNet: {input_size=} must be at least (1, 16, 16), {embedding_size=} at least 1")
+        self.convnet = nn.Sequential(
+            nn.Conv2d(channels, 32, 5), nn.PReLU(), nn.MaxPool2d(2, stride=2),
+            nn.Conv2d(32, 64, 5), nn.PReLU(), nn.MaxPool2d(2, stride=2),
+        )  # fmt: skip
+        self.fc = nn.Sequential(
+            nn.Linear(64 * math.prod(sides), 256), nn.PReLU(),
+            nn.Linear(256, 256), nn.PReLU(),
+            nn.Linear(256, embedding_size),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1:] != self.input_size:
+            raise ValueError(
+                f"EmbeddingNet expects images of shape (batch, {', '.join(map(str, self.input_size))}), "
+                f"got {tuple(x.shape)}; pass input_size=(channels, height, width) for another size"
+            )
+        weight = self.fc[-1].weight
+        if x.device != weight.device:
+            raise ValueError(f"the images are on {x.device}, the network on {weight.device}; move one with .to(device)")
+        return self.fc(self.convnet(x).flatten(1))
+
+    def get_embedding(self, x: Tensor) -> Tensor:
+        return self(x)
+
+
+class EmbeddingNetL2(EmbeddingNet):
+    """`EmbeddingNet` with embeddings scaled to length 1. An embedding of exactly zero stays zero, with a finite gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        embeddings = super().forward(x)
+        norms = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True)  # (B, 1)
+        return embeddings / torch.where(norms > 0, norms, 1)
+
+
+class ClassificationNet(nn.Module):
+    """A classifier on an embedding net of any size: PReLU → dense → log-softmax, (B, n_classes); train with `NLLLoss`.
+
+    The size of the embeddings is the net's attribute `embedding_size`, else the width of its last linear layer.
+    """
+
+    def __init__(self, embedding_net: nn.Module, n_classes: int) -> None:
+        super().__init__()
+        self.embedding_net = embedding_net
+        self.n_classes = n_classes
+        self.nonlinear = nn.PReLU()
+        self.fc1 = nn.Linear(_embedding_size(embedding_net), n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.log_softmax(self.fc1(self.get_embedding(x)), dim=-1)
+
+    def get_embedding(self, x: Tensor) -> Tensor:
+        """The embeddings that the last layer sees, after the PReLU: (B, D)."""
+        return self.nonlinear(self.embedding_net(x))
+
+
+class SiameseNet(nn.Module):
+    """Two inputs through the one shared net: two (B, D) embeddings (Bromley and others, 1993)."""
+
+    def __init__(self, embedding_net: nn.Module) -> None:
+        super().__init__()
+        self.embedding_net = embedding_net
+
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+        return self.embedding_net(x1), self.embedding_net(x2)
+
+    def get_embedding(self, x: Tensor) -> Tensor:
+        return self.embedding_net(x)
+
+
+class TripletNet(nn.Module):
+    """Three inputs through the one shared net: three (B, D) embeddings (Hoffer and Ailon, 2015)."""
+
+    def __init__(self, embedding_net: nn.Module) -> None:
+        super().__init__()
+        self.embedding_net = embedding_net
+
+    def forward(self, x1: Tensor, x2: Tensor, x3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.embedding_net(x1), self.embedding_net(x2), self.embedding_net(x3)
+
+    def get_embedding(self, x: Tensor) -> Tensor:
+        return self.embedding_net(x)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a model's parameters; the CPU for a model without any. A ValueError if they lie on several."""
+    devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
+    if len(devices) > 1:
+        names = ", ".join(sorted(map(str, devices)))
+        raise ValueError(f"the model lies on several devices ({names}); move all of it with model.to(device)")
+    return devices.pop() if devices else torch.device("cpu")
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _embedding_size(net: nn.Module) -> int:
+    if hasattr(net, "embedding_size"):
+        return net.embedding_size
+    linear_layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
+    if not linear_layers:
+        raise ValueError(
+            f"ClassificationNet: {type(net).__name__} has neither an attribute embedding_size nor a linear layer; "
+            "set embedding_net.embedding_size to the size of its embeddings"
+        )
+    return linear_layers[-1].out_features

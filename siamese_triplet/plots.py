@@ -1,0 +1,90 @@
+"""The pictures of the book. Every function draws into the `ax` it is given, or into a new figure, and returns it.
+
+matplotlib is imported when this module is; `import siamese_triplet` does not import it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+from torch.utils.data import Dataset
+
+# Ten colours that stay apart for colour-blind readers (after Paul Tol's "muted"), each with a marker of its own.
+COLOURS = ("#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677", "#AA4499", "#44AA99", "#999933", "#882255", "#777777")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+
+def plot_embeddings(
+    embeddings: Tensor,
+    targets: Tensor,
+    classes: Sequence[str] | None = None,
+    *,
+    title: str | None = None,
+    xlim: tuple[float, float] | None = None,
+    ylim: tuple[float, float] | None = None,
+    legend: bool = True,
+    max_points: int = 10_000,
+    ax: Axes | None = None,
+) -> Axes:
+    """A scatter of 2-D `embeddings` (N, 2), one colour and marker for each class of `targets` (N,).
+
+    `classes` are the names for the legend, by default the labels. Both axes have one scale, so that distances can be read
+    off. Of more than `max_points` images an evenly spaced part is drawn. Raises ValueError for embeddings that
+    are not (N, 2).
+    """
+    embeddings, targets = torch.as_tensor(embeddings).cpu(), torch.as_tensor(targets).cpu()
+    if embeddings.ndim != 2 or embeddings.shape[1] != 2 or len(targets) != len(embeddings):
+        raise ValueError(
+            f"plot_embeddings draws N points of the plane with N labels, got embeddings {tuple(embeddings.shape)} "
+            f"and targets {tuple(targets.shape)}; project larger embeddings to two dimensions first"
+        )
+    step = -(-len(embeddings) // max_points) or 1
+    embeddings, targets = embeddings[::step], targets[::step]
+    ax = ax or plt.subplots(figsize=(7, 6))[1]
+    for label in targets.unique().tolist():
+        points = embeddings[targets == label]
+        name = classes[label] if classes is not None else label
+        colour, marker = COLOURS[label % len(COLOURS)], MARKERS[label % len(MARKERS)]
+        ax.scatter(*points.T, s=14, color=colour, marker=marker, alpha=0.5, linewidths=0, label=name, rasterized=True)
+    ax.set(title=title, xlim=xlim, ylim=ylim)
+    ax.set_aspect("equal", adjustable="datalim" if xlim is None and ylim is None else "box")
+    if legend:
+        handles = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2).legend_handles
+        for handle in handles:
+            handle.set_alpha(1)
+    return ax
+
+
+def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, ax: Axes | None = None) -> Axes:
+    """The curves `train_<name>` and `val_<name>` of a history of `fit` over the epochs."""
+    ax = ax or plt.subplots(figsize=(6, 3.5))[1]
+    styles = {"train": ("training", "-", "o", COLOURS[0]), "val": ("validation", "--", "s", COLOURS[4])}
+    for part, (label, line, marker, colour) in styles.items():
+        values = history.get(f"{part}_{name}", [])
+        if len(values):
+            ax.plot(range(1, len(values) + 1), values, line, marker=marker, color=colour, label=label)
+    ax.set(xlabel="epoch", ylabel=name.replace("_", " "))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_tuples(dataset: Dataset, indices: Sequence[int], titles: Sequence[str] | None = None) -> None:
+    """The pairs or triplets at `indices` of `dataset`, a column each: `titles` name the rows, by default by number.
+
+    Above a column of a pair stands whether it is positive or negative.
+    """
+    items = [dataset[index] for index in indices]
+    n_rows = len(items[0][0])
+    titles = titles or [f"image {row + 1}" for row in range(n_rows)]
+    _, axes = plt.subplots(n_rows, len(items), figsize=(1.3 * len(items), 1.4 * n_rows), squeeze=False)
+    for column, (images, target) in zip(axes.T, items, strict=True):
+        for ax, image in zip(column, images, strict=True):
+            ax.imshow(image.squeeze(0), cmap="gray_r")
+            ax.set(xticks=[], yticks=[])
+        if isinstance(target, int):
+            column[0].set_title("positive" if target else "negative", fontsize=10)
+    for ax, title in zip(axes[:, 0], titles, strict=True):
+        ax.set_ylabel(title)

@@ -1,0 +1,75 @@
+"""How a chapter trains: the full recipe of the book, or a quick one for a small machine.
+
+The one home of the two settings, of the variable that sets the default, and of the line that says what a run was.
+"""
+
+import os
+import platform
+import time
+from dataclasses import dataclass, field
+
+import torch
+
+from siamese_triplet.images import Images
+
+RECIPE_VARIABLE = "SIAMESE_TRIPLET_RECIPE"
+FULL_EPOCHS = 20
+QUICK_EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train on, for how long and where; `choose` makes one."""
+
+    name: str
+    n_epochs: int
+    subset: str | None  # for datasets.load
+    device: torch.device
+    started: float = field(default_factory=time.perf_counter, compare=False)
+
+    @property
+    def step_size(self) -> int:
+        """After how many epochs the learning rate falls: 8 of 20, and in the same proportion in a shorter run."""
+        return max(1, 8 * self.n_epochs // FULL_EPOCHS)
+
+    def __str__(self) -> str:
+        data = "the embedded subset" if self.subset else "the full data"
+        return f"{self.name} recipe: {data}, {self.n_epochs} epochs, on {self.device}"
+
+    def report(self, train_set: Images, seed: int) -> str:
+        """What the outputs of a chapter came from: data, epochs, seed, device, versions and wall time."""
+        seconds = time.perf_counter() - self.started
+        epochs = (
+            f"{self.n_epochs} of the full recipe's {FULL_EPOCHS}" if self.n_epochs != FULL_EPOCHS else self.n_epochs
+        )
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device
+        return "\n".join(
+            [
+                f"recipe     {self.name}, {epochs} epochs",
+                f"data       {len(train_set):,} training images",
+                f"seed       {seed}",
+                f"device     {device}, {torch.get_num_threads()} threads",
+                f"versions   torch {torch.__version__}, Python {platform.python_version()}",
+                f"wall time  {seconds / 60:.1f} min",
+            ]
+        )
+
+
+def choose(name: str | None = None) -> Recipe:
+    """The recipe called `name`: "full" (all images, 20 epochs) or "quick" (the embedded subset, 3 epochs).
+
+    "full:N" is the full recipe cut to N epochs, "quick:N" likewise. Without a name the environment variable
+    SIAMESE_TRIPLET_RECIPE decides; where it is not set, it is full on a machine with a GPU, else quick.
+    Raises ValueError for another name.
+    """
+    has_gpu = torch.cuda.is_available()
+    given = name or os.environ.get(RECIPE_VARIABLE) or ("full" if has_gpu else "quick")
+    kind, _, epochs = given.partition(":")
+    if kind not in ("full", "quick") or (epochs and not (epochs.isdecimal() and int(epochs))):
+        raise ValueError(f"unknown recipe {given!r}; it is 'full' or 'quick', or with a number of epochs, 'full:6'")
+    return Recipe(
+        name=kind,
+        n_epochs=int(epochs) if epochs else FULL_EPOCHS if kind == "full" else QUICK_EPOCHS,
+        subset="embedded" if kind == "quick" else None,
+        device=torch.device("cuda" if has_gpu else "cpu"),
+    )

@@ -1,0 +1,87 @@
+"""Batches with a fixed number of classes and of images of each: what online mining needs."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+
+class BalancedBatchSampler(Sampler[list[int]]):
+    """A batch sampler: each batch holds `n_samples` images of each of `n_classes` classes.
+
+    `labels` are the integer labels of a data set, one an image, as a tensor, array or list. An epoch is
+    `len(labels) // (n_classes * n_samples)` batches, each of them full and without a repeated image. Coverage is as
+    even as it can be: over an epoch any two classes, and any two images of one class, are drawn equally often, give or
+    take one. Each epoch is shuffled anew, from `seed`; the same seed gives the same epochs.
+
+    Raises ValueError where there are fewer than `n_classes` classes, or where a class has fewer than `n_samples`
+    images, unless `replacement` allows such a class to repeat its images within a batch.
+    """
+
+    def __init__(
+        self,
+        labels: Tensor | Sequence[int],
+        n_classes: int,
+        n_samples: int,
+        replacement: bool = False,
+        seed: int = 0,
+    ) -> None:
+        labels = torch.as_tensor(labels).cpu()
+        if labels.ndim != 1 or labels.is_floating_point() or not len(labels):
+            raise ValueError(
+                "BalancedBatchSampler: labels must be a non-empty vector of integers, "
+                f"got {labels.dtype} of shape {tuple(labels.shape)}"
+            )
+        if n_classes < 1 or n_samples < 1:
+            raise ValueError(f"BalancedBatchSampler: {n_classes=} and {n_samples=} must both be at least 1")
+        self.members = {int(label): (labels == label).nonzero().squeeze(1) for label in labels.unique()}
+        if n_classes > len(self.members):
+            raise ValueError(
+                f"BalancedBatchSampler: {n_classes=}, but the labels have only {len(self.members)} classes; lower n_classes"
+            )
+        for label, images in self.members.items():
+            if len(images) < n_samples and not replacement:
+                raise ValueError(
+                    f"BalancedBatchSampler: class {label} has {len(images)} images, fewer than {n_samples=}; "
+                    "lower n_samples or pass replacement=True"
+                )
+        self.n_classes = n_classes
+        self.n_samples = n_samples
+        self.n_batches = max(1, len(labels) // (n_classes * n_samples))
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        classes = _Deck(torch.tensor(list(self.members)), self.generator)
+        images = {label: _Deck(members, self.generator) for label, members in self.members.items()}
+        for _ in range(self.n_batches):
+            hands = [images[label].deal(self.n_samples) for label in classes.deal(self.n_classes).tolist()]
+            yield torch.cat(hands).tolist()
+
+
+class _Deck:
+    """A shuffled deck of cards that is dealt out, and shuffled again when it runs short."""
+
+    def __init__(self, cards: Tensor, generator: torch.Generator) -> None:
+        self.cards = cards
+        self.generator = generator
+        self.rest = self._shuffled(cards)
+
+    def deal(self, n: int) -> Tensor:
+        """The next `n` cards, all different if the deck has as many."""
+        if n > len(self.cards):
+            return torch.cat([self._shuffled(self.cards), self.deal(n - len(self.cards))])
+        hand, self.rest = self.rest[:n], self.rest[n:]
+        if len(hand) < n:
+            deck = self._shuffled(self.cards)
+            is_in_hand = torch.isin(deck, hand)
+            others, missing = deck[~is_in_hand], n - len(hand)
+            hand = torch.cat([hand, others[:missing]])
+            self.rest = self._shuffled(torch.cat([others[missing:], deck[is_in_hand]]))
+        return hand
+
+    def _shuffled(self, cards: Tensor) -> Tensor:
+        return cards[torch.randperm(len(cards), generator=self.generator)]
