@@ -77,8 +77,9 @@ def load(
     SIAMESE_TRIPLET_DATA names, else in the user's cache directory, under `MNIST/raw` or `FashionMNIST/raw` as
     torchvision keeps it. What is not there is downloaded, if `download` allows it.
 
-    `subset="embedded"` gives 6,000 training or 1,000 test images, balanced over the classes, that come with the package.
-    Where no place was named and the full data cannot be had, they are used instead, with a line that says so.
+    `subset="embedded"` gives 6,000 training or 1,000 test images, balanced over the classes, that come with the
+    package. Where no place was named and the full data cannot be had, they are used instead, with a line that says
+    so.
 
     Returns `Images`: `.data` uint8 (N, 28, 28), `.targets` int64 (N,), `.classes`, `.transform`; items are
     `(float32 (1, 28, 28), label)`.
@@ -108,18 +109,17 @@ def load(
 
 
 def _without_full_data(name: str, train: bool, place: Path, problem: str, is_named: bool) -> Images:
-    source = SOURCES[name]
-    folder = source.torchvision_class.__name__
+    raw_folder = _files(SOURCES[name], place, train)[0].parent
     if is_named:
         raise FileNotFoundError(
-            f"{place} holds no {name} data ({' and '.join(f.name for f in _files(source, place, train))} were looked for "
-            f"in {place / folder / 'raw'}) and it was not downloaded: {problem}. Name another folder with root= or "
-            f"{DATA_VARIABLE}, or pass subset='embedded' for the small subset inside the package."
+            f"no {name} data in {raw_folder} ({'train' if train else 't10k'}-images-idx3-ubyte and its labels), and it was "
+            f"not downloaded: {problem}. Name another folder with root= or {DATA_VARIABLE}, or pass subset='embedded' "
+            "for the small subset inside the package."
         )
     images = load(name, train=train, subset="embedded")
     print(
-        f"{name}: using the embedded subset of {len(images):,} images, because the full data is not in {place} and was not "
-        f"downloaded: {problem}. For the full data, connect once or set {DATA_VARIABLE} to a folder with {folder}/raw."
+        f"{name}: using the embedded subset of {len(images):,} images; the full data is not in {raw_folder} and was not "
+        f"downloaded: {problem}. For the full data, connect once, or set {DATA_VARIABLE} to a folder that has it."
     )
     return images
 

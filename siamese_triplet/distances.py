@@ -10,10 +10,10 @@ from torch import Tensor
 def pairwise_distances(embeddings: Tensor, squared: bool = True) -> Tensor:
     """Euclidean distances between all rows of `embeddings` (B, D), as a (B, B) matrix; squared unless asked otherwise.
 
-    Distances are sums over coordinate differences, not the expansion |a|² + |b|² − 2ab: they are never negative, exactly
-    zero on the diagonal and between equal rows, and keep their precision far from the origin. The gradient of both the
-    squared and the plain distance is zero, not NaN, where two embeddings coincide. Half precision is computed, and
-    returned, in float32. B = 0 gives a (0, 0) matrix.
+    Distances are sums over coordinate differences, not the expansion |a|² + |b|² − 2ab: they are never negative,
+    exactly zero on the diagonal and between equal rows, and keep their precision far from the origin. The gradient of
+    both the squared and the plain distance is zero, not NaN, where two embeddings coincide. Half precision is
+    computed, and returned, in float32. B = 0 gives a (0, 0) matrix.
     """
     rows = full_precision(embeddings)
     with torch.autocast(rows.device.type, enabled=False):

@@ -29,7 +29,8 @@ def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, 
 
 
 def knn_accuracy(gallery: Tensor, gallery_labels: Tensor, queries: Tensor, query_labels: Tensor, k: int = 5) -> float:
-    """The fraction of `queries` (Q, D) whose class is the most frequent one among their `k` nearest in `gallery` (N, D).
+    """The fraction of `queries` (Q, D) whose class is the most frequent one among their `k` nearest in `gallery` (N,
+    D).
 
     A tie goes to the class with the smaller label. No queries give NaN. Raises ValueError where embeddings and
     labels do not fit together, or the gallery has fewer than `k` images.

@@ -24,8 +24,8 @@ class LabelledImages(Protocol):
 class Images(Dataset):
     """Images with labels, in memory: `images[i]` is `(transform(image), label)`, as in torchvision's MNIST.
 
-    `data` is uint8 (N, H, W) or (N, H, W, C), `targets` int64 (N,), `classes` the names of the classes. `transform` gets
-    one PIL image, like any transform of torchvision; without one the item is the PIL image.
+    `data` is uint8 (N, H, W) or (N, H, W, C), `targets` int64 (N,), `classes` the names of the classes. `transform`
+    gets one PIL image, like any transform of torchvision; without one the item is the PIL image.
     """
 
     def __init__(

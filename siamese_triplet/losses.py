@@ -1,7 +1,7 @@
 """What pairs and triplets cost.
 
-d is the Euclidean distance, d² its square, m the margin. Every loss is computed in at least float32. A batch without any
-pair or triplet costs a zero that can be differentiated, never NaN.
+d is the Euclidean distance, d² its square, m the margin. Every loss is computed in at least float32. A batch without
+any pair or triplet costs a zero that can be differentiated, never NaN.
 """
 
 import torch
@@ -29,7 +29,8 @@ class ContrastiveLoss(nn.Module):
         self.margin = check_margin(margin)
 
     def forward(self, out1: Tensor, out2: Tensor, target: Tensor) -> Tensor:
-        """The mean loss of pairs of embeddings `out1`, `out2`, both (P, D), with `target` (P,), 1 for one class, else 0.
+        """The mean loss of pairs of embeddings `out1`, `out2`, both (P, D), with `target` (P,), 1 for one class, else
+        0.
 
         P = 0 gives a zero. Raises ValueError for embeddings that are not finite (P, D) matrices of one shape, and for a
         target that is not P zeros and ones.

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 
@@ -29,13 +28,15 @@ class Metric(Protocol):
 
 
 class AccumulatedAccuracyMetric:
-    """The percentage of images whose greatest output is that of their class: `outputs[0]` (B, n_classes), `target[0]` (B,).
+    """The percentage of images whose greatest output is that of their class: `outputs[0]` (B, n_classes), `target[0]`
+    (B,).
 
     Before the first batch the value is NaN.
     """
 
     def __init__(self) -> None:
-        self.reset()
+        self.n_correct: Tensor | int = 0  # stays on the device until it is read
+        self.n_images = 0
 
     def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
         if target is None:
@@ -44,7 +45,7 @@ class AccumulatedAccuracyMetric:
         self.n_images += len(target[0])
 
     def reset(self) -> None:
-        self.n_correct: Tensor | int = 0  # stays on the device until it is read
+        self.n_correct = 0
         self.n_images = 0
 
     def value(self) -> float:
@@ -61,7 +62,7 @@ class AverageNonzeroTripletsMetric:
     """
 
     def __init__(self) -> None:
-        self.reset()
+        self.counts: list[int] = []
 
     def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
         if len(loss) < 2:
@@ -69,7 +70,7 @@ class AverageNonzeroTripletsMetric:
         self.counts.append(int(loss[1]))
 
     def reset(self) -> None:
-        self.counts: list[int] = []
+        self.counts = []
 
     def value(self) -> float:
         return sum(self.counts) / len(self.counts) if self.counts else float("nan")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -30,8 +31,8 @@ def plot_embeddings(
 ) -> Axes:
     """A scatter of 2-D `embeddings` (N, 2), one colour and marker for each class of `targets` (N,).
 
-    `classes` are the names for the legend, by default the labels. Both axes have one scale, so that distances can be read
-    off. Of more than `max_points` images an evenly spaced part is drawn. Raises ValueError for embeddings that
+    `classes` are the names for the legend, by default the labels. Both axes have one scale, so that distances can be
+    read off. Of more than `max_points` images an evenly spaced part is drawn. Raises ValueError for embeddings that
     are not (N, 2).
     """
     embeddings, targets = torch.as_tensor(embeddings).cpu(), torch.as_tensor(targets).cpu()
@@ -47,12 +48,22 @@ def plot_embeddings(
         points = embeddings[targets == label]
         name = classes[label] if classes is not None else label
         colour, marker = COLOURS[label % len(COLOURS)], MARKERS[label % len(MARKERS)]
-        ax.scatter(*points.T, s=14, color=colour, marker=marker, alpha=0.5, linewidths=0, label=name, rasterized=True)
+        ax.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=14,
+            color=colour,
+            marker=marker,
+            alpha=0.5,
+            linewidths=0,
+            label=name,
+            rasterized=True,
+        )
     ax.set(title=title, xlim=xlim, ylim=ylim)
     ax.set_aspect("equal", adjustable="datalim" if xlim is None and ylim is None else "box")
     if legend:
-        handles = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2).legend_handles
-        for handle in handles:
+        legend_box = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
+        for handle in legend_box.legend_handles:
             handle.set_alpha(1)
     return ax
 
@@ -66,7 +77,7 @@ def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, 
         if len(values):
             ax.plot(range(1, len(values) + 1), values, line, marker=marker, color=colour, label=label)
     ax.set(xlabel="epoch", ylabel=name.replace("_", " "))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False)
     return ax
 

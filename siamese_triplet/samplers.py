@@ -38,7 +38,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
         self.members = {int(label): (labels == label).nonzero().squeeze(1) for label in labels.unique()}
         if n_classes > len(self.members):
             raise ValueError(
-                f"BalancedBatchSampler: {n_classes=}, but the labels have only {len(self.members)} classes; lower n_classes"
+                f"BalancedBatchSampler: {n_classes=}, but there are only {len(self.members)} classes; lower n_classes"
             )
         for label, images in self.members.items():
             if len(images) < n_samples and not replacement:

@@ -31,13 +31,13 @@ def fit(
 ) -> History:
     """Train `model` for `n_epochs` and return what happened.
 
-    A batch is `(inputs, target)`. The inputs, one tensor or a tuple of two or three, go to `model(*inputs)`; the outputs,
-    and the target unless it is empty, to `loss_fn(*outputs, target)`. The loss function returns the loss, or a tuple
-    that begins with it. Batches are moved to the model's device. `device`, if given, must be that device: move the model
-    there before making the optimizer.
+    A batch is `(inputs, target)`. The inputs, one tensor or a tuple of two or three, go to `model(*inputs)`; the
+    outputs, and the target unless it is empty, to `loss_fn(*outputs, target)`. The loss function returns the loss, or
+    a tuple that begins with it. Batches are moved to the model's device. `device`, if given, must be that device:
+    move the model there before making the optimizer.
 
-    `metrics` are called after every batch, and reset before every pass over the data. The scheduler steps once an epoch,
-    after the optimizer. `verbose` prints a line an epoch, with a progress bar in a terminal.
+    `metrics` are called after every batch, and reset before every pass over the data. The scheduler steps once an
+    epoch, after the optimizer. `verbose` prints a line an epoch, with a progress bar in a terminal.
 
     Returns lists of floats, one an epoch: `train_loss`, each metric as `train_<name>`, and with a `val_loader` the
     same as `val_…`; `learning_rate` and `seconds`. A loss is the mean over the batches. 0 epochs give empty lists.
@@ -55,8 +55,8 @@ def fit(
         results = _train_epoch(bar, model, loss_fn, optimizer, metrics)
         if not torch.tensor(results["train_loss"]).isfinite():
             raise FloatingPointError(
-                f"the training loss of epoch {epoch + 1} is {results['train_loss']} at a learning rate of {learning_rate:g}; "
-                "lower the learning rate, or look for NaN in the images"
+                f"the training loss of epoch {epoch + 1} is {results['train_loss']} at a learning rate of "
+                f"{learning_rate:g}; lower the learning rate, or look for NaN in the images"
             )
         if val_loader is not None:
             results |= evaluate(val_loader, model, loss_fn, metrics=metrics)

@@ -54,14 +54,14 @@ class SiameseMNIST(Dataset):
 class TripletMNIST(Dataset):
     """Triplets of images: item i is `((anchor, positive, negative), [])`; the empty list stands where a target would.
 
-    `dataset` is any with `.data`, `.targets`, `.train` and `.transform`. Every image is the anchor of one triplet, in the
-    order of the data set; the positive is another image of its class, the negative any image of another class.
+    `dataset` is any with `.data`, `.targets`, `.train` and `.transform`. Every image is the anchor of one triplet, in
+    the order of the data set; the positive is another image of its class, the negative any image of another class.
 
     - Training: positive and negative are drawn anew each time.
     - Test: the triplets are fixed by `seed` and stand in `triplets` (N, 3).
 
-    An image that is the only one of its class has no positive: it is left out as an anchor and serves as a
-    negative only. Raises ValueError for a data set that is empty, has a single class, or has no two images of one class.
+    An image that is the only one of its class has no positive: it is left out as an anchor and serves as a negative
+    only. Raises ValueError for a data set that is empty, has a single class, or has no two images of one class.
     """
 
     def __init__(self, dataset: LabelledImages, seed: int = 0) -> None:
@@ -105,7 +105,8 @@ class _Source:
         self.targets = torch.as_tensor(dataset.targets)
         self.transform = dataset.transform
         self.seed = seed
-        self._generator, self._worker_seed = torch.Generator().manual_seed(seed), None
+        self._generator = torch.Generator().manual_seed(seed)
+        self._worker_seed: int | None = None
         if self.targets.ndim != 1 or self.targets.is_floating_point() or len(self.targets) != len(self.data):
             raise ValueError(
                 f"targets must be {len(self.data)} integers, one an image, "
@@ -145,7 +146,8 @@ class _Source:
         """The random state of this process: a DataLoader's worker has its own, new each epoch."""
         worker = get_worker_info()
         if worker is not None and worker.seed != self._worker_seed:
-            self._generator, self._worker_seed = torch.Generator().manual_seed(worker.seed + self.seed), worker.seed
+            self._generator = torch.Generator().manual_seed(worker.seed + self.seed)
+            self._worker_seed = worker.seed
         return self._generator
 
     def _random_below(self, bounds: Tensor) -> Tensor:
