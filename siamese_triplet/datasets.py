@@ -112,14 +112,14 @@ def _without_full_data(name: str, train: bool, place: Path, problem: str, is_nam
     raw_folder = _files(SOURCES[name], place, train)[0].parent
     if is_named:
         raise FileNotFoundError(
-            f"no {name} data in {raw_folder} ({'train' if train else 't10k'}-images-idx3-ubyte and its labels), and it was "
-            f"not downloaded: {problem}. Name another folder with root= or {DATA_VARIABLE}, or pass subset='embedded' "
+            f"no {name} data in {raw_folder} ({'train' if train else 't10k'}-images-idx3-ubyte and its labels), and "
+            f"it was not downloaded: {problem}. Name another folder with root= or {DATA_VARIABLE}, or pass subset='embedded' "
             "for the small subset inside the package."
         )
     images = load(name, train=train, subset="embedded")
     print(
-        f"{name}: using the embedded subset of {len(images):,} images; the full data is not in {raw_folder} and was not "
-        f"downloaded: {problem}. For the full data, connect once, or set {DATA_VARIABLE} to a folder that has it."
+        f"{name}: using the embedded subset of {len(images):,} images; the full data is not in {raw_folder} and was "
+        f"not downloaded: {problem}. For the full data, connect once, or set {DATA_VARIABLE} to a folder that has it."
     )
     return images
 

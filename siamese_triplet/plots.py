@@ -20,11 +20,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 def plot_embeddings(
     embeddings: Tensor,
     targets: Tensor,
-    classes: Sequence[str] | None = None,
-    *,
-    title: str | None = None,
     xlim: tuple[float, float] | None = None,
     ylim: tuple[float, float] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    title: str | None = None,
     legend: bool = True,
     max_points: int = 10_000,
     ax: Axes | None = None,
@@ -44,21 +44,11 @@ def plot_embeddings(
     step = -(-len(embeddings) // max_points) or 1
     embeddings, targets = embeddings[::step], targets[::step]
     ax = ax or plt.subplots(figsize=(7, 6))[1]
+    look = {"s": 14, "alpha": 0.5, "linewidths": 0, "rasterized": True}
     for label in targets.unique().tolist():
-        points = embeddings[targets == label]
+        x, y = embeddings[targets == label].T
         name = classes[label] if classes is not None else label
-        colour, marker = COLOURS[label % len(COLOURS)], MARKERS[label % len(MARKERS)]
-        ax.scatter(
-            points[:, 0],
-            points[:, 1],
-            s=14,
-            color=colour,
-            marker=marker,
-            alpha=0.5,
-            linewidths=0,
-            label=name,
-            rasterized=True,
-        )
+        ax.scatter(x, y, color=COLOURS[label % 10], marker=MARKERS[label % 10], label=name, **look)
     ax.set(title=title, xlim=xlim, ylim=ylim)
     ax.set_aspect("equal", adjustable="datalim" if xlim is None and ylim is None else "box")
     if legend:
