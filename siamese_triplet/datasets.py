@@ -109,12 +109,12 @@ def load(
 
 
 def _without_full_data(name: str, train: bool, place: Path, problem: str, is_named: bool) -> Images:
-    raw_folder = _files(SOURCES[name], place, train)[0].parent
+    raw_folder = _raw(SOURCES[name], place)
     if is_named:
         raise FileNotFoundError(
             f"no {name} data in {raw_folder} ({'train' if train else 't10k'}-images-idx3-ubyte and its labels), and "
-            f"it was not downloaded: {problem}. Name another folder with root= or {DATA_VARIABLE}, or pass subset='embedded' "
-            "for the small subset inside the package."
+            f"it was not downloaded: {problem}. Name another folder with root= or {DATA_VARIABLE}, or pass "
+            "subset='embedded' for the small subset inside the package."
         )
     images = load(name, train=train, subset="embedded")
     print(
@@ -128,8 +128,12 @@ def _cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_triplet"
 
 
+def _raw(source: _Source, place: Path) -> Path:
+    return place / source.torchvision_class.__name__ / "raw"
+
+
 def _files(source: _Source, place: Path, train: bool) -> tuple[Path, Path]:
-    raw = place / source.torchvision_class.__name__ / "raw"
+    raw = _raw(source, place)
     split = "train" if train else "t10k"
     return raw / f"{split}-images-idx3-ubyte", raw / f"{split}-labels-idx1-ubyte"
 
@@ -137,11 +141,15 @@ def _files(source: _Source, place: Path, train: bool) -> tuple[Path, Path]:
 def _download(source: _Source, place: Path) -> str | None:
     """Download all files of a data set into `place`; returns the problem in a few words, None if there was none."""
     timeout = socket.getdefaulttimeout()
+    new_folders = [folder for folder in (_raw(source, place), *_raw(source, place).parents) if not folder.exists()]
     try:
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
         with contextlib.redirect_stdout(io.StringIO()):  # torchvision reports every mirror that it tries
             source.torchvision_class(place, download=True)
     except (RuntimeError, OSError) as error:
+        with contextlib.suppress(OSError):  # not empty: what has arrived is kept for the next try
+            for folder in new_folders:
+                folder.rmdir()
         return " ".join(str(error).split("\n")[-2:]).strip() or type(error).__name__
     finally:
         socket.setdefaulttimeout(timeout)

@@ -14,7 +14,6 @@ from siamese_triplet.images import Images
 
 RECIPE_VARIABLE = "SIAMESE_TRIPLET_RECIPE"
 FULL_EPOCHS = 20
-QUICK_EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ class Recipe:
         )
 
 
-def choose(name: str | None = None) -> Recipe:
-    """The recipe called `name`: "full" (all images, 20 epochs) or "quick" (the embedded subset, 3 epochs).
+def choose(name: str | None = None, quick_epochs: int = 3) -> Recipe:
+    """The recipe called `name`: "full" (all images, 20 epochs) or "quick" (the embedded subset, `quick_epochs`).
 
     "full:N" is the full recipe cut to N epochs, "quick:N" likewise. Without a name the environment variable
     SIAMESE_TRIPLET_RECIPE decides; where it is not set, it is full on a machine with a GPU, else quick.
@@ -69,7 +68,7 @@ def choose(name: str | None = None) -> Recipe:
         raise ValueError(f"unknown recipe {given!r}; it is 'full' or 'quick', or with a number of epochs, 'full:6'")
     return Recipe(
         name=kind,
-        n_epochs=int(epochs) if epochs else FULL_EPOCHS if kind == "full" else QUICK_EPOCHS,
+        n_epochs=int(epochs) if epochs else FULL_EPOCHS if kind == "full" else quick_epochs,
         subset="embedded" if kind == "quick" else None,
         device=torch.device("cuda" if has_gpu else "cpu"),
     )
