@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -58,6 +59,56 @@ def plot_embeddings(
     return ax
 
 
+def plot_side_by_side(panels: Mapping[str, tuple[Tensor, Tensor]], classes: Sequence[str] | None = None) -> Figure:
+    """Scatters of several sets of `(embeddings (N, 2), targets (N,))` beside one another, all on one scale.
+
+    The keys of `panels` are the titles. See `plot_embeddings`.
+    """
+    points = torch.cat([torch.as_tensor(embeddings).cpu() for embeddings, _ in panels.values()])
+    low, high = points.amin(dim=0), points.amax(dim=0)
+    pad = 0.03 * (high - low).max()
+    limits = torch.stack([low - pad, high + pad], dim=1).tolist()
+    figure, axes = plt.subplots(1, len(panels), figsize=(6 * len(panels) + 1, 6), squeeze=False)
+    for ax, (title, (embeddings, targets)) in zip(axes[0], panels.items(), strict=True):
+        is_last = ax is axes[0, -1]
+        plot_embeddings(embeddings, targets, *limits, classes=classes, title=title, legend=is_last, ax=ax)
+    figure.tight_layout()
+    return figure
+
+
+def plot_negative_zones(
+    embeddings: Tensor, labels: Tensor, anchor: int, positive: int, margin: float, *, ax: Axes | None = None
+) -> Axes:
+    """The negatives of one positive pair in the plane, by what the triplet loss says of them.
+
+    `embeddings` (B, 2), `labels` (B,); `anchor` and `positive` are indices. Hard negatives lie within the inner circle,
+    nearer to the anchor than the positive; semi-hard ones between the circles, where the loss is below the margin;
+    easy ones, without a loss, outside.
+    """
+    ax = ax or plt.subplots(figsize=(7, 6))[1]
+    squared = (embeddings - embeddings[anchor]).square().sum(dim=1)  # (B,)
+    inner, outer = squared[positive], squared[positive] + margin
+    is_negative = labels != labels[anchor]
+    zones = {
+        "hard": is_negative & (squared <= inner),
+        "semi-hard": is_negative & (squared > inner) & (squared < outer),
+        "easy": is_negative & (squared >= outer),
+    }
+    for (name, chosen), colour, marker in zip(zones.items(), ("#CC6677", "#DDCC77", "#88CCEE"), "vDo", strict=True):
+        label = f"{name} negatives ({int(chosen.sum())})"
+        ax.scatter(*embeddings[chosen].T, s=26, color=colour, marker=marker, edgecolors="#444444", lw=0.4, label=label)
+    for index, name, marker in ((anchor, "anchor", "*"), (positive, "positive", "P")):
+        ax.scatter(*embeddings[index], s=180, color="black", marker=marker, label=name, zorder=3)
+    centre = tuple(embeddings[anchor].tolist())
+    for radius, line in ((inner.sqrt().item(), "--"), (outer.sqrt().item(), "-")):
+        ax.add_patch(plt.Circle(centre, radius, fill=False, ls=line, color="#444444"))
+    reach = 2.2 * outer.sqrt().item()
+    x, y = centre
+    ax.set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach), aspect="equal")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return ax
+
+
 def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, ax: Axes | None = None) -> Axes:
     """The curves `train_<name>` and `val_<name>` of a history of `fit` over the epochs."""
     ax = ax or plt.subplots(figsize=(6, 3.5))[1]
@@ -72,20 +123,20 @@ def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, 
     return ax
 
 
-def plot_tuples(dataset: Dataset, indices: Sequence[int], titles: Sequence[str] | None = None) -> None:
+def plot_tuples(dataset: Dataset, indices: Sequence[int], titles: Sequence[str] | None = None) -> Figure:
     """The pairs or triplets at `indices` of `dataset`, a column each: `titles` name the rows, by default by number.
 
-    Above a column of a pair stands whether it is positive or negative.
+    Above the column of a pair stands whether it is positive or negative.
     """
     items = [dataset[index] for index in indices]
     n_rows = len(items[0][0])
-    titles = titles or [f"image {row + 1}" for row in range(n_rows)]
-    _, axes = plt.subplots(n_rows, len(items), figsize=(1.3 * len(items), 1.4 * n_rows), squeeze=False)
+    figure, axes = plt.subplots(n_rows, len(items), figsize=(1.3 * len(items), 1.4 * n_rows), squeeze=False)
     for column, (images, target) in zip(axes.T, items, strict=True):
         for ax, image in zip(column, images, strict=True):
             ax.imshow(image.squeeze(0), cmap="gray_r")
             ax.set(xticks=[], yticks=[])
         if isinstance(target, int):
             column[0].set_title("positive" if target else "negative", fontsize=10)
-    for ax, title in zip(axes[:, 0], titles, strict=True):
-        ax.set_ylabel(title)
+    for row, ax in enumerate(axes[:, 0]):
+        ax.set_ylabel(titles[row] if titles else f"image {row + 1}")
+    return figure

@@ -38,13 +38,11 @@ class Recipe:
     def report(self, train_set: Images, seed: int) -> str:
         """What the outputs of a chapter came from: data, epochs, seed, device, versions and wall time."""
         seconds = time.perf_counter() - self.started
-        epochs = (
-            f"{self.n_epochs} of the full recipe's {FULL_EPOCHS}" if self.n_epochs != FULL_EPOCHS else self.n_epochs
-        )
+        of_full = "" if self.n_epochs == FULL_EPOCHS else f" (the complete recipe has {FULL_EPOCHS})"
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device
         return "\n".join(
             [
-                f"recipe     {self.name}, {epochs} epochs",
+                f"recipe     {self.name}, {self.n_epochs} epochs{of_full}",
                 f"data       {len(train_set):,} training images",
                 f"seed       {seed}",
                 f"device     {device}, {torch.get_num_threads()} threads",
