@@ -6,12 +6,15 @@ matplotlib is imported when this module is; `import siamese_triplet` does not im
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from siamese_triplet.images import Images
 
 # Ten colours that stay apart for colour-blind readers (after Paul Tol's "muted"), each with a marker of its own.
 COLOURS = ("#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677", "#AA4499", "#44AA99", "#999933", "#882255", "#777777")
@@ -66,8 +69,9 @@ def plot_side_by_side(panels: Mapping[str, tuple[Tensor, Tensor]], classes: Sequ
     """
     points = torch.cat([torch.as_tensor(embeddings).cpu() for embeddings, _ in panels.values()])
     low, high = points.amin(dim=0), points.amax(dim=0)
-    pad = 0.03 * (high - low).max()
-    limits = torch.stack([low - pad, high + pad], dim=1).tolist()
+    reach = 0.53 * (high - low).max()  # a square, with a little room at its border
+    middle = (low + high) / 2
+    limits = torch.stack([middle - reach, middle + reach], dim=1).tolist()
     figure, axes = plt.subplots(1, len(panels), figsize=(6 * len(panels) + 1, 6), squeeze=False)
     for ax, (title, (embeddings, targets)) in zip(axes[0], panels.items(), strict=True):
         is_last = ax is axes[0, -1]
@@ -123,20 +127,36 @@ def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, 
     return ax
 
 
+def plot_images(images: Images, indices: Tensor) -> Figure:
+    """The images at `indices` (rows, columns) in a grid, each under the name of its class."""
+    grid = [[images[index] for index in row] for row in indices.tolist()]
+    figure, axes = _image_grid([[image for image, _ in row] for row in grid])
+    for ax, (_, label) in zip(axes.flat, (item for row in grid for item in row), strict=True):
+        ax.set_title(images.classes[label], fontsize=9)
+    return figure
+
+
 def plot_tuples(dataset: Dataset, indices: Sequence[int], titles: Sequence[str] | None = None) -> Figure:
     """The pairs or triplets at `indices` of `dataset`, a column each: `titles` name the rows, by default by number.
 
     Above the column of a pair stands whether it is positive or negative.
     """
     items = [dataset[index] for index in indices]
-    n_rows = len(items[0][0])
-    figure, axes = plt.subplots(n_rows, len(items), figsize=(1.3 * len(items), 1.4 * n_rows), squeeze=False)
-    for column, (images, target) in zip(axes.T, items, strict=True):
-        for ax, image in zip(column, images, strict=True):
-            ax.imshow(image.squeeze(0), cmap="gray_r")
-            ax.set(xticks=[], yticks=[])
+    figure, axes = _image_grid(list(zip(*(images for images, _ in items), strict=True)))
+    for ax, (_, target) in zip(axes[0], items, strict=True):
         if isinstance(target, int):
-            column[0].set_title("positive" if target else "negative", fontsize=10)
+            ax.set_title("positive" if target else "negative", fontsize=9)
     for row, ax in enumerate(axes[:, 0]):
         ax.set_ylabel(titles[row] if titles else f"image {row + 1}")
     return figure
+
+
+def _image_grid(rows: Sequence[Sequence[Tensor]]) -> tuple[Figure, np.ndarray]:
+    """Images (1, H, W) in rows of equal length, dark on light, without ticks; the figure and its axes."""
+    n_rows, n_columns = len(rows), len(rows[0])
+    size = (1.25 * n_columns, 1.45 * n_rows)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, layout="constrained")
+    for ax, image in zip(axes.flat, (image for row in rows for image in row), strict=True):
+        ax.imshow(image.squeeze(0), cmap="gray_r")
+        ax.set(xticks=[], yticks=[])
+    return figure, axes
