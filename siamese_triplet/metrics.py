@@ -76,4 +76,4 @@ class AverageNonzeroTripletsMetric:
         return sum(self.counts) / len(self.counts) if self.counts else float("nan")
 
     def name(self) -> str:
-        return "average nonzero triplets"
+        return "nonzero triplets"

@@ -138,6 +138,10 @@ def _check_device(model: nn.Module, asked: torch.device) -> None:
 
 
 def _epoch_line(epoch: int, n_epochs: int, results: dict[str, float]) -> str:
-    hidden = ("learning_rate", "seconds")
-    values = "  ".join(f"{name} {value:.4g}" for name, value in results.items() if name not in hidden)
+    parts: dict[str, list[str]] = {part: [] for part in ("train", "val")}
+    for name, value in results.items():
+        part, _, quantity = name.partition("_")
+        if part in parts:
+            parts[part].append(f"{quantity.replace('_', ' ')} {value:.4g}")
+    values = "  ".join(f"{part} {', '.join(shown)}" for part, shown in parts.items() if shown)
     return f"Epoch {epoch + 1:>{len(str(n_epochs))}}/{n_epochs}  {values}  ({results['seconds']:.1f} s)"

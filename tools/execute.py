@@ -1,7 +1,7 @@
-"""Execute chapters and store their outputs: `python book/tools/execute.py [--recipe full:8] [chapter …]`.
+"""Execute chapters and store their outputs: `python tools/execute.py [--recipe full:8] [chapter …]`.
 
 Chapters are named by their files, `02_siamese`; without a name all are executed. Each is written back as soon as it is
-done, so that a run that breaks off keeps the chapters before. `SIAMESE_TRIPLET_DATA` names the folder with the full data.
+done, so that a run that breaks off keeps the chapters before. `SIAMESE_TRIPLET_DATA` names the folder of the full data.
 """
 
 import argparse
@@ -12,12 +12,17 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-BOOK = Path(__file__).parents[1]
+BOOK = Path(__file__).parents[1] / "book"
 
 
 def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=None, coalesce_streams=True, resources={"metadata": {"path": str(BOOK)}}).execute()
+    NotebookClient(
+        notebook,
+        timeout=None,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(BOOK)}},
+    ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when each cell began and ended: a change without a meaning
     notebook.metadata["language_info"] = {"name": "python"}
@@ -25,9 +30,16 @@ def execute(path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("chapters", nargs="*", help="such as 02_siamese; all of them by default")
-    parser.add_argument("--recipe", default="full", help="quick, full, or with a number of epochs, full:8")
+    parser.add_argument(
+        "--recipe",
+        default="full",
+        help="quick, full, or with a number of epochs, full:8",
+    )
     arguments = parser.parse_args()
     os.environ["SIAMESE_TRIPLET_RECIPE"] = arguments.recipe
     paths = [BOOK / f"{name}.ipynb" for name in arguments.chapters] or sorted(BOOK.glob("*.ipynb"))

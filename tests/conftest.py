@@ -1,0 +1,19 @@
+"""What all tests share: one thread, as the tensors are small, and a check that global random state is left alone."""
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def global_random_state_untouched() -> Iterator[None]:
+    """Fails the test when the code under test draws from, or seeds, the random state of the process."""
+    before = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+    yield
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (random.getstate(), str(np.random.get_state())) == before[1:]  # noqa: NPY002

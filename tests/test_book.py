@@ -1,0 +1,113 @@
+"""The notebooks as files: outputs, alt texts, the Colab cell, and the repository's address."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+IMAGE_TYPES = {"image/png", "image/svg+xml", "image/jpeg"}
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
+def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
+    notebook = nbformat.read(request.param, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_six_chapters_and_all_are_in_the_table_of_contents() -> None:
+    contents = (ROOT / "_toc.yml").read_text()
+    assert len(CHAPTERS) == 6
+    assert all(f"file: book/{path.stem}\n" in contents for path in CHAPTERS)
+
+
+def test_every_cell_was_executed_in_order_and_without_an_error(notebook) -> None:
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert not [output for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
+
+
+def test_some_outputs_are_compared(notebook) -> None:
+    compared = [
+        cell
+        for cell in code_cells(notebook)
+        if cell.outputs and "nbval-ignore-output" not in cell.metadata.get("tags", [])
+    ]
+    assert compared
+
+
+def test_every_figure_has_an_alt_text(notebook) -> None:
+    for cell in code_cells(notebook):
+        if any(IMAGE_TYPES & set(output.get("data", {})) for output in cell.outputs):
+            assert len(cell.metadata["mystnb"]["image"]["alt"].split()) >= 8, cell.source
+
+
+def test_code_cells_are_short(notebook) -> None:
+    for cell in code_cells(notebook):
+        statements = [line for line in cell.source.splitlines() if line.strip() and "import" not in line]
+        is_imports_only = all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in parsed(cell.source).body)
+        assert is_imports_only or len(statements) <= 22, cell.source
+
+
+def test_no_syntax_of_one_reader_only(notebook) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for raw in (":::", "```{", "{cite", "{ref}", "{doc}", "#@title"):
+                assert raw not in cell.source
+
+
+def test_the_first_cell_does_nothing_outside_colab(notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "google.colab", raising=False)
+    assert run_first_cell(notebook) == []
+
+
+def test_the_first_cell_installs_the_package_in_colab(notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
+    [(magic, arguments)] = run_first_cell(notebook)
+    assert magic == "pip"
+    assert arguments.startswith("install --quiet git+https://github.com/")
+
+
+def run_first_cell(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
+    """Run the first code cell as IPython would, and return the magics that it called."""
+    calls: list[tuple[str, str]] = []
+    shell = SimpleNamespace(run_line_magic=lambda name, arguments: calls.append((name, arguments)))
+    exec(transformed(code_cells(notebook)[0].source), {"get_ipython": lambda: shell})
+    return calls
+
+
+def transformed(source: str) -> str:
+    return TransformerManager().transform_cell(source)
+
+
+def parsed(source: str) -> ast.Module:
+    return ast.parse(transformed(source))
+
+
+def test_the_address_in_the_notebooks_is_that_of_the_configuration() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "address.py"), "--check"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_an_address_out_of_step_is_found_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import address
+
+    text = CHAPTERS[0].read_text()
+    moved = address.synchronised(text, {"slug": "someone/else", "branch": "main"})
+    assert moved != text
+    assert moved.count("someone/else") == text.count(address.address()["slug"]) == 2
+    assert address.synchronised(moved, address.address()) == text

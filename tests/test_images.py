@@ -1,0 +1,105 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+from torchvision import transforms
+from torchvision.transforms import v2
+
+from siamese_triplet.images import Images, normalization, transformed
+
+GREY = torch.randint(0, 256, (256, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+COLOUR = torch.randint(0, 256, (20, 9, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+COLOUR_NORMALIZATION = v2.Compose(
+    [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])]
+)
+
+
+def images(data: Tensor = GREY, transform: Any = None, train: bool = True) -> Images:
+    return Images(data, torch.arange(len(data)) % 3, ["a", "b", "c"], train=train, transform=transform)
+
+
+def test_normalization_equals_torchvisions_to_tensor_and_normalize() -> None:
+    theirs = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
+    ours = normalization(0.1307, 0.3081)
+    every_value = torch.arange(256, dtype=torch.uint8).reshape(16, 16)
+    for image in (every_value, *GREY[:5]):
+        pil = Image.fromarray(image.numpy())
+        torch.testing.assert_close(ours(pil), theirs(pil), rtol=0, atol=5e-7)  # they divide by 255, we multiply
+        assert type(ours(pil)) is Tensor
+        assert ours(pil).dtype == torch.float32
+        assert ours(pil).shape == (1, *image.shape)
+
+
+@pytest.mark.parametrize(
+    ("data", "transform"), [(GREY, normalization(0.3, 0.7)), (COLOUR, COLOUR_NORMALIZATION)], ids=["grey", "colour"]
+)
+def test_batched_transform_equals_the_per_image_one_exactly(data: Tensor, transform: Callable) -> None:
+    batched = transformed(data, transform)
+    assert len(batched) == len(data)
+    for image, ours in zip(data, batched, strict=True):
+        expected = transform(Image.fromarray(image.numpy()))
+        assert torch.equal(ours, expected)
+        assert ours.dtype == expected.dtype
+
+
+def test_a_transform_that_looks_at_the_whole_image_gets_them_one_by_one() -> None:
+    seen = []
+    transform = v2.Compose([v2.Lambda(lambda image: seen.append(image) or image), v2.ToImage()])
+    transformed(GREY[:3], transform)
+    assert [type(image) for image in seen] == [Image.Image] * 3
+
+
+@pytest.mark.parametrize("normalize_only", [v2.Normalize([0.5], [2.0]), v2.Compose([v2.Normalize([0.5], [2.0])])])
+def test_images_that_are_floats_are_transformed_as_tensors(normalize_only: Callable) -> None:
+    data = torch.rand(4, 1, 5, 5) if isinstance(normalize_only, v2.Normalize) else torch.rand(4, 5, 5)
+    result = torch.stack(transformed(data, normalize_only))
+    torch.testing.assert_close(result, (data.reshape(4, 1, 5, 5) - 0.5) / 2)
+
+
+@pytest.mark.parametrize(("data", "mode"), [(GREY, "L"), (COLOUR, "RGB")])
+def test_without_a_transform_an_item_is_the_pil_image(data: Tensor, mode: str) -> None:
+    image, label = images(data)[2]
+    assert image.mode == mode
+    assert torch.equal(v2.functional.pil_to_tensor(image).squeeze(0), data[2] if mode == "L" else data[2].movedim(2, 0))
+    assert label == 2
+    assert isinstance(label, int)
+
+
+def test_items_are_those_of_the_index_and_iteration_ends() -> None:
+    dataset = images(transform=normalization(0, 1))
+    assert len(dataset) == 256
+    for (image, label), expected, target in zip(dataset, GREY, dataset.targets, strict=True):
+        assert torch.equal((255 * image).round().byte()[0], expected)
+        assert label == target
+    assert torch.equal(dataset[-1][0], dataset[255][0])
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: Subset(x, range(255, -1, -1))])
+def test_a_data_loader_gives_the_stacked_items(wrap: Callable) -> None:
+    dataset = wrap(images(transform=normalization(0.3, 0.7)))
+    batch, labels = next(iter(DataLoader(dataset, batch_size=10)))
+    assert torch.equal(batch, torch.stack([dataset[i][0] for i in range(10)]))
+    assert labels.tolist() == [dataset[i][1] for i in range(10)]
+
+
+def test_the_data_are_not_changed_by_their_transform() -> None:
+    before = GREY.clone()
+    list(DataLoader(images(transform=normalization(0.3, 0.7)), batch_size=100))
+    assert torch.equal(GREY, before)
+
+
+@pytest.mark.parametrize(
+    ("data", "train", "expected"),
+    [(GREY, True, "256 training images of 9×7, 3 classes"), (COLOUR, False, "20 test images of 9×7×3, 3 classes")],
+)
+def test_repr_says_what_the_images_are(data: Tensor, train: bool, expected: str) -> None:
+    assert repr(images(data, train=train)) == expected
+
+
+def test_images_and_targets_of_different_lengths_raise() -> None:
+    with pytest.raises(ValueError, match="256 images but 3 targets"):
+        Images(GREY, torch.arange(3), ["a"])

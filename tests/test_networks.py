@@ -1,0 +1,177 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from siamese_triplet.networks import (
+    ClassificationNet,
+    EmbeddingNet,
+    EmbeddingNetL2,
+    SiameseNet,
+    TripletNet,
+    device_of,
+    evaluating,
+)
+
+
+def images(n: int = 3, size: tuple[int, int, int] = (1, 28, 28)) -> torch.Tensor:
+    return torch.rand(n, *size, generator=torch.Generator().manual_seed(n))
+
+
+def test_embedding_net_has_the_originals_layers() -> None:
+    layers = [type(m).__name__ for m in EmbeddingNet().modules() if not list(m.children())]
+    convolutions = ["Conv2d", "PReLU", "MaxPool2d"] * 2
+    assert layers == [*convolutions, "Linear", "PReLU", "Linear", "PReLU", "Linear"]
+    assert [tuple(p.shape) for p in EmbeddingNet().parameters() if p.ndim > 1] == [
+        (32, 1, 5, 5),
+        (64, 32, 5, 5),
+        (256, 64 * 4 * 4),
+        (256, 256),
+        (2, 256),
+    ]
+    assert sum(p.numel() for p in EmbeddingNet().parameters()) == 380_806
+
+
+@pytest.mark.parametrize("make", [EmbeddingNet, EmbeddingNetL2])
+@pytest.mark.parametrize(
+    ("embedding_size", "input_size"), [(2, (1, 28, 28)), (64, (3, 32, 40)), (1, (1, 16, 16)), (5, (2, 17, 105))]
+)
+def test_embedding_net_of_any_size(make: type, embedding_size: int, input_size: tuple[int, int, int]) -> None:
+    net = make(embedding_size, input_size)
+    x = images(4, input_size)
+    assert net(x).shape == (4, embedding_size)
+    assert torch.equal(net.get_embedding(x), net(x))
+    assert net(x[:0]).shape == (0, embedding_size)
+
+
+@pytest.mark.parametrize(("size", "input_size"), [(0, (1, 28, 28)), (2, (1, 15, 28)), (2, (1, 28, 15))])
+def test_too_small_an_embedding_net_raises(size: int, input_size: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"at least \(1, 16, 16\)"):
+        EmbeddingNet(size, input_size)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 32, 32), (3, 3, 28, 28), (3, 28, 28), (1, 28, 28)])
+def test_images_of_another_size_raise(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expects images of shape \(batch, 1, 28, 28\), got .*input_size"):
+        EmbeddingNet()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("make", [EmbeddingNet, EmbeddingNetL2])
+def test_images_on_another_device_than_the_network_raise(make: type) -> None:
+    with pytest.raises(ValueError, match=r"images are on cpu, the network on meta; .*\.to\(device\)"):
+        make().to("meta")(images())
+
+
+def test_l2_embeddings_have_length_one_and_the_direction_of_the_plain_ones() -> None:
+    net = EmbeddingNetL2(8)
+    embeddings, plain = net(images(20)), EmbeddingNet.forward(net, images(20))
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(20))
+    torch.testing.assert_close(embeddings * plain.norm(dim=1, keepdim=True), plain)
+
+
+def test_l2_gradient_is_right() -> None:
+    net = EmbeddingNetL2(3, (1, 16, 16)).double()
+    x = images(2, (1, 16, 16)).double()
+
+    def embeddings(bias: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(net, {"fc.4.bias": bias}, x)
+
+    assert torch.autograd.gradcheck(embeddings, net.fc[-1].bias.detach().clone().requires_grad_())
+
+
+def test_l2_of_a_zero_output_is_zero_with_a_finite_gradient() -> None:
+    net = EmbeddingNetL2()
+    for parameter in net.fc[-1].parameters():
+        nn.init.zeros_(parameter)
+    embeddings = net(images())
+    assert torch.equal(embeddings, torch.zeros(3, 2))
+    embeddings.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_l2_under_autocast_is_finite(dtype: torch.dtype) -> None:
+    net = EmbeddingNetL2()
+    with torch.autocast("cpu", dtype):
+        embeddings = net(images())
+    embeddings.float().square().sum().backward()
+    torch.testing.assert_close(embeddings.float().norm(dim=1), torch.ones(3), atol=0.01, rtol=0)
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
+class WithAttribute(nn.Module):
+    """Ends with a linear layer that is not its last step: only the attribute tells the size."""
+
+    embedding_size = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(784, 12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(x.flatten(1))[:, :6]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        EmbeddingNet,
+        EmbeddingNetL2,
+        lambda: EmbeddingNet(16),
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 9), nn.ReLU(), nn.Linear(9, 7)),
+        WithAttribute,
+    ],
+)
+def test_classification_net_takes_any_embedding_net_of_any_size(make: Callable[[], nn.Module]) -> None:
+    embedding_net = make()
+    net = ClassificationNet(embedding_net, n_classes=5)
+    scores = net(images(4))
+    assert scores.shape == (4, 5)
+    torch.testing.assert_close(scores.exp().sum(dim=1), torch.ones(4))
+    embeddings = net.get_embedding(images(4))
+    torch.testing.assert_close(embeddings, nn.functional.prelu(embedding_net(images(4)), torch.tensor([0.25])))
+    torch.testing.assert_close(scores, net.fc1(embeddings).log_softmax(dim=1))
+
+
+def test_classification_net_of_a_net_of_unknown_size_raises() -> None:
+    with pytest.raises(ValueError, match="Flatten has neither an attribute embedding_size nor a linear layer"):
+        ClassificationNet(nn.Flatten(), 10)
+
+
+@pytest.mark.parametrize(("make", "n_inputs"), [(SiameseNet, 2), (TripletNet, 3)])
+def test_siamese_and_triplet_nets_share_one_net(make: type, n_inputs: int) -> None:
+    embedding_net = EmbeddingNet()
+    net = make(embedding_net)
+    inputs = [images(2 + i) for i in range(n_inputs)]
+    outputs = net(*inputs)
+    assert len(outputs) == n_inputs
+    for x, output in zip(inputs, outputs, strict=True):
+        assert torch.equal(output, embedding_net(x))
+        assert torch.equal(net.get_embedding(x), embedding_net(x))
+    assert {id(p) for p in net.parameters()} == {id(p) for p in embedding_net.parameters()}
+
+
+def test_device_of_a_model() -> None:
+    assert device_of(EmbeddingNet()).type == "cpu"
+    assert device_of(EmbeddingNet().to("meta")).type == "meta"
+    assert device_of(nn.Flatten()).type == "cpu"
+    with pytest.raises(ValueError, match=r"several devices \(cpu, meta\)"):
+        device_of(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1, device="meta")))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_evaluating_restores_the_mode_of_every_module(fails: bool) -> None:
+    net = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm1d(2), nn.Dropout()))
+    net[1][0].eval()  # frozen
+    before = [module.training for module in net.modules()]
+    try:
+        with evaluating(net):
+            assert not any(module.training for module in net.modules())
+            assert not torch.is_grad_enabled()
+            if fails:
+                raise KeyError
+    except KeyError:
+        pass
+    assert [module.training for module in net.modules()] == before
+    assert torch.is_grad_enabled()

@@ -1,0 +1,161 @@
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+import torch
+
+from siamese_triplet.images import Images, normalization
+from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from siamese_triplet import plots
+
+POINTS = torch.rand(40, 2, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 1, 2, 5]).repeat(10)
+HISTORY = {"train_loss": [3.0, 2.0, 1.0], "val_loss": [3.5, 2.5, 2.0], "train_accuracy": [50.0, 60.0, 70.0]}
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def ax() -> Axes:
+    return plt.subplots()[1]
+
+
+def images(n: int = 12) -> Images:
+    data = torch.randint(0, 256, (n, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return Images(data, torch.arange(n) % 3, ["a", "b", "c"], train=False, transform=normalization(0, 1))
+
+
+def drawn_points(ax: Axes) -> list:
+    return sorted(tuple(point) for collection in ax.collections for point in collection.get_offsets().tolist())
+
+
+def test_plot_embeddings_draws_every_point_with_a_collection_per_class(ax: Axes) -> None:
+    assert plots.plot_embeddings(POINTS, LABELS, ax=ax) is ax
+    assert len(ax.collections) == 4
+    assert [collection.get_label() for collection in ax.collections] == ["0", "1", "2", "5"]
+    assert drawn_points(ax) == sorted(map(tuple, POINTS.double().tolist()))
+    for label, collection in zip([0, 1, 2, 5], ax.collections, strict=True):
+        torch.testing.assert_close(torch.tensor(collection.get_offsets().tolist()), POINTS[label == LABELS])
+    assert len({tuple(collection.get_facecolor()[0]) for collection in ax.collections}) == 4
+
+
+def test_plot_embeddings_takes_limits_names_and_arrays(ax: Axes) -> None:
+    names = ["zero", "one", "two", "three", "four", "five"]
+    plots.plot_embeddings(POINTS.numpy(), LABELS.numpy(), (-1, 2), (-3, 4), classes=names, title="Test", ax=ax)
+    assert (ax.get_xlim(), ax.get_ylim(), ax.get_title()) == ((-1, 2), (-3, 4), "Test")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["zero", "one", "two", "five"]
+    assert ax.get_aspect() == 1
+
+
+def test_a_class_keeps_its_colour_when_others_are_missing() -> None:
+    colours = []
+    for chosen in (LABELS >= 0, LABELS == 5):
+        ax = plots.plot_embeddings(POINTS[chosen], LABELS[chosen])
+        colours.append(ax.collections[-1].get_facecolor().tolist())
+    assert colours[0] == colours[1]
+
+
+def test_no_more_than_max_points_are_drawn(ax: Axes) -> None:
+    plots.plot_embeddings(POINTS, LABELS, max_points=15, ax=ax)
+    assert 0 < len(drawn_points(ax)) <= 15
+
+
+def test_the_legend_can_be_left_out(ax: Axes) -> None:
+    plots.plot_embeddings(POINTS, LABELS, legend=False, ax=ax)
+    assert ax.get_legend() is None
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "targets", "message"),
+    [
+        (torch.zeros(4, 3), torch.zeros(4).long(), r"embeddings \(4, 3\) .*two dimensions"),
+        (torch.zeros(4, 1), torch.zeros(4).long(), r"embeddings \(4, 1\)"),
+        (torch.zeros(4), torch.zeros(4).long(), r"embeddings \(4,\)"),
+        (torch.zeros(4, 2), torch.zeros(3).long(), r"\(4, 2\) and targets \(3,\)"),
+    ],
+)
+def test_embeddings_that_are_not_in_the_plane_raise(embeddings: Any, targets: Any, message: str, ax: Axes) -> None:
+    with pytest.raises(ValueError, match=message):
+        plots.plot_embeddings(embeddings, targets, ax=ax)
+
+
+def test_side_by_side_panels_have_one_scale_that_holds_every_point() -> None:
+    panels = {"small": (POINTS, LABELS), "large": (10 * POINTS - 5, LABELS)}
+    figure = plots.plot_side_by_side(panels)
+    left, right = figure.axes
+    assert [ax.get_title() for ax in figure.axes] == ["small", "large"]
+    assert (left.get_xlim(), left.get_ylim()) == (right.get_xlim(), right.get_ylim())
+    for ax in figure.axes:
+        assert len(ax.collections) == 4
+        for x, y in drawn_points(ax):
+            assert ax.get_xlim()[0] < x < ax.get_xlim()[1]
+            assert ax.get_ylim()[0] < y < ax.get_ylim()[1]
+    assert left.get_legend() is None
+    assert right.get_legend() is not None
+
+
+def test_negative_zones_are_hard_semihard_and_easy(ax: Axes) -> None:
+    points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.0], [0.0, 1.2], [1.3, 0.0], [2.0, 0.0], [0.1, 0.1]])
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, 0])
+    assert plots.plot_negative_zones(points, labels, 0, 1, margin=1.0, ax=ax) is ax
+    labels_drawn = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels_drawn[:3] == ["hard negatives (1)", "semi-hard negatives (2)", "easy negatives (1)"]
+    assert sorted(patch.radius for patch in ax.patches) == pytest.approx([1, 2**0.5])
+
+
+def test_plot_history_draws_the_training_and_the_validation_curve(ax: Axes) -> None:
+    assert plots.plot_history(HISTORY, ax=ax) is ax
+    assert {line.get_label(): list(line.get_ydata()) for line in ax.lines} == {
+        "training": HISTORY["train_loss"],
+        "validation": HISTORY["val_loss"],
+    }
+    assert [list(line.get_xdata()) for line in ax.lines] == [[1, 2, 3]] * 2
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss")
+
+
+def test_plot_history_of_another_value_without_validation() -> None:
+    ax = plots.plot_history(HISTORY, "accuracy")
+    assert [list(line.get_ydata()) for line in ax.lines] == [HISTORY["train_accuracy"]]
+
+
+@pytest.mark.parametrize(("make", "n_rows"), [(SiameseMNIST, 2), (TripletMNIST, 3)])
+def test_plot_tuples_draws_a_column_for_each_index(make: type, n_rows: int) -> None:
+    dataset = make(images())
+    figure = plots.plot_tuples(dataset, [1, 4, 7, 10], titles=["x", "y", "z"][:n_rows])
+    assert len(figure.axes) == 4 * n_rows
+    for position, ax in enumerate(figure.axes):
+        row, column = divmod(position, 4)
+        expected = dataset[[1, 4, 7, 10][column]][0][row].squeeze(0)
+        torch.testing.assert_close(torch.as_tensor(ax.images[0].get_array().data), expected)
+    assert [ax.get_ylabel() for ax in figure.axes[::4]] == ["x", "y", "z"][:n_rows]
+    if make is SiameseMNIST:
+        assert [ax.get_title() for ax in figure.axes[:4]] == [
+            ("positive" if i % 2 == 0 else "negative") for i in (1, 4, 7, 10)
+        ]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda ax: plots.plot_embeddings(POINTS, LABELS, ax=ax),
+        lambda ax: plots.plot_history(HISTORY, ax=ax),
+        lambda ax: plots.plot_negative_zones(POINTS, LABELS, 0, 4, 1.0, ax=ax),
+    ],
+)
+def test_a_given_ax_is_drawn_into_without_a_new_figure_and_none_makes_one(draw: Any, ax: Axes) -> None:
+    assert draw(ax) is ax
+    assert len(plt.get_fignums()) == 1
+    assert draw(None) is not ax
+    assert len(plt.get_fignums()) == 2
+    plt.gcf().canvas.draw()

@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from siamese_triplet.images import Images
+from siamese_triplet.recipes import choose
+
+
+@pytest.fixture(autouse=True)
+def _no_recipe_and_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SIAMESE_TRIPLET_RECIPE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "n_epochs", "subset"),
+    [
+        ("full", "full", 20, None),
+        ("quick", "quick", 3, "embedded"),
+        ("full:6", "full", 6, None),
+        ("quick:1", "quick", 1, "embedded"),
+    ],
+)
+@pytest.mark.parametrize("by", ["argument", "variable"])
+def test_a_recipe_is_chosen_by_name_or_by_the_variable(
+    by: str, name: str, kind: str, n_epochs: int, subset: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIAMESE_TRIPLET_RECIPE", name if by == "variable" else "full:11")
+    recipe = choose(name if by == "argument" else None)
+    assert (recipe.name, recipe.n_epochs, recipe.subset, recipe.device.type) == (kind, n_epochs, subset, "cpu")
+    assert f"{kind} recipe" in str(recipe)
+    assert f"{n_epochs} epochs" in str(recipe)
+
+
+@pytest.mark.parametrize(("has_gpu", "name", "device"), [(True, "full", "cuda"), (False, "quick", "cpu")])
+def test_the_default_is_full_on_a_gpu_and_quick_without(
+    has_gpu: bool, name: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    assert choose().name == name
+    assert choose().device.type == device
+
+
+@pytest.mark.parametrize(
+    ("name", "step_size"), [("full", 8), ("full:10", 4), ("full:5", 2), ("quick", 1), ("full:1", 1)]
+)
+def test_the_learning_rate_falls_after_8_of_20_epochs(name: str, step_size: int) -> None:
+    assert choose(name).step_size == step_size
+
+
+@pytest.mark.parametrize("name", ["fast", "full:0", "quick:-1", "full:two", "Full"])
+def test_an_unknown_recipe_raises(name: str) -> None:
+    with pytest.raises(ValueError, match=f"unknown recipe '{name}'; it is 'full' or 'quick'"):
+        choose(name)
+
+
+def test_an_unknown_recipe_in_the_variable_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIAMESE_TRIPLET_RECIPE", "slow")
+    with pytest.raises(ValueError, match="unknown recipe 'slow'"):
+        choose()
+
+
+def test_the_report_says_what_the_outputs_came_from() -> None:
+    images = Images(torch.zeros(6000, 2, 2, dtype=torch.uint8), torch.zeros(6000).long(), ["a"])
+    report = choose("full:6").report(images, seed=3)
+    for part in ("full, 6", "20", "6,000 training images", "seed       3", "cpu", torch.__version__, "min"):
+        assert part in report
+    assert "complete" not in choose("full").report(images, seed=3)

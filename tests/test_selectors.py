@@ -1,0 +1,385 @@
+import math
+from collections import defaultdict
+from collections.abc import Callable
+
+import pytest
+import reference
+import torch
+from torch import Tensor
+
+from siamese_triplet.selectors import (
+    AllPositivePairSelector,
+    AllTripletSelector,
+    FunctionNegativeTripletSelector,
+    HardestNegativeTripletSelector,
+    HardNegativePairSelector,
+    PairSelector,
+    RandomNegativeTripletSelector,
+    SemihardNegativeTripletSelector,
+    TripletSelector,
+)
+
+SEEDS = range(80)
+MARGINS = (0.0, 1.0, 2.5)
+MARGIN_SELECTORS = [
+    HardestNegativeTripletSelector,
+    RandomNegativeTripletSelector,
+    SemihardNegativeTripletSelector,
+    lambda margin, **options: FunctionNegativeTripletSelector(margin, greatest_loss, **options),
+]
+
+
+def greatest_loss(losses: Tensor) -> Tensor:
+    """The hardest negative, as a reader would write it."""
+    if not losses.numel():
+        return losses.new_full((len(losses),), -1, dtype=torch.int64)
+    value, column = losses.max(dim=1)
+    return torch.where(value > 0, column, -1)
+
+
+def is_semihard(margin: float) -> Callable[[float], bool]:
+    return lambda cost: 0 < cost < margin
+
+
+def is_violating(cost: float) -> bool:
+    return cost > 0
+
+
+def select(selector: PairSelector | TripletSelector, embeddings: Tensor, labels: Tensor) -> list[Tensor]:
+    if isinstance(selector, PairSelector):
+        return list(selector.get_pairs(embeddings, labels))
+    return [selector.get_triplets(embeddings, labels)]
+
+
+def every_selector() -> list[PairSelector | TripletSelector]:
+    return [
+        AllPositivePairSelector(),
+        AllPositivePairSelector(balance=False),
+        HardNegativePairSelector(),
+        AllTripletSelector(),
+        AllTripletSelector(both_anchors=False),
+        *(selector(1.0) for selector in MARGIN_SELECTORS),
+    ]
+
+
+# pairs
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_all_pairs_equal_brute_force(seed: int) -> None:
+    embeddings, labels = reference.batch(seed)
+    positive, negative = AllPositivePairSelector(balance=False).get_pairs(embeddings, labels)
+    assert set(reference.tuples(positive)) == reference.positive_pairs(labels.tolist())
+    assert set(reference.tuples(negative)) == reference.negative_pairs(labels.tolist())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_balanced_pairs_are_all_positives_and_at_most_as_many_negatives(seed: int) -> None:
+    embeddings, labels = reference.batch(seed)
+    positive, negative = AllPositivePairSelector().get_pairs(embeddings, labels)
+    all_negative = reference.negative_pairs(labels.tolist())
+    assert set(reference.tuples(positive)) == reference.positive_pairs(labels.tolist())
+    assert set(reference.tuples(negative)) <= all_negative
+    assert len(negative) == min(len(positive), len(all_negative))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_hard_negative_pairs_are_the_closest_ones(seed: int) -> None:
+    embeddings, labels = reference.batch(seed)
+    rows = embeddings.tolist()
+
+    def distances(pairs: set[tuple[int, ...]]) -> list[float]:
+        return sorted(reference.squared_distance(rows[i], rows[j]) for i, j in pairs)
+
+    positive, negative = HardNegativePairSelector().get_pairs(embeddings, labels)
+    all_negative = reference.negative_pairs(labels.tolist())
+    assert set(reference.tuples(positive)) == reference.positive_pairs(labels.tolist())
+    assert set(reference.tuples(negative)) <= all_negative
+    assert distances(set(reference.tuples(negative))) == distances(all_negative)[: len(positive)]
+
+
+def test_hard_negative_pairs_with_more_positives_than_negatives_are_all_negatives() -> None:
+    labels = torch.tensor([0, 0, 0, 0, 0, 1])
+    positive, negative = HardNegativePairSelector().get_pairs(torch.randn(6, 2), labels)
+    assert len(positive) == 10
+    assert set(reference.tuples(negative)) == {(i, 5) for i in range(5)}
+
+
+def test_balanced_negative_pairs_are_chosen_uniformly() -> None:
+    labels = torch.tensor([0, 0, 1, 2, 3])  # one positive pair, nine negative ones
+    selector = AllPositivePairSelector()
+    drawn = [selector.get_pairs(torch.zeros(5, 1), labels)[1][0].tolist() for _ in range(1800)]
+    reference.assert_uniform((10 * i + j for i, j in drawn), {2, 3, 4, 12, 13, 14, 23, 24, 34})
+
+
+# triplets
+
+
+@pytest.mark.parametrize("both_anchors", [True, False])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_all_triplets_equal_brute_force(seed: int, both_anchors: bool) -> None:
+    embeddings, labels = reference.batch(seed)
+    triplets = AllTripletSelector(both_anchors).get_triplets(embeddings, labels)
+    assert set(reference.tuples(triplets)) == reference.all_triplets(labels.tolist(), both_anchors)
+
+
+@pytest.mark.parametrize("both_anchors", [True, False])
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_hardest_triplets_equal_brute_force(seed: int, margin: float, both_anchors: bool) -> None:
+    embeddings, labels = reference.batch(seed)
+    expected = reference.hardest_triplets(embeddings.tolist(), labels.tolist(), margin, both_anchors)
+    by_function = FunctionNegativeTripletSelector(margin, greatest_loss, both_anchors)
+    for selector in (HardestNegativeTripletSelector(margin, both_anchors), by_function):
+        assert set(reference.tuples(selector.get_triplets(embeddings, labels))) == expected
+
+
+@pytest.mark.parametrize("both_anchors", [True, False])
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_and_semihard_triplets_are_one_legal_candidate_per_pair(
+    seed: int, margin: float, both_anchors: bool
+) -> None:
+    embeddings, labels = reference.batch(seed)
+    for selector, is_candidate in (
+        (RandomNegativeTripletSelector(margin, both_anchors), is_violating),
+        (SemihardNegativeTripletSelector(margin, both_anchors), is_semihard(margin)),
+    ):
+        expected = reference.candidates(embeddings.tolist(), labels.tolist(), is_candidate, margin, both_anchors)
+        triplets = reference.tuples(selector.get_triplets(embeddings, labels))
+        assert sorted(triplet[:2] for triplet in triplets) == sorted(expected)
+        assert all(negative in expected[anchor, positive] for anchor, positive, negative in triplets)
+
+
+@pytest.mark.parametrize("selector", MARGIN_SELECTORS)
+def test_a_triplet_with_a_loss_of_exactly_zero_is_not_selected(selector: Callable[..., TripletSelector]) -> None:
+    embeddings, labels = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 0, 1])
+    triplets = selector(3.0, both_anchors=False).get_triplets(embeddings, labels)  # 1 − 4 + 3 = 0
+    assert triplets.shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("seed", range(20))
+def test_points_of_a_grid_where_many_losses_are_exactly_zero_equal_brute_force(seed: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    embeddings = torch.randint(-3, 4, (12, 2), generator=generator).to(dtype)
+    labels = torch.randint(0, 3, (12,), generator=generator)
+    triplets = HardestNegativeTripletSelector(1.0).get_triplets(embeddings, labels)
+    assert set(reference.tuples(triplets)) == reference.hardest_triplets(embeddings.tolist(), labels.tolist(), 1.0)
+
+
+def test_semihard_leaves_out_a_negative_exactly_as_far_as_the_positive() -> None:
+    embeddings, labels = torch.tensor([[0.0], [1.0], [-1.0]]), torch.tensor([0, 0, 1])
+    assert SemihardNegativeTripletSelector(1.0, both_anchors=False).get_triplets(embeddings, labels).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("selector", "is_candidate"),
+    [(RandomNegativeTripletSelector(5.0), is_violating), (SemihardNegativeTripletSelector(5.0), is_semihard(5.0))],
+)
+def test_random_negatives_are_chosen_uniformly(
+    selector: TripletSelector, is_candidate: Callable[[float], bool]
+) -> None:
+    embeddings = torch.tensor([[0.0], [1.0], [0.5], [-0.5], [1.5], [-1.5], [2.0], [2.25], [-2.0], [2.5], [9.0], [1.25]])
+    labels = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1])
+    expected = reference.candidates(embeddings.tolist(), labels.tolist(), is_candidate, margin=5.0)
+    assert len({len(negatives) for negatives in expected.values()}) > 1
+    drawn = defaultdict(list)
+    for _ in range(2000):
+        for anchor, positive, negative in selector.get_triplets(embeddings, labels).tolist():
+            drawn[anchor, positive].append(negative)
+    assert set(drawn) == set(expected)
+    for pair, negatives in expected.items():
+        assert len(drawn[pair]) == 2000
+        reference.assert_uniform(drawn[pair], negatives)
+
+
+@pytest.mark.parametrize(("both_anchors", "expected"), [(True, 345_600), (False, 172_800)])
+def test_counts_of_a_batch_of_10_classes_by_16(both_anchors: bool, expected: int) -> None:
+    embeddings, labels = torch.zeros(160, 2), torch.arange(10).repeat(16)
+    assert AllTripletSelector(both_anchors).get_triplets(embeddings, labels).shape == (expected, 3)
+    positive, negative = AllPositivePairSelector(balance=False).get_pairs(embeddings, labels)
+    assert len(positive) + len(negative) == 12_720
+    per_pair = 1_200 * (1 + both_anchors)  # every negative of coinciding points violates the margin
+    assert len(HardestNegativeTripletSelector(1.0, both_anchors).get_triplets(embeddings, labels)) == per_pair
+
+
+@pytest.mark.parametrize("selector", [AllTripletSelector(), *(make(1.0) for make in MARGIN_SELECTORS)])
+def test_both_images_of_a_positive_pair_are_anchors_by_default(selector: TripletSelector) -> None:
+    embeddings = torch.tensor([[0.0], [2.0], [2.25], [0.25]])  # loss > 0 with either image as the anchor
+    if isinstance(selector, SemihardNegativeTripletSelector):
+        embeddings = torch.tensor([[0.0], [0.5], [1.25], [-0.75]])
+    triplets = selector.get_triplets(embeddings, torch.tensor([0, 0, 1, 2]))
+    assert {(0, 1), (1, 0)} == {tuple(triplet[:2]) for triplet in triplets.tolist()}
+
+
+# all selectors
+
+
+@pytest.mark.parametrize("selector", every_selector())
+@pytest.mark.parametrize(
+    ("labels", "n_positive", "n_negative"),
+    [([], 0, 0), ([3], 0, 0), ([1, 1, 1], 3, 0), ([0, 1, 2, 3], 0, 6)],
+    ids=["no image", "one image", "one class", "singletons only"],
+)
+def test_a_batch_with_no_valid_triplet_gives_an_empty_selection(
+    selector: PairSelector | TripletSelector, labels: list[int], n_positive: int, n_negative: int
+) -> None:
+    selection = select(selector, torch.randn(len(labels), 2), torch.tensor(labels, dtype=torch.int64))
+    assert all(indices.dtype == torch.int64 for indices in selection)
+    if isinstance(selector, TripletSelector):
+        assert selection[0].shape == (0, 3)
+    else:
+        balanced = not isinstance(selector, AllPositivePairSelector) or selector.balance
+        assert selection[0].shape == (n_positive, 2)
+        assert selection[1].shape == (min(n_positive, n_negative) if balanced else n_negative, 2)
+
+
+def test_a_negative_function_that_takes_the_argmax_works_for_a_batch_without_images() -> None:
+    selector = FunctionNegativeTripletSelector(1.0, lambda losses: losses.argmax(dim=1))
+    assert selector.get_triplets(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("selector", every_selector())
+def test_a_singleton_class_serves_as_a_negative_only(selector: PairSelector | TripletSelector) -> None:
+    embeddings, labels = torch.tensor([[0.0], [0.5], [0.75], [1.5]]), torch.tensor([0, 0, 1, 0])
+    positives = select(selector, embeddings, labels)[0]
+    if isinstance(selector, TripletSelector):
+        assert set(positives[:, 2].tolist()) == {2}
+    assert 2 not in positives[:, :2]
+
+
+@pytest.mark.parametrize("selector", every_selector())
+def test_selection_has_no_copy_to_the_cpu_and_no_gradient(
+    selector: PairSelector | TripletSelector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_args: object, **_options: object) -> None:
+        raise AssertionError("a copy to the CPU")
+
+    for name in ("cpu", "numpy", "tolist", "__array__"):
+        monkeypatch.setattr(torch.Tensor, name, forbidden)
+    selection = select(selector, torch.randn(12, 2, requires_grad=True), torch.arange(4).repeat(3))
+    assert all(len(indices) and not indices.requires_grad for indices in selection)
+
+
+@pytest.mark.usefixtures("global_random_state_untouched")
+@pytest.mark.parametrize(
+    "make", [AllPositivePairSelector, RandomNegativeTripletSelector, SemihardNegativeTripletSelector]
+)
+def test_random_choice_is_reproducible_and_independent_of_the_global_random_state(make: Callable) -> None:
+    generator = torch.Generator().manual_seed(5)
+    embeddings, labels = torch.rand(30, 2, generator=generator), torch.arange(5).repeat(6)
+    arguments = () if make is AllPositivePairSelector else (1.0,)
+
+    def two_draws(**options: torch.Generator) -> list[list]:
+        selector = make(*arguments, **options)
+        return [select(selector, embeddings, labels)[-1].tolist() for _ in range(2)]
+
+    seeded = [two_draws(generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert seeded[0] == seeded[1] != seeded[2]
+    assert two_draws() == two_draws()
+    assert two_draws()[0] != two_draws()[1]  # not the same choice for every batch
+
+
+@pytest.mark.parametrize("selector", every_selector())
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "message"),
+    [
+        (torch.zeros(3, 2), torch.tensor([0, 1]), "3 embeddings but 2 labels"),
+        (torch.zeros(2, 2), torch.tensor([0.0, 1.0]), "labels must be integers"),
+        (torch.zeros(2), torch.tensor([0, 1]), r"shape \(batch, embedding size\)"),
+        (torch.tensor([[math.nan], [0.0]]), torch.tensor([0, 1]), "1 of 2 rows hold NaN"),
+        (torch.tensor([[math.inf], [0.0]]), torch.tensor([0, 1]), "1 of 2 rows hold NaN or infinite"),
+        (torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64, device="meta"), "embeddings are on cpu, labels on meta"),
+    ],
+    ids=["lengths", "float labels", "1-D", "NaN", "inf", "devices"],
+)
+def test_bad_input_raises_in_every_selector(
+    selector: PairSelector | TripletSelector, embeddings: Tensor, labels: Tensor, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        select(selector, embeddings, labels)
+
+
+@pytest.mark.parametrize("margin", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("make", MARGIN_SELECTORS)
+def test_a_bad_margin_raises_in_every_selector(make: Callable[..., TripletSelector], margin: float) -> None:
+    with pytest.raises(ValueError, match=f"margin must be a finite number ≥ 0, got {margin}"):
+        make(margin)
+
+
+@pytest.mark.parametrize("selector", every_selector())
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_selects_as_float32_does(selector: PairSelector | TripletSelector, dtype: torch.dtype) -> None:
+    embeddings = torch.randn(12, 4, generator=torch.Generator().manual_seed(3)).to(dtype)
+    labels = torch.arange(3).repeat(4)
+    if hasattr(selector, "generator"):
+        selector.generator.manual_seed(0)
+    half = select(selector, embeddings, labels)
+    if hasattr(selector, "generator"):
+        selector.generator.manual_seed(0)
+    assert [a.tolist() for a in half] == [a.tolist() for a in select(selector, embeddings.float(), labels)]
+
+
+@pytest.mark.parametrize("base", [PairSelector(), TripletSelector()])
+def test_a_selector_without_select_says_so(base: PairSelector | TripletSelector) -> None:
+    with pytest.raises(NotImplementedError, match="must define select"):
+        select(base, torch.zeros(2, 2), torch.tensor([0, 1]))
+
+
+# the extension point
+
+
+@pytest.mark.parametrize("both_anchors", [True, False])
+@pytest.mark.parametrize("seed", SEEDS[:20])
+def test_negative_function_gets_the_matrix_of_losses_once_per_batch(seed: int, both_anchors: bool) -> None:
+    embeddings, labels = reference.batch(seed)
+    seen = []
+
+    def none_at_all(losses: Tensor) -> Tensor:
+        seen.append(losses)
+        return torch.full((len(losses),), -1)
+
+    triplets = FunctionNegativeTripletSelector(1.5, none_at_all, both_anchors).get_triplets(embeddings, labels)
+    assert triplets.shape == (0, 3)
+    if len(labels):
+        assert len(seen) == 1
+    rows, names = embeddings.tolist(), labels.tolist()
+    pairs = reference.anchor_positive_pairs(names, both_anchors)
+    expected = [
+        [
+            reference.triplet_cost(rows, (anchor, positive, image), 1.5) if name != names[anchor] else -math.inf
+            for image, name in enumerate(names)
+        ]
+        for anchor, positive in pairs
+    ]
+    for losses in seen:
+        assert losses.shape == (len(pairs), len(labels))
+        torch.testing.assert_close(losses, torch.tensor(expected, dtype=torch.float64).reshape(losses.shape))
+
+
+def test_negative_function_chooses_the_column_and_minus_one_leaves_the_pair_out() -> None:
+    embeddings, labels = torch.zeros(4, 1), torch.tensor([0, 1, 0, 2])
+    selector = FunctionNegativeTripletSelector(1.0, lambda losses: torch.tensor([3, -1]))
+    assert selector.get_triplets(embeddings, labels).tolist() == [[0, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (torch.tensor([1]), r"int64 of shape \(2,\).* got torch.int64 of shape \(1,\)"),
+        (torch.tensor([[1], [1]]), r"int64 of shape \(2,\).* of shape \(2, 1\)"),
+        (torch.tensor([1.0, 1.0]), r"int64 of shape \(2,\).* got torch.float32"),
+        (torch.tensor([True, True]), r"int64 of shape \(2,\).* got torch.bool"),
+        ([1, 1], "got list"),
+        (None, "got NoneType"),
+        (torch.tensor([1, 3]), "columns from 1 to 3; a column is 0 to 2, or −1"),
+        (torch.tensor([1, -2]), "columns from -2 to 1"),
+        (torch.tensor([1, 0]), "column 0 for pair 1, which is not a negative"),
+        (torch.tensor([2, 1]), "column 2 for pair 0, which is not a negative"),
+    ],
+)
+def test_a_bad_choice_of_the_negative_function_raises(returned: object, message: str) -> None:
+    selector = FunctionNegativeTripletSelector(1.0, lambda losses: returned)
+    with pytest.raises(ValueError, match=message):
+        selector.get_triplets(torch.zeros(3, 1), torch.tensor([0, 1, 0]))

@@ -1,0 +1,75 @@
+"""Keep the repository's address in the notebooks and the README in step with `_config.yml`.
+
+`python tools/address.py` rewrites every copy of the address; with `--check` it only says which files differ, and
+fails if any does. `--set URL` first writes a new address into `_config.yml`.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "_config.yml"
+CONFIG_LINE = re.compile(r"(?<=^  url: )https://github\.com/\S+$", re.MULTILINE)
+REPOSITORY = r"[\w.-]+/[\w.-]+?"
+COPIES = {
+    r"https://colab\.research\.google\.com/github/" + REPOSITORY + r"/blob/\w+/book/":
+        "https://colab.research.google.com/github/{slug}/blob/{branch}/book/",
+    r"git\+https://github\.com/" + REPOSITORY + r"(?=[\"'\s\\)])": "git+https://github.com/{slug}",
+}  # fmt: skip
+
+
+def address() -> dict[str, str]:
+    """The repository as `owner/name`, and its branch, from `_config.yml`."""
+    config = CONFIG.read_text()
+    url = CONFIG_LINE.search(config)
+    branch = re.search(r"^  branch: (\S+)$", config, re.MULTILINE)
+    if url is None or branch is None:
+        sys.exit("_config.yml must name the repository: url: https://github.com/owner/name, and branch:")
+    return {
+        "slug": url.group().removeprefix("https://github.com/").rstrip("/"),
+        "branch": branch.group(1),
+    }
+
+
+def synchronised(text: str, repository: dict[str, str]) -> str:
+    """`text` with every copy of the repository's address replaced by that of `repository`."""
+    for pattern, replacement in COPIES.items():
+        text = re.sub(pattern, replacement.format(**repository), text)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; fail if a file is out of step",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="URL",
+        help="the new address, https://github.com/owner/name",
+    )
+    arguments = parser.parse_args()
+    if arguments.set:
+        CONFIG.write_text(CONFIG_LINE.sub(arguments.set, CONFIG.read_text()))
+    repository = address()
+    changed = []
+    for path in [ROOT / "README.md", *sorted((ROOT / "book").glob("*.ipynb"))]:
+        text = path.read_text()
+        if synchronised(text, repository) != text:
+            changed.append(path.name)
+            if not arguments.check:
+                path.write_text(synchronised(text, repository))
+    print(f"{repository['slug']}: {'out of step: ' + ', '.join(changed) if changed else 'all files in step'}")
+    if changed and arguments.check:
+        sys.exit("run python tools/address.py")
+
+
+if __name__ == "__main__":
+    main()
