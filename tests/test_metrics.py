@@ -24,7 +24,7 @@ def test_average_nonzero_triplets_is_the_mean_over_the_batches() -> None:
         metric((), (), (torch.tensor(1.0), n_triplets))
     assert metric.value() == 5
     assert isinstance(metric.value(), float)
-    assert metric.name() == "average nonzero triplets"
+    assert metric.name() == "nonzero triplets"
 
 
 @pytest.mark.parametrize("metric", [AccumulatedAccuracyMetric(), AverageNonzeroTripletsMetric()])

@@ -108,8 +108,8 @@ def test_metrics_are_in_the_history_under_their_names() -> None:
     assert history["val_accuracy"][-1] == 100
     assert all(0 <= value <= 100 for value in history["train_accuracy"])
     history, _ = run("online triplets", n_epochs=2, metrics=[AverageNonzeroTripletsMetric()])
-    assert history["train_average_nonzero_triplets"] == [3 * 5 * 4 * 10] * 2
-    assert history["val_average_nonzero_triplets"] == [3 * 5 * 4 * 10] * 2
+    assert history["train_nonzero_triplets"] == [3 * 5 * 4 * 10] * 2
+    assert history["val_nonzero_triplets"] == [3 * 5 * 4 * 10] * 2
 
 
 def test_metrics_see_the_batch_and_are_reset_before_each_pass() -> None:

@@ -1,0 +1,5 @@
+"""`pytest --nbval` runs the chapters in the quick recipe, on any machine."""
+
+import os
+
+os.environ["SIAMESE_TRIPLET_RECIPE"] = "quick"
