@@ -47,12 +47,13 @@ def fit(
     """
     if device is not None:
         _check_device(model, torch.device(device))
+    device = device_of(model)
     history: History = {}
     for epoch in range(n_epochs):
         started = time.perf_counter()
         learning_rate = optimizer.param_groups[0]["lr"]
         bar = tqdm(train_loader, desc=f"Epoch {epoch + 1}/{n_epochs}", leave=False, disable=None if verbose else True)
-        results = _train_epoch(bar, model, loss_fn, optimizer, metrics)
+        results = _train_epoch(bar, model, loss_fn, optimizer, metrics, device)
         if not torch.tensor(results["train_loss"]).isfinite():
             raise FloatingPointError(
                 f"the training loss of epoch {epoch + 1} is {results['train_loss']} at a learning rate of "
@@ -78,30 +79,37 @@ def evaluate(
     The model is left in the mode it was in. See `fit` for the arguments.
     """
     losses = []
+    device = device_of(model)
     _reset(metrics)
     with evaluating(model):
         for batch in loader:
-            losses.append(_batch_loss(batch, model, loss_fn, metrics))
+            losses.append(_batch_loss(batch, model, loss_fn, metrics, device))
     return _summary("val", losses, metrics)
 
 
 def _train_epoch(
-    loader: Iterable, model: nn.Module, loss_fn: nn.Module, optimizer: Optimizer, metrics: Sequence[Metric]
+    loader: Iterable,
+    model: nn.Module,
+    loss_fn: nn.Module,
+    optimizer: Optimizer,
+    metrics: Sequence[Metric],
+    device: torch.device,
 ) -> dict[str, float]:
     losses = []
     _reset(metrics)
     model.train()
     for batch in loader:
         optimizer.zero_grad()
-        loss = _batch_loss(batch, model, loss_fn, metrics)
+        loss = _batch_loss(batch, model, loss_fn, metrics, device)
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
     return _summary("train", losses, metrics)
 
 
-def _batch_loss(batch: Sequence[Any], model: nn.Module, loss_fn: nn.Module, metrics: Sequence[Metric]) -> Tensor:
-    device = device_of(model)
+def _batch_loss(
+    batch: Sequence[Any], model: nn.Module, loss_fn: nn.Module, metrics: Sequence[Metric], device: torch.device
+) -> Tensor:
     data, target = batch
     inputs = [tensor.to(device, non_blocking=True) for tensor in _as_tuple(data)]
     targets = tuple(tensor.to(device, non_blocking=True) for tensor in _as_tuple(target) if len(tensor))

@@ -1,36 +1,60 @@
+"""The five methods of the book: each trains, and a seed decides the result."""
+
 import pytest
 import torch
 
-from siamese_triplet.experiments import METHODS, balanced_loader, train
-from siamese_triplet.images import Images, normalization
-from siamese_triplet.recipes import choose
+from siamese_triplet import Images, datasets
+from siamese_triplet.experiments import METHODS, Result, train
+from siamese_triplet.recipes import Recipe
+
+ONE_EPOCH = Recipe(name="quick", n_epochs=1, subset="embedded", device=torch.device("cpu"))
 
 
-def noise(n: int, train: bool) -> Images:
-    data = torch.randint(0, 256, (n, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(n))
-    return Images(data, torch.arange(n) % 10, list("0123456789"), train=train, transform=normalization(0.5, 0.3))
+def part(train_part: bool, n_per_class: int = 50) -> Images:
+    """The first images of every class of the embedded MNIST."""
+    images = datasets.load("mnist", train=train_part, subset="embedded")
+    chosen = torch.cat([(images.targets == label).nonzero().squeeze(1)[:n_per_class] for label in range(10)])
+    return Images(images.data[chosen], images.targets[chosen], images.classes, train_part, images.transform)
+
+
+def one_epoch(name: str, seed: int = 0) -> Result:
+    return train(name, part(True), part(False), ONE_EPOCH, seed=seed, verbose=False)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_trains_validates_and_gives_embeddings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    train_set, test_set, recipe = noise(260, True), noise(250, False), choose("quick:1")
-    result = train(name, train_set, test_set, recipe, verbose=False)
-    again = train(name, train_set, test_set, recipe, verbose=False)
-    assert result.history["train_loss"] == again.history["train_loss"]
-    assert len(result.history["val_loss"]) == 1
-    assert result.history["learning_rate"] == [1e-2 if name == "softmax" else 1e-3]
-    for (embeddings, labels), images in ((result.train, train_set), (result.test, test_set)):
-        assert embeddings.shape == (len(images), 2)
-        assert torch.equal(labels, images.targets)
+def test_every_method_trains_and_embeds_all_images(name: str) -> None:
+    result = one_epoch(name)
+    assert [len(values) for values in result.history.values()] == [1] * len(result.history)
+    for embeddings, labels in (result.train, result.test):
+        assert embeddings.shape == (500, 2)
+        assert labels.bincount().tolist() == [50] * 10
+    assert result.train[0].std() > 0
 
 
-def test_a_balanced_batch_is_10_classes_by_25_images() -> None:
-    images, labels = next(iter(balanced_loader(noise(500, True))))
-    assert images.shape == (250, 1, 28, 28)
-    assert labels.bincount().tolist() == [25] * 10
+@pytest.mark.parametrize("name", ["siamese", "online triplets"])
+def test_the_seed_decides_the_result(name: str) -> None:
+    torch.manual_seed(0)
+    first = one_epoch(name)
+    torch.manual_seed(1)
+    again, other = one_epoch(name), one_epoch(name, seed=1)
+    torch.testing.assert_close(again.test[0], first.test[0], rtol=0, atol=0)
+    assert not torch.allclose(other.test[0], first.test[0])
 
 
-def test_an_unknown_method_raises() -> None:
-    with pytest.raises(ValueError, match="unknown method 'proxy'; there are 'softmax'"):
-        train("proxy", noise(10, True), noise(10, False), choose("quick"))
+def test_the_recipes_of_the_book() -> None:
+    assert {name: (method.learning_rate, method.weight_decay) for name, method in METHODS.items()} == {
+        "softmax": (1e-2, 0),
+        "siamese": (1e-3, 0),
+        "triplet": (1e-3, 0),
+        "online pairs": (1e-3, 0),
+        "online triplets": (1e-3, 1e-4),
+    }
+    images = part(True)
+    sizes = {name: len(method.loader(images, 0).dataset) for name, method in METHODS.items()}
+    assert set(sizes.values()) == {500}
+    assert [len(method.loader(images, 0)) for method in METHODS.values()] == [2, 4, 4, 2, 2]  # 256, 128, 128, 250, 250
+
+
+def test_an_unknown_method_is_an_error() -> None:
+    with pytest.raises(ValueError, match="unknown method 'softmx'; there are 'softmax', 'siamese'"):
+        one_epoch("softmx")

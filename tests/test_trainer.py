@@ -241,6 +241,12 @@ def test_evaluate_equals_the_last_validation_of_fit(case: str) -> None:
     assert evaluate(loader(stripes(train=False)), model, make_loss())["val_loss"] == history["val_loss"][-1]
 
 
+@pytest.mark.parametrize("empty", [[], (), torch.zeros(0)], ids=["list", "tuple", "tensor"])
+def test_an_empty_target_is_not_passed_to_the_loss(empty: Any) -> None:
+    images = torch.rand(4, 3)
+    assert evaluate([(images, empty)], nn.Identity(), torch.mean) == {"val_loss": pytest.approx(images.mean().item())}
+
+
 # what fit prints
 
 
@@ -257,7 +263,7 @@ def test_verbose_prints_a_line_an_epoch(capsys: pytest.CaptureFixture) -> None:
     assert len(lines) == 2
     for epoch, line in enumerate(lines, start=1):
         assert line.startswith(f"Epoch {epoch}/2")
-        for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+        for name in ("train", "val", "loss", "accuracy"):
             assert name in line
 
 
