@@ -104,8 +104,14 @@ def load(
         problem = _download(source, place) if download else "download=False"
         if problem:
             return _without_full_data(name, train, place, problem, is_named=bool(named))
-    images, labels = files
-    return _images(source, _read(images, read_image_file, source), _read(labels, read_label_file, source), train)
+    images, labels = _read(files[0], read_image_file, source), _read(files[1], read_label_file, source)
+    n_classes = len(source.torchvision_class.classes)
+    if len(images) != len(labels) or labels.max() >= n_classes:
+        raise ValueError(
+            f"{files[0]} and {files[1]} do not belong together: {len(images)} images, {len(labels)} labels up to "
+            f"{labels.max()}; there must be a label from 0 to {n_classes - 1} for each image"
+        )
+    return _images(source, images, labels, train)
 
 
 def _without_full_data(name: str, train: bool, place: Path, problem: str, is_named: bool) -> Images:

@@ -5,28 +5,58 @@ The one home of geometry: selectors and losses take every distance and every mas
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+MAX_BLOCK = 2**19  # numbers in a block of coordinate differences: 2 MB of float32, which caches hold
 
 
 def pairwise_distances(embeddings: Tensor, squared: bool = True) -> Tensor:
-    """Euclidean distances between all rows of `embeddings` (B, D), as a (B, B) matrix; squared unless asked otherwise.
+    """Euclidean distances between all rows of `embeddings` (B, D), a (B, B) matrix; squared unless asked otherwise.
 
-    Distances are sums over coordinate differences, not the expansion |a|² + |b|² − 2ab: they are never negative,
-    exactly zero on the diagonal and between equal rows, and keep their precision far from the origin. The gradient of
-    both the squared and the plain distance is zero, not NaN, where two embeddings coincide. Half precision is
-    computed, and returned, in float32. B = 0 gives a (0, 0) matrix.
+    They are sums of squared coordinate differences, not the expansion |a|² + |b|² − 2ab: never negative, exactly zero
+    on the diagonal and between equal rows, and as precise far from the origin as near it. The gradient of both the
+    squared and the plain distance is zero, not NaN, where two embeddings coincide. Half precision is computed, and
+    returned, in float32. Memory is O(B²). B = 0 gives a (0, 0) matrix.
     """
-    rows = full_precision(embeddings)
-    with torch.autocast(rows.device.type, enabled=False):
-        distances = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")  # (B, B)
-        return distances.square() if squared else distances
+    distances = _SquaredDistances.apply(full_precision(embeddings))
+    return distances if squared else root(distances)
 
 
-def row_distances(left: Tensor, right: Tensor) -> Tensor:
-    """Euclidean distance (not squared) between `left[i]` and `right[i]`, both (P, D): a (P,) vector.
+def row_distances(left: Tensor, right: Tensor, squared: bool = False) -> Tensor:
+    """Euclidean distance between `left[i]` and `right[i]`, both (P, D), as a (P,) vector; not squared unless asked.
 
-    Its gradient is zero, not NaN, where the two coincide. Half precision is computed, and returned, in float32.
+    Computed as in `pairwise_distances`.
     """
-    return torch.linalg.vector_norm(full_precision(left) - full_precision(right), dim=1)
+    distances = (full_precision(left) - full_precision(right)).square().sum(dim=1)
+    return distances if squared else root(distances)
+
+
+def root(squared: Tensor) -> Tensor:
+    """The square root of squared distances, with gradient zero instead of infinity where a distance is zero."""
+    is_positive = squared > 0
+    return torch.where(is_positive, torch.where(is_positive, squared, 1).sqrt(), 0)
+
+
+class _SquaredDistances(torch.autograd.Function):
+    """Squared distances of all rows, block after block of them, so that no (B, B, D) tensor is ever held."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        blocks = [(block[:, None] - rows).square_().sum(dim=2) for block in rows.split(_block_size(rows))]
+        return torch.cat(blocks)  # (B, B)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+        (rows,) = ctx.saved_tensors
+        weights = 2 * (gradient + gradient.T)  # (B, B): each distance is that of a row and of a column
+        size = _block_size(rows)
+        blocks = zip(weights.split(size), rows.split(size), strict=True)
+        return torch.cat([torch.einsum("ij,ijd->id", weight, block[:, None] - rows) for weight, block in blocks])
+
+
+def _block_size(rows: Tensor) -> int:
+    return max(1, MAX_BLOCK // max(1, rows.numel()))
 
 
 def pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,12 +92,14 @@ def check_embeddings(**named: Tensor) -> None:
             raise ValueError(
                 f"{first_name} is on {first.device}, {name} on {embeddings.device}; move one of them with .to(device)"
             )
-        finite = embeddings.isfinite()
-        if not finite.all():  # a device-host sync
-            bad_rows = int((~finite).any(dim=1).sum())
+        rows = full_precision(embeddings)
+        limit = (torch.finfo(rows.dtype).max / 4 / max(1, rows.shape[1])) ** 0.5  # squared distances must not overflow
+        is_bad = ~(rows.abs() < limit)  # (B, D)
+        if is_bad.any():  # a device-host sync
             raise ValueError(
-                f"{name}: {bad_rows} of {len(embeddings)} rows hold NaN or infinite values; the network has "
-                "probably diverged: lower the learning rate, or look for NaN in the images"
+                f"{name}: {int(is_bad.any(dim=1).sum())} of {len(embeddings)} rows hold NaN or infinite values, or values "
+                "whose squares overflow; the network has probably diverged: lower the learning rate, or look for NaN in "
+                "the images"
             )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from siamese_triplet.distances import check_batch
+from siamese_triplet.distances import check_batch, full_precision
 from siamese_triplet.networks import device_of, evaluating
 
 
@@ -22,7 +22,7 @@ def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, 
     with evaluating(model):
         for images, targets in dataloader:
             embeddings.append(embed(images.to(device)).cpu())
-            labels.append(targets)
+            labels.append(targets.cpu())
     if not embeddings:
         raise ValueError("extract_embeddings: the loader has no batches")
     return torch.cat(embeddings), torch.cat(labels)
@@ -36,11 +36,18 @@ def knn_accuracy(gallery: Tensor, gallery_labels: Tensor, queries: Tensor, query
     labels do not fit together, or the gallery has fewer than `k` images.
     """
     check_batch(gallery, gallery_labels)
+    if queries.shape[1:] != gallery.shape[1:]:
+        raise ValueError(
+            "gallery and queries must have embeddings of one size, "
+            f"got {tuple(gallery.shape)} and {tuple(queries.shape)}"
+        )
     check_batch(queries, query_labels)
     if not 1 <= k <= len(gallery):
         raise ValueError(f"{k=} must be between 1 and the {len(gallery)} images of the gallery")
     predictions = []
-    for chunk in queries.split(1024):
-        nearest = torch.cdist(chunk, gallery).topk(k, largest=False).indices  # (≤1024, k)
+    gallery = full_precision(gallery)
+    for chunk in full_precision(queries).split(1024):
+        distances = torch.cdist(chunk, gallery, compute_mode="donot_use_mm_for_euclid_dist")  # (≤1024, N)
+        nearest = distances.topk(k, largest=False).indices  # (≤1024, k)
         predictions.append(gallery_labels[nearest].mode(dim=1).values)
     return (torch.cat(predictions) == query_labels).float().mean().item()

@@ -13,6 +13,7 @@ from siamese_triplet.distances import (
     check_embeddings,
     check_margin,
     pairwise_distances,
+    root,
     row_distances,
 )
 from siamese_triplet.selectors import PairSelector, TripletSelector, pairs_of, triplets_of
@@ -47,7 +48,7 @@ class ContrastiveLoss(nn.Module):
             raise ValueError(
                 f"target must be 1 for a pair of one class and 0 for others, got {target.unique().tolist()}"
             )
-        return _mean(_contrastive(row_distances(out1, out2), is_positive, self.margin))
+        return _mean(_contrastive(row_distances(out1, out2, squared=True), is_positive, self.margin))
 
 
 class TripletLoss(nn.Module):
@@ -63,8 +64,8 @@ class TripletLoss(nn.Module):
         T = 0 gives a zero. Raises ValueError for embeddings that are not finite (T, D) matrices of one shape.
         """
         check_embeddings(anchor=anchor, positive=positive, negative=negative)
-        positive_distances = row_distances(anchor, positive).square()  # (T,)
-        negative_distances = row_distances(anchor, negative).square()  # (T,)
+        positive_distances = row_distances(anchor, positive, squared=True)  # (T,)
+        negative_distances = row_distances(anchor, negative, squared=True)  # (T,)
         return _mean(F.relu(positive_distances - negative_distances + self.margin))
 
 
@@ -83,8 +84,8 @@ class OnlineContrastiveLoss(nn.Module):
         labels that are not B integers.
         """
         check_batch(embeddings, target)
-        distances = pairwise_distances(embeddings, squared=False)  # (B, B), for the selector and the loss alike
-        positive_pairs, negative_pairs = pairs_of(self.pair_selector, embeddings, target, distances.detach().square())
+        distances = pairwise_distances(embeddings)  # (B, B), squared, for the selector and the loss alike
+        positive_pairs, negative_pairs = pairs_of(self.pair_selector, embeddings, target, distances)
         pairs = torch.cat([positive_pairs, negative_pairs])  # (P + N, 2)
         is_positive = torch.arange(len(pairs), device=pairs.device) < len(positive_pairs)
         return _mean(_contrastive(distances[pairs[:, 0], pairs[:, 1]], is_positive, self.margin))
@@ -113,8 +114,8 @@ class OnlineTripletLoss(nn.Module):
         return _mean(losses), len(triplets)
 
 
-def _contrastive(distances: Tensor, is_positive: Tensor, margin: float) -> Tensor:
-    return 0.5 * torch.where(is_positive, distances.square(), F.relu(margin - distances).square())
+def _contrastive(squared: Tensor, is_positive: Tensor, margin: float) -> Tensor:
+    return 0.5 * torch.where(is_positive, squared, F.relu(margin - root(squared)).square())
 
 
 def _mean(losses: Tensor) -> Tensor:

@@ -51,8 +51,9 @@ class EmbeddingNet(nn.Module):
 
 
 class EmbeddingNetL2(EmbeddingNet):
-    """`EmbeddingNet` with embeddings scaled to length 1. An embedding of exactly zero stays zero, with a finite
-    gradient.
+    """`EmbeddingNet` with embeddings scaled to length 1.
+
+    A zero embedding, which has no direction, stays zero, with a finite gradient.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""The pictures of the book. Every function draws into the `ax` it is given, or into a new figure, and returns it.
+"""The pictures of the book. A function of one panel draws into the `ax` it is given, or into a
+new figure, and returns it; one of several panels returns a new figure.
 
 matplotlib is imported when this module is; `import siamese_triplet` does not import it.
 """
@@ -50,7 +51,7 @@ def plot_embeddings(
     ax = ax or plt.subplots(figsize=(7, 6))[1]
     look = {"s": 14, "alpha": 0.5, "linewidths": 0, "rasterized": True}
     for label in targets.unique().tolist():
-        x, y = embeddings[targets == label].T
+        x, y = embeddings[targets == label].T.numpy()
         name = classes[label] if classes is not None else label
         ax.scatter(x, y, color=COLOURS[label % 10], marker=MARKERS[label % 10], label=name, **look)
     ax.set(title=title, xlim=xlim, ylim=ylim)
@@ -90,6 +91,7 @@ def plot_negative_zones(
     easy ones, without a loss, outside.
     """
     ax = ax or plt.subplots(figsize=(7, 6))[1]
+    embeddings, labels = embeddings.cpu(), labels.cpu()
     squared = (embeddings - embeddings[anchor]).square().sum(dim=1)  # (B,)
     inner, outer = squared[positive], squared[positive] + margin
     is_negative = labels != labels[anchor]
@@ -100,16 +102,18 @@ def plot_negative_zones(
     }
     for (name, chosen), colour, marker in zip(zones.items(), ("#CC6677", "#DDCC77", "#88CCEE"), "vDo", strict=True):
         label = f"{name} negatives ({int(chosen.sum())})"
-        ax.scatter(*embeddings[chosen].T, s=26, color=colour, marker=marker, edgecolors="#444444", lw=0.4, label=label)
+        ax.scatter(
+            *embeddings[chosen].T.numpy(), s=26, color=colour, marker=marker, edgecolors="#444444", lw=0.4, label=label
+        )
     for index, name, marker in ((anchor, "anchor", "*"), (positive, "positive", "P")):
-        ax.scatter(*embeddings[index], s=180, color="black", marker=marker, label=name, zorder=3)
+        ax.scatter(*embeddings[index].numpy(), s=180, color="black", marker=marker, label=name, zorder=3)
     centre = tuple(embeddings[anchor].tolist())
     for radius, line in ((inner.sqrt().item(), "--"), (outer.sqrt().item(), "-")):
         ax.add_patch(plt.Circle(centre, radius, fill=False, ls=line, color="#444444"))
     reach = 2.2 * outer.sqrt().item()
     x, y = centre
     ax.set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach), aspect="equal")
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelspacing=1)
     return ax
 
 
@@ -157,6 +161,6 @@ def _image_grid(rows: Sequence[Sequence[Tensor]]) -> tuple[Figure, np.ndarray]:
     size = (1.25 * n_columns, 1.45 * n_rows)
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, layout="constrained")
     for ax, image in zip(axes.flat, (image for row in rows for image in row), strict=True):
-        ax.imshow(image.squeeze(0), cmap="gray_r")
+        ax.imshow(image.squeeze(0).numpy(), cmap="gray_r")
         ax.set(xticks=[], yticks=[])
     return figure, axes

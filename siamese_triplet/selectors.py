@@ -121,6 +121,8 @@ class FunctionNegativeTripletSelector(TripletSelector):
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
         positive_pairs = _anchor_positive_pairs(is_positive, self.both_anchors)  # (P, 2)
         losses = _pair_losses(positive_pairs, distances, is_negative, self.margin)  # (P, B)
+        if not losses.shape[1]:  # a function may rightly expect at least one column
+            return positive_pairs.new_empty(0, 3)
         chosen = self.negative_selection_fn(losses)
         _check_chosen(chosen, losses)
         return _with_negatives(positive_pairs, chosen)

@@ -48,7 +48,9 @@ def fit(
     if device is not None:
         _check_device(model, torch.device(device))
     device = device_of(model)
-    history: History = {}
+    parts = ["train"] if val_loader is None else ["train", "val"]
+    names = [name for part in parts for name in _names(part, metrics)]
+    history: History = {name: [] for name in (*names, "learning_rate", "seconds")}
     for epoch in range(n_epochs):
         started = time.perf_counter()
         learning_rate = optimizer.param_groups[0]["lr"]
@@ -65,7 +67,7 @@ def fit(
             scheduler.step()
         results |= {"learning_rate": learning_rate, "seconds": time.perf_counter() - started}
         for name, value in results.items():
-            history.setdefault(name, []).append(value)
+            history[name].append(value)
         if verbose:
             tqdm.write(_epoch_line(epoch, n_epochs, results))
     return history
@@ -123,8 +125,12 @@ def _batch_loss(
 def _summary(part: str, losses: list[Tensor], metrics: Sequence[Metric]) -> dict[str, float]:
     if not losses:
         raise ValueError(f"the {part} loader has no batches; is the batch larger than the data set, with drop_last?")
-    results = {f"{part}_loss": torch.stack(losses).mean().item()}
-    return results | {f"{part}_{metric.name().replace(' ', '_')}": metric.value() for metric in metrics}
+    values = [torch.stack(losses).mean().item(), *(metric.value() for metric in metrics)]
+    return dict(zip(_names(part, metrics), values, strict=True))
+
+
+def _names(part: str, metrics: Sequence[Metric]) -> list[str]:
+    return [f"{part}_{name.replace(' ', '_')}" for name in ("loss", *(metric.name() for metric in metrics))]
 
 
 def _reset(metrics: Sequence[Metric]) -> None:

@@ -102,3 +102,28 @@ def test_a_bad_margin_raises(margin: float) -> None:
 def test_a_good_margin_is_a_float(margin: float) -> None:
     assert isinstance(check_margin(margin), float)
     assert check_margin(margin) == margin
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(1e19, torch.float32), (1e154, torch.float64)])
+def test_embeddings_whose_squared_distances_overflow_are_an_error(value: float, dtype: torch.dtype) -> None:
+    embeddings = torch.tensor([[value, 0], [-value, 0], [0, 0]], dtype=dtype)
+    with pytest.raises(ValueError, match="2 of 3 rows hold NaN or infinite values, or values whose squares overflow"):
+        check_batch(embeddings, torch.tensor([0, 1, 1]))
+    assert pairwise_distances(embeddings * 0.1).isfinite().all()
+
+
+def test_no_tensor_of_all_coordinate_differences_is_held() -> None:
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal largest
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                largest = max(largest, result.numel())
+            return result
+
+    embeddings = torch.randn(512, 64, requires_grad=True)
+    with Watch():
+        pairwise_distances(embeddings).sum().backward()
+    assert largest <= 2 * 2**19  # a block; all differences at once would be 2**24
