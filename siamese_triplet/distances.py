@@ -97,9 +97,9 @@ def check_embeddings(**named: Tensor) -> None:
         is_bad = ~(rows.abs() < limit)  # (B, D)
         if is_bad.any():  # a device-host sync
             raise ValueError(
-                f"{name}: {int(is_bad.any(dim=1).sum())} of {len(embeddings)} rows hold NaN or infinite values, or values "
-                "whose squares overflow; the network has probably diverged: lower the learning rate, or look for NaN in "
-                "the images"
+                f"{name}: {int(is_bad.any(dim=1).sum())} of {len(embeddings)} rows hold NaN or infinite values, "
+                "or values whose squares overflow; the network has probably diverged: lower the learning rate, "
+                "or look for NaN in the images"
             )
 
 

@@ -224,10 +224,10 @@ def _random_column(candidates: Tensor, generator: torch.Generator) -> Tensor:
     """A uniformly random True column of each row of `candidates` (P, B), −1 where there is none."""
     if not candidates.numel():
         return candidates.new_full((len(candidates),), -1, dtype=torch.int64)
-    rank_of = candidates.cumsum(dim=1)  # (P, B)
+    rank_of = candidates.cumsum(dim=1, dtype=torch.int32)  # (P, B)
     count = rank_of[:, -1]
     uniform = torch.rand(len(candidates), dtype=torch.float64, generator=generator).to(candidates.device)
-    rank = (uniform * count).long() + 1  # 1 … count
+    rank = (uniform * count).int() + 1  # 1 … count
     column = torch.searchsorted(rank_of, rank[:, None]).squeeze(1)  # the first column with that rank
     return torch.where(count > 0, column, -1)
 
