@@ -226,8 +226,8 @@ def _random_column(candidates: Tensor, generator: torch.Generator) -> Tensor:
         return candidates.new_full((len(candidates),), -1, dtype=torch.int64)
     rank_of = candidates.cumsum(dim=1, dtype=torch.int32)  # (P, B)
     count = rank_of[:, -1]
-    uniform = torch.rand(len(candidates), dtype=torch.float64, generator=generator).to(candidates.device)
-    rank = (uniform * count).int() + 1  # 1 … count
+    uniform = torch.rand(len(candidates), generator=generator).to(candidates.device)
+    rank = ((uniform * count).int() + 1).minimum(count)  # 1 … count, even where the product was rounded up
     column = torch.searchsorted(rank_of, rank[:, None]).squeeze(1)  # the first column with that rank
     return torch.where(count > 0, column, -1)
 
