@@ -52,7 +52,8 @@ class _SquaredDistances(torch.autograd.Function):
         weights = 2 * (gradient + gradient.T)  # (B, B): each distance is that of a row and of a column
         size = _block_size(rows)
         blocks = zip(weights.split(size), rows.split(size), strict=True)
-        return torch.cat([torch.einsum("ij,ijd->id", weight, block[:, None] - rows) for weight, block in blocks])
+        with torch.autocast(rows.device.type, enabled=False):  # in full precision, as the forward pass
+            return torch.cat([torch.einsum("ij,ijd->id", weight, block[:, None] - rows) for weight, block in blocks])
 
 
 def _block_size(rows: Tensor) -> int:

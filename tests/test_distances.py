@@ -127,3 +127,11 @@ def test_no_tensor_of_all_coordinate_differences_is_held() -> None:
     with Watch():
         pairwise_distances(embeddings).sum().backward()
     assert largest <= 2 * 2**19  # a block; all differences at once would be 2**24
+
+
+def test_the_backward_pass_is_in_full_precision_under_autocast() -> None:
+    embeddings = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    (expected,) = torch.autograd.grad(pairwise_distances(embeddings).sum(), embeddings)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (gradient,) = torch.autograd.grad(pairwise_distances(embeddings).sum(), embeddings)
+    torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
