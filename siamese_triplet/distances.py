@@ -3,9 +3,10 @@
 The one home of geometry: selectors and losses take every distance and every mask from here.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 MAX_BLOCK = 2**19  # numbers in a block of coordinate differences: 2 MB of float32, which caches hold
 
@@ -41,13 +42,13 @@ class _SquaredDistances(torch.autograd.Function):
     """Squared distances of all rows, block after block of them, so that no (B, B, D) tensor is ever held."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, rows: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
         ctx.save_for_backward(rows)
         blocks = [(block[:, None] - rows).square_().sum(dim=2) for block in rows.split(_block_size(rows))]
         return torch.cat(blocks)  # (B, B)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (rows,) = ctx.saved_tensors
         weights = 2 * (gradient + gradient.T)  # (B, B): each distance is that of a row and of a column
         size = _block_size(rows)

@@ -135,7 +135,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def _embedding_size(net: nn.Module) -> int:
     if hasattr(net, "embedding_size"):
-        return net.embedding_size
+        return int(net.embedding_size)
     linear_layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
     if not linear_layers:
         raise ValueError(

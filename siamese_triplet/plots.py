@@ -49,16 +49,16 @@ def plot_embeddings(
     step = -(-len(embeddings) // max_points) or 1
     embeddings, targets = embeddings[::step], targets[::step]
     ax = ax or plt.subplots(figsize=(7, 6))[1]
-    look = {"s": 14, "alpha": 0.5, "linewidths": 0, "rasterized": True}
     for label in targets.unique().tolist():
         x, y = embeddings[targets == label].T.numpy()
         name = classes[label] if classes is not None else label
-        ax.scatter(x, y, color=COLOURS[label % 10], marker=MARKERS[label % 10], label=name, **look)
+        colour, marker = COLOURS[label % 10], MARKERS[label % 10]
+        ax.scatter(x, y, s=14, color=colour, marker=marker, alpha=0.5, linewidths=0, label=name, rasterized=True)
     ax.set(title=title, xlim=xlim, ylim=ylim)
     ax.set_aspect("equal", adjustable="datalim" if xlim is None and ylim is None else "box")
     if legend:
         legend_box = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
-        for handle in legend_box.legend_handles:
+        for handle in filter(None, legend_box.legend_handles):
             handle.set_alpha(1)
     return ax
 
