@@ -1,4 +1,4 @@
-"""The five methods of the book, ready to train: the recipes of its chapters in one table.
+"""The five methods of the book, ready to train: the settings of its chapters in one table.
 
 The chapters on MNIST spell each of them out; this is for training several on one data set and comparing them.
 """

@@ -4,6 +4,8 @@ d is the Euclidean distance, d² its square, m the margin. Every loss is compute
 any pair or triplet costs a zero that can be differentiated, never NaN.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +19,8 @@ from siamese_triplet.distances import (
     row_distances,
 )
 from siamese_triplet.selectors import PairSelector, TripletSelector, pairs_of, triplets_of
+
+Selector = TypeVar("Selector", PairSelector, TripletSelector)
 
 
 class ContrastiveLoss(nn.Module):
@@ -75,7 +79,7 @@ class OnlineContrastiveLoss(nn.Module):
     def __init__(self, margin: float, pair_selector: PairSelector) -> None:
         super().__init__()
         self.margin = check_margin(margin)
-        self.pair_selector = pair_selector
+        self.pair_selector = _check_selector(pair_selector, "get_pairs")
 
     def forward(self, embeddings: Tensor, target: Tensor) -> Tensor:
         """The mean loss over the selected pairs of `embeddings` (B, D) with integer class labels `target` (B,).
@@ -92,12 +96,15 @@ class OnlineContrastiveLoss(nn.Module):
 
 
 class OnlineTripletLoss(nn.Module):
-    """The triplet loss of the triplets that `triplet_selector` finds in a batch; see `TripletLoss`."""
+    """The triplet loss of the triplets that `triplet_selector` finds in a batch; see `TripletLoss`.
+
+    A selector that looks for triplets with a loss has a margin too: give both the same.
+    """
 
     def __init__(self, margin: float, triplet_selector: TripletSelector) -> None:
         super().__init__()
         self.margin = check_margin(margin)
-        self.triplet_selector = triplet_selector
+        self.triplet_selector = _check_selector(triplet_selector, "get_triplets")
 
     def forward(self, embeddings: Tensor, target: Tensor) -> tuple[Tensor, int]:
         """The mean loss over the selected triplets of `embeddings` (B, D) with integer class labels `target` (B,),
@@ -112,6 +119,15 @@ class OnlineTripletLoss(nn.Module):
         anchor, positive, negative = triplets.T
         losses = F.relu(distances[anchor, positive] - distances[anchor, negative] + self.margin)  # (T,)
         return _mean(losses), len(triplets)
+
+
+def _check_selector(selector: Selector, method: str) -> Selector:
+    if isinstance(selector, type) or not hasattr(selector, method):
+        raise ValueError(
+            f"expected a selector, an object with the method {method}, got {selector!r}; "
+            "a class must be called first: HardestNegativeTripletSelector(margin=1.0)"
+        )
+    return selector
 
 
 def _contrastive(squared: Tensor, is_positive: Tensor, margin: float) -> Tensor:

@@ -58,6 +58,7 @@ class AccumulatedAccuracyMetric:
 class AverageNonzeroTripletsMetric:
     """The mean number of triplets per batch that an online triplet loss, which returns `(loss, n_triplets)`, found.
 
+    It counts whatever the selector returned: the triplets of `AllTripletSelector` include those without a loss.
     Before the first batch the value is NaN.
     """
 

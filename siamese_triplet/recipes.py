@@ -39,13 +39,14 @@ class Recipe:
         """What the outputs of a chapter came from: data, epochs, seed, device, versions and wall time."""
         seconds = time.perf_counter() - self.started
         of_full = "" if self.n_epochs == FULL_EPOCHS else f" (the complete recipe has {FULL_EPOCHS})"
+        n_threads = torch.get_num_threads()
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device
         return "\n".join(
             [
                 f"recipe     {self.name}, {self.n_epochs} epochs{of_full}",
                 f"data       {len(train_set):,} training images",
                 f"seed       {seed}",
-                f"device     {device}, {torch.get_num_threads()} threads",
+                f"device     {device}, {n_threads} thread{'s' if n_threads > 1 else ''}",
                 f"versions   torch {torch.__version__}, Python {platform.python_version()}",
                 f"wall time  {seconds / 60:.1f} min",
             ]

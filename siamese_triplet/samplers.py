@@ -10,10 +10,11 @@ from torch.utils.data import Sampler
 class BalancedBatchSampler(Sampler[list[int]]):
     """A batch sampler: each batch holds `n_samples` images of each of `n_classes` classes.
 
-    `labels` are the integer labels of a data set, one an image, as a tensor, array or list. An epoch is
-    `len(labels) // (n_classes * n_samples)` batches, each of them full and without a repeated image. Coverage is as
-    even as it can be: over an epoch any two classes, and any two images of one class, are drawn equally often, give or
-    take one. Each epoch is shuffled anew, from `seed`; the same seed gives the same epochs.
+    `labels` are the integer labels of a data set, one an image, as a tensor, array or list. An epoch is `len(labels)
+    // (n_classes * n_samples)` batches, at least one. Each of them is full, and without a repeated image unless
+    `replacement` asks for it. Coverage is as even as it can be: over an epoch any two classes, and any two images of
+    one class, are drawn equally often, give or take one. Each epoch is shuffled anew, from `seed`; the same seed
+    gives the same epochs.
 
     Raises ValueError where there are fewer than `n_classes` classes, or where a class has fewer than `n_samples`
     images, unless `replacement` allows such a class to repeat its images within a batch.

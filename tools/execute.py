@@ -42,6 +42,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     os.environ["SIAMESE_TRIPLET_RECIPE"] = arguments.recipe
+    if "SIAMESE_TRIPLET_DATA" in os.environ:  # kernels run in the folder of the book
+        os.environ["SIAMESE_TRIPLET_DATA"] = str(Path(os.environ["SIAMESE_TRIPLET_DATA"]).resolve())
     paths = [BOOK / f"{name}.ipynb" for name in arguments.chapters] or sorted(BOOK.glob("*.ipynb"))
     for path in paths:
         started = time.perf_counter()
