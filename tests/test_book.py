@@ -1,6 +1,7 @@
 """The notebooks as files: outputs, alt texts, the Colab cell, and the repository's address."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +112,13 @@ def test_an_address_out_of_step_is_found_and_mended(monkeypatch: pytest.MonkeyPa
     assert moved != text
     assert moved.count("someone/else") == text.count(address.address()["slug"]) == 2
     assert address.synchronised(moved, address.address()) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "book/index.md", *(f"book/{p.name}" for p in CHAPTERS)]
+)
+def test_local_links_and_pictures_exist(name: str) -> None:
+    path = ROOT / name
+    links = re.findall(r"\]\(([^)\s]+)\)", path.read_text())
+    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert missing == []
