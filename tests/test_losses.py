@@ -426,5 +426,7 @@ def test_bad_input_raises_in_triplet_loss(positive: Tensor, negative: Tensor, me
 @pytest.mark.parametrize("wrong", [HardNegativePairSelector, HardestNegativeTripletSelector, None, "semihard"])
 @pytest.mark.parametrize("loss", [OnlineContrastiveLoss, OnlineTripletLoss])
 def test_what_is_not_a_selector_is_an_error_at_once(loss, wrong) -> None:
-    with pytest.raises(ValueError, match=r"expected a selector, an object with the method get_.*a class must be called"):
+    with pytest.raises(
+        ValueError, match=r"expected a selector, an object with the method get_.*a class must be called"
+    ):
         loss(1.0, wrong)
