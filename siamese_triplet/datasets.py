@@ -28,6 +28,12 @@ __all__ = ["BalancedBatchSampler", "Images", "SiameseMNIST", "TripletMNIST", "lo
 DATA_VARIABLE = "SIAMESE_TRIPLET_DATA"
 EMBEDDED = Path(__file__).parent / "embedded"
 DOWNLOAD_TIMEOUT = 20  # seconds without an answer
+DOWNLOAD_STEPS = (
+    "Downloading",
+    "Failed to download",
+    "Error downloading",
+    "Tried",
+)  # what torchvision says beside causes
 
 
 @dataclass(frozen=True)
@@ -147,16 +153,19 @@ def _files(source: _Source, place: Path, train: bool) -> tuple[Path, Path]:
 def _download(source: _Source, place: Path) -> str | None:
     """Download all files of a data set into `place`; returns the problem in a few words, None if there was none."""
     timeout = socket.getdefaulttimeout()
+    printed = io.StringIO()
     new_folders = [folder for folder in (_raw(source, place), *_raw(source, place).parents) if not folder.exists()]
     try:
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        with contextlib.redirect_stdout(io.StringIO()):  # torchvision reports every mirror that it tries
+        with contextlib.redirect_stdout(printed):  # torchvision reports every mirror that it tries
             source.torchvision_class(place, download=True)
     except (RuntimeError, OSError) as error:
         with contextlib.suppress(OSError):  # not empty: what has arrived is kept for the next try
             for folder in new_folders:
                 folder.rmdir()
-        return " ".join(str(error).split("\n")[-2:]).strip() or type(error).__name__
+        lines = f"{printed.getvalue()}\n{error}".splitlines()  # older versions of torchvision only print the cause
+        causes = [line for line in lines if line.strip() and not line.startswith(DOWNLOAD_STEPS)]
+        return causes[-1] if causes else type(error).__name__
     finally:
         socket.setdefaulttimeout(timeout)
     return None
