@@ -156,3 +156,17 @@ def assert_uniform(drawn: Iterable[int], expected: set[int]) -> None:
     assert set(counts) == expected
     mean = sum(counts.values()) / len(expected)
     assert sum((count - mean) ** 2 / mean for count in counts.values()) < 40
+
+
+BAD_BATCHES = {  # embeddings, labels, and what the error says of them
+    "lengths": (torch.zeros(3, 2), torch.tensor([0, 1]), "3 embeddings but 2 labels"),
+    "float labels": (torch.zeros(2, 2), torch.tensor([0.0, 1.0]), "labels must be integers"),
+    "1-D": (torch.zeros(2), torch.tensor([0, 1]), r"shape \(batch, embedding size\)"),
+    "NaN": (torch.tensor([[math.nan], [0.0]]), torch.tensor([0, 1]), "1 of 2 rows hold NaN"),
+    "inf": (torch.tensor([[math.inf], [0.0]]), torch.tensor([0, 1]), "1 of 2 rows hold NaN or infinite"),
+    "devices": (
+        torch.zeros(2, 2),
+        torch.zeros(2, dtype=torch.int64, device="meta"),
+        "embeddings are on cpu, labels on meta",
+    ),
+}

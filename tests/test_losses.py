@@ -369,18 +369,7 @@ def test_a_bad_margin_raises_in_every_loss(make: Callable[[float], nn.Module], m
 
 
 @pytest.mark.parametrize("make", ONLINE)
-@pytest.mark.parametrize(
-    ("embeddings", "labels", "message"),
-    [
-        (torch.zeros(3, 2), torch.tensor([0, 1]), "3 embeddings but 2 labels"),
-        (torch.zeros(2, 2), torch.tensor([0.0, 1.0]), "labels must be integers"),
-        (torch.zeros(2), torch.tensor([0, 1]), r"shape \(batch, embedding size\)"),
-        (torch.tensor([[math.nan], [0.0]]), torch.tensor([0, 1]), "1 of 2 rows hold NaN"),
-        (torch.tensor([[math.inf], [0.0]]), torch.tensor([0, 1]), "1 of 2 rows hold NaN or infinite"),
-        (torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64, device="meta"), "embeddings are on cpu, labels on meta"),
-    ],
-    ids=["lengths", "float labels", "1-D", "NaN", "inf", "devices"],
-)
+@pytest.mark.parametrize(("embeddings", "labels", "message"), reference.BAD_BATCHES.values(), ids=reference.BAD_BATCHES)
 def test_bad_input_raises_in_every_online_loss(
     make: Callable[[], nn.Module], embeddings: Tensor, labels: Tensor, message: str
 ) -> None:

@@ -130,17 +130,8 @@ def test_metrics_see_the_batch_and_are_reset_before_each_pass() -> None:
             return "recorder"
 
     model, loader = linear()
-    fit(
-        loader,
-        loader,
-        model,
-        nn.CrossEntropyLoss(),
-        SGD(model.parameters(), 0.1),
-        None,
-        2,
-        metrics=[Recorder()],
-        verbose=False,
-    )
+    optimizer = SGD(model.parameters(), 0.1)
+    fit(loader, loader, model, nn.CrossEntropyLoss(), optimizer, None, 2, metrics=[Recorder()], verbose=False)
     one_batch = (1, [[0, 1, 0, 1]])
     assert Recorder.events == ["reset", one_batch, one_batch] * 4
     Recorder.events.clear()
@@ -151,17 +142,8 @@ def test_metrics_see_the_batch_and_are_reset_before_each_pass() -> None:
 def test_a_metric_starts_anew_in_every_pass() -> None:
     model, loader = linear()
     metric = AccumulatedAccuracyMetric()
-    fit(
-        loader,
-        loader,
-        model,
-        nn.CrossEntropyLoss(),
-        SGD(model.parameters(), 0.1),
-        None,
-        2,
-        metrics=[metric],
-        verbose=False,
-    )
+    optimizer = SGD(model.parameters(), 0.1)
+    fit(loader, loader, model, nn.CrossEntropyLoss(), optimizer, None, 2, metrics=[metric], verbose=False)
     assert metric.n_images == 8
 
 
