@@ -8,16 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 from siamese_triplet.datasets import Images, load
 from siamese_triplet.evaluation import extract_embeddings, knn_accuracy
-from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
+from siamese_triplet.losses import (
+    BatchAllTripletLoss,
+    ContrastiveLoss,
+    OnlineContrastiveLoss,
+    OnlineTripletLoss,
+    TripletLoss,
+)
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric
 from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet, TripletNet
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import (
     AllPositivePairSelector,
+    AllSemihardTripletSelector,
     AllTripletSelector,
+    BatchHardPairSelector,
+    BatchHardTripletSelector,
+    DistanceWeightedPairSelector,
+    DistanceWeightedTripletSelector,
+    EasyPositiveTripletSelector,
     FunctionNegativeTripletSelector,
     HardestNegativeTripletSelector,
+    HardestSemihardTripletSelector,
     HardNegativePairSelector,
+    NearestBeyondPositiveTripletSelector,
     PairSelector,
     RandomNegativeTripletSelector,
     SemihardNegativeTripletSelector,
@@ -34,17 +48,26 @@ __version__ = "0.1.0"
 __all__ = [
     "AccumulatedAccuracyMetric",
     "AllPositivePairSelector",
+    "AllSemihardTripletSelector",
     "AllTripletSelector",
     "AverageNonzeroTripletsMetric",
     "BalancedBatchSampler",
+    "BatchAllTripletLoss",
+    "BatchHardPairSelector",
+    "BatchHardTripletSelector",
     "ClassificationNet",
     "ContrastiveLoss",
+    "DistanceWeightedPairSelector",
+    "DistanceWeightedTripletSelector",
+    "EasyPositiveTripletSelector",
     "EmbeddingNet",
     "EmbeddingNetL2",
     "FunctionNegativeTripletSelector",
     "HardNegativePairSelector",
     "HardestNegativeTripletSelector",
+    "HardestSemihardTripletSelector",
     "Images",
+    "NearestBeyondPositiveTripletSelector",
     "OnlineContrastiveLoss",
     "OnlineTripletLoss",
     "PairSelector",

@@ -1,23 +1,30 @@
 """Distances between the embeddings of a batch, and which of its pairs are positive and negative.
 
 The one home of geometry: selectors and losses take every distance and every mask from here.
+
+Distances in float32 come from one matrix product, |a|² + |b|² − 2ab, which cancels badly in float32. Here it does not:
+the rows are centred, and the product is taken in float64, where those of float32 numbers are exact. What is left of
+rounding, some 1e-15 of a row's squared distance to the mean, vanishes when the result is rounded to float32. Distances
+of float64 rows, of rows of a few numbers, and on devices without float64 are sums of squared differences.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-MAX_BLOCK = 2**19  # numbers in a block of coordinate differences: 2 MB of float32, which caches hold
+BLOCK = 2**18  # numbers in a block of distances: 1 MB of float32, which caches hold
+FEW_COLUMNS = 8  # up to this embedding size sums of squared differences are as fast as a matrix product
 
 
 def pairwise_distances(embeddings: Tensor, squared: bool = True) -> Tensor:
     """Euclidean distances between all rows of `embeddings` (B, D), a (B, B) matrix; squared unless asked otherwise.
 
-    They are sums of squared coordinate differences, not the expansion |a|² + |b|² − 2ab: never negative, exactly zero
-    on the diagonal and between equal rows, and as precise far from the origin as near it. The gradient of both the
-    squared and the plain distance is zero, not NaN, where two embeddings coincide. Half precision is computed, and
-    returned, in float32. Memory is O(B²). B = 0 gives a (0, 0) matrix.
+    Never negative, exactly zero on the diagonal and between equal rows, and as precise far from the origin as near it.
+    Rows nearer than float32 can tell apart, about 1e-7 of their distance to the mean, count as equal. The gradient of
+    both the squared and the plain distance is zero, not NaN, where two embeddings coincide. Half precision is computed,
+    and returned, in float32. Memory is O(B²). B = 0 gives a (0, 0) matrix.
     """
     distances = _SquaredDistances.apply(full_precision(embeddings))
     return distances if squared else root(distances)
@@ -26,10 +33,54 @@ def pairwise_distances(embeddings: Tensor, squared: bool = True) -> Tensor:
 def row_distances(left: Tensor, right: Tensor, squared: bool = False) -> Tensor:
     """Euclidean distance between `left[i]` and `right[i]`, both (P, D), as a (P,) vector; not squared unless asked.
 
-    Computed as in `pairwise_distances`.
+    A sum of squared differences. Half precision is computed, and returned, in float32.
     """
     distances = (full_precision(left) - full_precision(right)).square().sum(dim=1)
     return distances if squared else root(distances)
+
+
+def chosen_distances(embeddings: Tensor, distances: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Squared distances (P,) between rows `left` and `right` (P,) of `embeddings` (B, D), with their gradient.
+
+    The values are taken from `distances` (B, B), the squared distances that are known already; the gradient costs O(PD)
+    where the pairs are few, else O(B²D).
+    """
+    return _ChosenDistances.apply(full_precision(embeddings), distances, left, right)
+
+
+def distance_blocks(rows: Tensor) -> Iterator[Tensor]:
+    """The squared distances of `rows` (B, D), float32 or float64, to all rows: block after block of the (B, B) matrix.
+
+    Without gradients. A block has `block_rows(rows)` rows, the last one perhaps fewer.
+    """
+    n_columns = rows.shape[1]
+    size = block_rows(rows)
+    if rows.dtype == wide_dtype(rows) or n_columns <= FEW_COLUMNS:
+        yield from (_sum_of_squares(block, rows) for block in rows.split(size))
+        return
+    wide = centred(rows)
+    norms = wide.square().sum(dim=1, keepdim=True)  # (B, 1)
+    ones = torch.ones_like(norms)
+    left, right = torch.cat([-2 * wide, norms, ones], dim=1), torch.cat([wide, ones, norms], dim=1).T
+    rounding = (4 * (n_columns + 2) * torch.finfo(torch.float64).eps * norms).float()  # (B, 1)
+    for block, resolution in zip(left.split(size), rounding.split(size), strict=True):
+        distances = (block @ right).float()  # (b, B)
+        yield distances.mul_(torch.gt(distances, resolution, out=torch.empty_like(distances)))
+
+
+def block_rows(rows: Tensor) -> int:
+    """How many rows of distances to `rows` (B, D) make a good block: the caches of a CPU hold it, and memory stays
+    linear."""
+    numbers = BLOCK if rows.device.type == "cpu" else 64 * BLOCK
+    return max(32, numbers // max(1, len(rows)))
+
+
+def _sum_of_squares(left: Tensor, right: Tensor) -> Tensor:
+    total = left.new_zeros(len(left), len(right))
+    for of_left, of_right in zip(left.T.contiguous(), right.T.contiguous(), strict=True):  # a coordinate
+        difference = of_left[:, None] - of_right  # (b, B)
+        total.addcmul_(difference, difference)
+    return total
 
 
 def root(squared: Tensor) -> Tensor:
@@ -38,37 +89,14 @@ def root(squared: Tensor) -> Tensor:
     return torch.where(is_positive, torch.where(is_positive, squared, 1).sqrt(), 0)
 
 
-class _SquaredDistances(torch.autograd.Function):
-    """Squared distances of all rows, block after block of them, so that no (B, B, D) tensor is ever held."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(rows)
-        blocks = [(block[:, None] - rows).square_().sum(dim=2) for block in rows.split(_block_size(rows))]
-        return torch.cat(blocks)  # (B, B)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (rows,) = ctx.saved_tensors
-        weights = 2 * (gradient + gradient.T)  # (B, B): each distance is that of a row and of a column
-        size = _block_size(rows)
-        blocks = zip(weights.split(size), rows.split(size), strict=True)
-        with torch.autocast(rows.device.type, enabled=False):  # in full precision, as the forward pass
-            return torch.cat([torch.einsum("ij,ijd->id", weight, block[:, None] - rows) for weight, block in blocks])
-
-
-def _block_size(rows: Tensor) -> int:
-    return max(1, MAX_BLOCK // max(1, rows.numel()))
-
-
 def pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Which pairs of a batch with `labels` (B,) have the same class, and which have not: two boolean (B, B) matrices.
 
     Both are symmetric. No image is its own positive, so the diagonal is False in both.
     """
     same = labels[:, None] == labels[None, :]  # (B, B)
-    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    return same & ~itself, ~same
+    different = ~same
+    return same.fill_diagonal_(False), different
 
 
 def full_precision(embeddings: Tensor) -> Tensor:
@@ -76,53 +104,51 @@ def full_precision(embeddings: Tensor) -> Tensor:
     return embeddings.float() if embeddings.dtype in (torch.float16, torch.bfloat16) else embeddings
 
 
-def check_embeddings(**named: Tensor) -> None:
-    """Raise a ValueError unless each tensor is a finite floating-point matrix, all of one shape and on one device."""
-    first_name, first = next(iter(named.items()))
-    for name, embeddings in named.items():
-        if embeddings.ndim != 2 or not embeddings.is_floating_point():
-            raise ValueError(
-                f"{name} must be a floating-point tensor of shape (batch, embedding size), "
-                f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}"
-            )
-        if embeddings.shape != first.shape:
-            raise ValueError(
-                f"{first_name} and {name} must have the same shape, "
-                f"got {tuple(first.shape)} and {tuple(embeddings.shape)}"
-            )
-        if embeddings.device != first.device:
-            raise ValueError(
-                f"{first_name} is on {first.device}, {name} on {embeddings.device}; move one of them with .to(device)"
-            )
-        rows = full_precision(embeddings)
-        limit = (torch.finfo(rows.dtype).max / 4 / max(1, rows.shape[1])) ** 0.5  # squared distances must not overflow
-        is_bad = ~(rows.abs() < limit)  # (B, D)
-        if is_bad.any():  # a device-host sync
-            raise ValueError(
-                f"{name}: {int(is_bad.any(dim=1).sum())} of {len(embeddings)} rows hold NaN or infinite values, "
-                "or values whose squares overflow; the network has probably diverged: lower the learning rate, "
-                "or look for NaN in the images"
-            )
+def wide_dtype(tensor: Tensor) -> torch.dtype:
+    """What to compute in where float32 is not enough: float64, but for devices that have none."""
+    return torch.float32 if tensor.device.type == "mps" else torch.float64
 
 
-def check_batch(embeddings: Tensor, labels: Tensor) -> None:
-    """Raise a ValueError unless `embeddings` (B, D) are finite and `labels` are B integers on the same device."""
-    check_embeddings(embeddings=embeddings)
-    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
-        raise ValueError(
-            f"labels must be integers of shape (batch,), got {labels.dtype} of shape {tuple(labels.shape)}; "
-            "convert class labels with .long()"
-        )
-    if len(labels) != len(embeddings):
-        raise ValueError(f"got {len(embeddings)} embeddings but {len(labels)} labels; there must be one label each")
-    if labels.device != embeddings.device:
-        raise ValueError(
-            f"embeddings are on {embeddings.device}, labels on {labels.device}; move one of them with .to(device)"
-        )
+class _SquaredDistances(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        first, *others = distance_blocks(rows)
+        return torch.cat([first, *others]) if others else first  # (B, B)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (rows,) = ctx.saved_tensors
+        return _gradient(gradient, rows)
 
 
-def check_margin(margin: float) -> float:
-    """`margin` as a float; a ValueError unless it is finite and not negative."""
-    if not 0 <= margin < float("inf"):
-        raise ValueError(f"margin must be a finite number ≥ 0, got {margin}")
-    return float(margin)
+class _ChosenDistances(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, distances: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, left, right)
+        return distances.reshape(-1).index_select(0, left * len(rows) + right)  # (P,)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        rows, left, right = ctx.saved_tensors
+        if len(left) * 16 < len(rows) ** 2:  # few pairs: row by row
+            pulls = 2 * gradient[:, None] * (rows[left] - rows[right])  # (P, D)
+            of_rows = torch.zeros_like(rows).index_add(0, left, pulls).index_add(0, right, -pulls)
+        else:
+            weights = gradient.new_zeros(len(rows) ** 2).index_add(0, left * len(rows) + right, gradient)
+            of_rows = _gradient(weights.view(len(rows), len(rows)), rows)
+        return of_rows, None, None, None
+
+
+def _gradient(weights: Tensor, rows: Tensor) -> Tensor:
+    """The gradient of Σ weights[i, j] · |rows[i] − rows[j]|² with respect to `rows` (B, D)."""
+    wide = centred(rows)
+    weights = (weights + weights.T).to(wide.dtype)  # (B, B): each distance is that of a row and of a column
+    with torch.autocast(rows.device.type, enabled=False):
+        return (2 * (weights.sum(dim=1, keepdim=True) * wide - weights @ wide)).to(rows.dtype)
+
+
+def centred(rows: Tensor) -> Tensor:
+    """`rows` (B, D) less their mean, in the dtype `wide_dtype`."""
+    wide = rows.to(wide_dtype(rows))
+    return wide - wide.mean(dim=0)

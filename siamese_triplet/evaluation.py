@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from siamese_triplet.distances import check_batch, full_precision
+from siamese_triplet.checks import check_batch
+from siamese_triplet.distances import full_precision
 from siamese_triplet.networks import device_of, evaluating
 
 

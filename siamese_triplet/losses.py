@@ -10,15 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from siamese_triplet.distances import (
-    check_batch,
-    check_embeddings,
-    check_margin,
-    pairwise_distances,
-    root,
-    row_distances,
-)
+from siamese_triplet.batch_all import BatchAllTripletLoss
+from siamese_triplet.checks import check_batch, check_embeddings, check_margin, check_margin_or_soft
+from siamese_triplet.distances import chosen_distances, pairwise_distances, root, row_distances
 from siamese_triplet.selectors import PairSelector, TripletSelector, pairs_of, triplets_of
+
+__all__ = ["BatchAllTripletLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "OnlineTripletLoss", "TripletLoss"]
 
 Selector = TypeVar("Selector", PairSelector, TripletSelector)
 
@@ -56,11 +53,15 @@ class ContrastiveLoss(nn.Module):
 
 
 class TripletLoss(nn.Module):
-    """max(0, d²(anchor, positive) − d²(anchor, negative) + m), mean over the triplets (Schroff and others, 2015)."""
+    """max(0, d²(anchor, positive) + m − d²(anchor, negative)), mean over the triplets (Schroff and others, 2015).
 
-    def __init__(self, margin: float) -> None:
+    With `margin="soft"` it is log(1 + exp(d²(anchor, positive) − d²(anchor, negative))), which never quite vanishes
+    (Hermans, Beyer and Leibe, 2017). With `squared` False plain distances d take the place of d².
+    """
+
+    def __init__(self, margin: float | str, squared: bool = True) -> None:
         super().__init__()
-        self.margin = check_margin(margin)
+        self.margin, self.squared = check_margin_or_soft(margin), squared
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """The mean loss of triplets of embeddings, each (T, D).
@@ -68,9 +69,9 @@ class TripletLoss(nn.Module):
         T = 0 gives a zero. Raises ValueError for embeddings that are not finite (T, D) matrices of one shape.
         """
         check_embeddings(anchor=anchor, positive=positive, negative=negative)
-        positive_distances = row_distances(anchor, positive, squared=True)  # (T,)
-        negative_distances = row_distances(anchor, negative, squared=True)  # (T,)
-        return _mean(F.relu(positive_distances - negative_distances + self.margin))
+        positive_distances = row_distances(anchor, positive, self.squared)  # (T,)
+        negative_distances = row_distances(anchor, negative, self.squared)  # (T,)
+        return _mean(_triplet(positive_distances, negative_distances, self.margin))
 
 
 class OnlineContrastiveLoss(nn.Module):
@@ -88,23 +89,30 @@ class OnlineContrastiveLoss(nn.Module):
         labels that are not B integers.
         """
         check_batch(embeddings, target)
-        distances = pairwise_distances(embeddings)  # (B, B), squared, for the selector and the loss alike
+        distances = pairwise_distances(embeddings.detach())  # (B, B), squared, for the selector and the loss alike
         positive_pairs, negative_pairs = pairs_of(self.pair_selector, embeddings, target, distances)
         pairs = torch.cat([positive_pairs, negative_pairs])  # (P + N, 2)
         is_positive = torch.arange(len(pairs), device=pairs.device) < len(positive_pairs)
-        return _mean(_contrastive(distances[pairs[:, 0], pairs[:, 1]], is_positive, self.margin))
+        squared = chosen_distances(embeddings, distances, pairs[:, 0], pairs[:, 1])  # (P + N,)
+        return _mean(_contrastive(squared, is_positive, self.margin))
 
 
 class OnlineTripletLoss(nn.Module):
-    """The triplet loss of the triplets that `triplet_selector` finds in a batch; see `TripletLoss`.
+    """The triplet loss of the triplets that `triplet_selector` finds in a batch; for its options see `TripletLoss`.
 
-    A selector that looks for triplets with a loss has a margin too: give both the same.
+    A selector that looks for triplets with a loss has a margin too, and measures squared or plain distances: give both
+    the same.
     """
 
-    def __init__(self, margin: float, triplet_selector: TripletSelector) -> None:
+    def __init__(self, margin: float | str, triplet_selector: TripletSelector, squared: bool = True) -> None:
         super().__init__()
-        self.margin = check_margin(margin)
+        self.margin, self.squared = check_margin_or_soft(margin), squared
         self.triplet_selector = _check_selector(triplet_selector, "get_triplets")
+        if getattr(triplet_selector, "squared", squared) != squared:
+            raise ValueError(
+                f"{type(triplet_selector).__name__} has squared={not squared} but the loss squared={squared}; "
+                "their margins would mean different things: give both the same"
+            )
 
     def forward(self, embeddings: Tensor, target: Tensor) -> tuple[Tensor, int]:
         """The mean loss over the selected triplets of `embeddings` (B, D) with integer class labels `target` (B,),
@@ -114,11 +122,13 @@ class OnlineTripletLoss(nn.Module):
         matrix and for labels that are not B integers.
         """
         check_batch(embeddings, target)
-        distances = pairwise_distances(embeddings)  # (B, B), squared, for the selector and the loss alike
+        distances = pairwise_distances(embeddings.detach())  # (B, B), squared, for the selector and the loss alike
         triplets = triplets_of(self.triplet_selector, embeddings, target, distances)  # (T, 3)
-        anchor, positive, negative = triplets.T
-        losses = F.relu(distances[anchor, positive] - distances[anchor, negative] + self.margin)  # (T,)
-        return _mean(losses), len(triplets)
+        anchor = triplets[:, 0].repeat(2)  # (2T,): of the positive pairs, then of the negative ones
+        other = triplets[:, 1:].T.reshape(-1)  # (2T,)
+        chosen = chosen_distances(embeddings, distances, anchor, other)
+        chosen = chosen if self.squared else root(chosen)
+        return _mean(_triplet(*chosen.chunk(2), self.margin)), len(triplets)
 
 
 def _check_selector(selector: Selector, method: str) -> Selector:
@@ -132,6 +142,12 @@ def _check_selector(selector: Selector, method: str) -> Selector:
 
 def _contrastive(squared: Tensor, is_positive: Tensor, margin: float) -> Tensor:
     return 0.5 * torch.where(is_positive, squared, F.relu(margin - root(squared)).square())
+
+
+def _triplet(positive_distances: Tensor, negative_distances: Tensor, margin: float | str) -> Tensor:
+    if margin == "soft":
+        return -F.logsigmoid(negative_distances - positive_distances)
+    return F.relu(positive_distances + margin - negative_distances)
 
 
 def _mean(losses: Tensor) -> Tensor:

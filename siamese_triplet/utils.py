@@ -1,25 +1,4 @@
 """The selectors, under the name of the module where the original tutorial kept them."""
 
-from siamese_triplet.selectors import (
-    AllPositivePairSelector,
-    AllTripletSelector,
-    FunctionNegativeTripletSelector,
-    HardestNegativeTripletSelector,
-    HardNegativePairSelector,
-    PairSelector,
-    RandomNegativeTripletSelector,
-    SemihardNegativeTripletSelector,
-    TripletSelector,
-)
-
-__all__ = [
-    "AllPositivePairSelector",
-    "AllTripletSelector",
-    "FunctionNegativeTripletSelector",
-    "HardNegativePairSelector",
-    "HardestNegativeTripletSelector",
-    "PairSelector",
-    "RandomNegativeTripletSelector",
-    "SemihardNegativeTripletSelector",
-    "TripletSelector",
-]
+from siamese_triplet.selectors import *  # noqa: F403
+from siamese_triplet.selectors import __all__ as __all__

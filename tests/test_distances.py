@@ -5,7 +5,8 @@ import reference
 import torch
 from torch import Tensor
 
-from siamese_triplet.distances import check_batch, check_margin, pair_masks, pairwise_distances, row_distances
+from siamese_triplet.checks import check_batch, check_margin
+from siamese_triplet.distances import pair_masks, pairwise_distances, row_distances
 
 NEAR_DUPLICATES = 1000 + 1e-3 * torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
 

@@ -89,8 +89,8 @@ def test_every_exported_name_exists_and_an_unknown_one_raises() -> None:
 
 
 def test_no_function_of_the_package_has_a_mutable_default() -> None:
-    for found in pkgutil.iter_modules(siamese_triplet.__path__):
-        module = importlib.import_module(f"siamese_triplet.{found.name}")
+    for found in pkgutil.walk_packages(siamese_triplet.__path__, "siamese_triplet."):
+        module = importlib.import_module(found.name)
         functions = [f for _, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__]
         classes = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
         functions += [f for c in classes for _, f in inspect.getmembers(c, inspect.isfunction)]

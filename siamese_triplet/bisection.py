@@ -1,0 +1,41 @@
+"""Among which sorted boundaries do numbers lie? The search behind random selection and the batch-all loss."""
+
+import torch
+from torch import Tensor
+
+BLOCK = 2**18
+
+
+def count_at_most(boundaries: Tensor, values: Tensor) -> Tensor:
+    """How many `boundaries` (R, W), sorted in each row, are ≤ each of the `values` (R, N) of that row: (R, N) int32.
+
+    This is `torch.searchsorted(boundaries, values, right=True)`, with about log₂ W comparisons a value. On a CPU that
+    function follows one value at a time through unpredictable branches; here all values take each step together,
+    which is several times faster. Values and boundaries must be finite, but for boundaries of +∞ at the end of a row.
+    """
+    if values.device.type != "cpu":
+        return torch.searchsorted(boundaries, values.contiguous(), right=True, out_int32=True)
+    size = max(1, BLOCK // max(1, values.shape[1]))  # rows that the caches hold
+    blocks = zip(boundaries.split(size), values.split(size), strict=True)
+    return torch.cat([_bisect(*block) for block in blocks])
+
+
+def _bisect(boundaries: Tensor, values: Tensor) -> Tensor:
+    n_rows, width = boundaries.shape
+    depth = width.bit_length()
+    row_length = 2**depth  # a complete tree of 2^depth − 1 boundaries, and one more so that no probe leaves the row
+    padded = boundaries.new_full((n_rows, row_length), torch.inf)
+    padded[:, :width] = boundaries
+    flat = padded.view(-1)
+    row_starts = torch.arange(0, n_rows * row_length, row_length, dtype=torch.int32)[:, None]  # (R, 1)
+    position = row_starts.expand(values.shape).contiguous()  # (R, N), of the first boundary that may be greater
+    is_past = torch.empty_like(position)
+    probed = torch.empty(values.numel(), dtype=values.dtype)
+    for step in (2**level for level in reversed(range(depth))):
+        if step == row_length // 2:  # the first probe is the same for a whole row
+            probe = padded[:, step - 1 : step]
+        else:
+            probe = torch.index_select(flat[step - 1 :], 0, position.view(-1), out=probed).view(values.shape)
+        torch.le(probe, values, out=is_past)
+        position.add_(is_past, alpha=step)
+    return position.sub_(row_starts)

@@ -1,0 +1,85 @@
+"""What a batch and a margin must be like, and what to do where they are not.
+
+Looking for NaN reads a number back from the device, a device-host sync. Selection needs such a sync anyway, as the
+number of pairs and triplets depends on the data.
+"""
+
+import torch
+from torch import Tensor
+
+
+def check_embeddings(**named: Tensor) -> None:
+    """Raise a ValueError unless each tensor is a finite floating-point matrix, all of one shape and on one device."""
+    first_name, first = next(iter(named.items()))
+    for name, embeddings in named.items():
+        check_matrix(name, embeddings)
+        if embeddings.shape != first.shape:
+            raise ValueError(
+                f"{first_name} and {name} must have the same shape, "
+                f"got {tuple(first.shape)} and {tuple(embeddings.shape)}"
+            )
+        if embeddings.device != first.device:
+            raise ValueError(
+                f"{first_name} is on {first.device}, {name} on {embeddings.device}; move one of them with .to(device)"
+            )
+        check_finite(name, embeddings)
+
+
+def check_matrix(name: str, embeddings: Tensor) -> None:
+    """Raise a ValueError unless `embeddings` are a floating-point matrix."""
+    if embeddings.ndim != 2 or not embeddings.is_floating_point():
+        raise ValueError(
+            f"{name} must be a floating-point tensor of shape (batch, embedding size), "
+            f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}"
+        )
+
+
+def check_finite(name: str, embeddings: Tensor) -> None:
+    """Raise a ValueError where a row of `embeddings` (B, D) is not finite, or a squared distance would overflow."""
+    computed_in = torch.promote_types(embeddings.dtype, torch.float32)
+    limit = (torch.finfo(computed_in).max / 4 / max(1, embeddings.shape[1])) ** 0.5
+    is_bad = ~(embeddings.abs() < limit)  # (B, D)
+    if is_bad.any():  # a device-host sync
+        raise ValueError(
+            f"{name}: {int(is_bad.any(dim=1).sum())} of {len(embeddings)} rows hold NaN or infinite values, "
+            "or values whose squares overflow; the network has probably diverged: lower the learning rate, "
+            "or look for NaN in the images"
+        )
+
+
+def check_labels(embeddings: Tensor, labels: Tensor) -> None:
+    """Raise a ValueError unless `embeddings` are a (B, D) matrix and `labels` B integers on the same device."""
+    check_matrix("embeddings", embeddings)
+    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
+        raise ValueError(
+            f"labels must be integers of shape (batch,), got {labels.dtype} of shape {tuple(labels.shape)}; "
+            "convert class labels with .long()"
+        )
+    if len(labels) != len(embeddings):
+        raise ValueError(f"got {len(embeddings)} embeddings but {len(labels)} labels; there must be one label each")
+    if labels.device != embeddings.device:
+        raise ValueError(
+            f"embeddings are on {embeddings.device}, labels on {labels.device}; move one of them with .to(device)"
+        )
+
+
+def check_batch(embeddings: Tensor, labels: Tensor) -> None:
+    """Raise a ValueError unless `embeddings` (B, D) are finite and `labels` are B integers on the same device."""
+    check_labels(embeddings, labels)
+    check_finite("embeddings", embeddings)
+
+
+def check_margin(margin: float) -> float:
+    """`margin` as a float; a ValueError unless it is finite and not negative."""
+    if isinstance(margin, str) or not 0 <= margin < float("inf"):
+        raise ValueError(f"margin must be a finite number ≥ 0, got {margin!r}")
+    return float(margin)
+
+
+def check_margin_or_soft(margin: float | str) -> float | str:
+    """`margin` as a float, or "soft" for the soft margin; a ValueError for anything else."""
+    if isinstance(margin, str):
+        if margin != "soft":
+            raise ValueError(f'margin must be a finite number ≥ 0 or "soft", got {margin!r}')
+        return margin
+    return check_margin(margin)

@@ -1,0 +1,98 @@
+"""Pair selectors: pairs are unordered, and each is listed once, the image that comes first in the batch first."""
+
+import torch
+from torch import Tensor
+
+from siamese_triplet.checks import check_batch
+from siamese_triplet.classes import class_order, runs
+from siamese_triplet.selectors.base import PairSelector
+
+
+class AllPositivePairSelector(PairSelector):
+    """All positive pairs; all negative pairs or, with `balance`, at most as many random ones as there are positives.
+
+    The random choice is uniform and drawn from `generator` (by default one of the selector's own, on the CPU, with
+    seed 0).
+    """
+
+    def __init__(self, balance: bool = True, generator: torch.Generator | None = None) -> None:
+        self.balance = balance
+        self.generator = generator or torch.Generator().manual_seed(0)
+
+    @torch.no_grad()
+    def get_pairs(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """As `PairSelector.get_pairs`; the pairs follow from the labels alone, so that no distance is computed."""
+        check_batch(embeddings, labels)
+        image, _, end = class_order(labels)
+        place = torch.arange(len(labels), device=labels.device)
+        positive_pairs = _in_order(image, *runs(place + 1, end - place - 1))  # all places of the class after this one
+        n_later = len(labels) - end  # how many places come after the class
+        n_negatives, drawn = int(n_later.sum()), None  # a sync
+        if self.balance and n_negatives > len(positive_pairs):
+            drawn = _draw(n_negatives, len(positive_pairs), self.generator).to(labels.device)
+        return positive_pairs, _in_order(image, *runs(end, n_later, drawn))
+
+
+class HardNegativePairSelector(PairSelector):
+    """All positive pairs and the closest negative pairs: as many as positives, or all of them when there are fewer."""
+
+    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = torch.triu_indices(
+            *distances.shape, offset=1, device=distances.device
+        )  # all pairs: (B(B − 1)/2,)
+        of_pair = left * len(distances) + right
+        is_positive, is_negative = (mask.view(-1).index_select(0, of_pair) for mask in (is_positive, is_negative))
+        positive = is_positive.nonzero().squeeze(1)  # (P,), a sync
+        n_negatives = min(len(positive), int(is_negative.sum()))  # a sync
+        distance = distances.view(-1).index_select(0, of_pair).masked_fill_(~is_negative, torch.inf)
+        closest = distance.topk(n_negatives, largest=False, sorted=False).indices  # (N,)
+        positive_pairs, negative_pairs = (
+            torch.stack([left.index_select(0, pair), right.index_select(0, pair)], dim=1)
+            for pair in (positive, closest)
+        )
+        return positive_pairs, negative_pairs
+
+
+class BatchHardPairSelector(PairSelector):
+    """The farthest positive and the nearest negative of every image: batch-hard (Hermans, Beyer and Leibe, 2017) in
+    pairs.
+
+    A pair that both of its images choose is listed once.
+    """
+
+    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
+        farthest = distances.masked_fill(~is_positive, -torch.inf).argmax(dim=1, keepdim=True)  # (B, 1)
+        nearest = distances.masked_fill(~is_negative, torch.inf).argmin(dim=1, keepdim=True)  # (B, 1)
+        return _chosen(is_positive, farthest), _chosen(is_negative, nearest)
+
+
+def unordered_pairs(mask: Tensor) -> Tensor:
+    """The pairs (P, 2) above the diagonal of a symmetric `mask` (B, B)."""
+    return mask.triu(diagonal=1).nonzero()  # (P, 2), a sync
+
+
+def _in_order(image: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """The pairs of the images at two places, the image that comes first in the batch first."""
+    left, right = image.index_select(0, left), image.index_select(0, right)
+    return torch.stack([torch.minimum(left, right), torch.maximum(left, right)], dim=1)
+
+
+def _draw(n: int, k: int, generator: torch.Generator) -> Tensor:
+    """`k` different numbers below `n`, every set of `k` with the same probability.
+
+    Where `k` is small, more are drawn than needed and one of each number is kept. Nothing tells one number from another
+    there, so that no set is preferred; in the rare case that too few are left, all numbers are shuffled instead.
+    """
+    if 4 * k <= n:
+        numbers = torch.randint(n, (k + k // 4 + 16,), generator=generator, device=generator.device)
+        place = torch.arange(len(numbers), device=numbers.device)
+        last = numbers.new_zeros(n).scatter_reduce_(0, numbers, place, "amax", include_self=False)
+        numbers = numbers[last.index_select(0, numbers) == place]
+        if len(numbers) >= k:
+            return numbers[:k]
+    return torch.randperm(n, generator=generator, device=generator.device)[:k]
+
+
+def _chosen(mask: Tensor, column: Tensor) -> Tensor:
+    chosen = torch.zeros_like(mask).scatter_(1, column, True) & mask
+    return unordered_pairs(chosen | chosen.T)

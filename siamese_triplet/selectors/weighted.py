@@ -1,0 +1,110 @@
+"""Negatives drawn so that all distances come alike: distance-weighted sampling (Wu and others, 2017).
+
+Most pairs of points of a sphere in many dimensions are about √2 apart, so that a uniform choice hardly ever sees
+another distance. Here a negative at the distance d has the weight 1 / q(d), where q is the density of the distances of
+points that are uniform on the sphere: log q(d) = (n − 2) log d + (n − 3)/2 · log(1 − d²/4) + constant.
+"""
+
+import torch
+from torch import Tensor
+
+from siamese_triplet.distances import wide_dtype
+from siamese_triplet.selectors.base import PairSelector, TripletSelector
+from siamese_triplet.selectors.pairs import unordered_pairs
+from siamese_triplet.selectors.ranks import side_by_side, uniform
+from siamese_triplet.selectors.triplets import anchors_and_positives, with_negatives
+
+MAX_SQUARED = 4.04  # the greatest squared distance on the unit sphere is 4; half precision may add a little
+
+
+class DistanceWeightedTripletSelector(TripletSelector):
+    """Per positive pair one negative, drawn with the weight 1 / q(d) of its distance d to the anchor (Wu and others,
+    2017).
+
+    For embeddings on the unit sphere of `embedding_size` dimensions, as `EmbeddingNetL2` makes them: distances above 2
+    raise a ValueError. Distances below `cutoff` have the weight of `cutoff`, those from `nonzero_loss_cutoff` on the
+    weight zero; a pair with no negative of some weight gives no triplet. Both are plain distances, not squared, and the
+    defaults are the paper's. Random numbers come from `generator` (by default one of the selector's own, on the CPU,
+    with seed 0). `both_anchors`: see `AllTripletSelector`.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int,
+        cutoff: float = 0.5,
+        nonzero_loss_cutoff: float = 1.4,
+        both_anchors: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.weighting = _Weighting(embedding_size, cutoff, nonzero_loss_cutoff)
+        self.both_anchors = both_anchors
+        self.generator = generator or torch.Generator().manual_seed(0)
+
+    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
+        anchor, positive = anchors_and_positives(is_positive, self.both_anchors)  # (P,), (P,)
+        log_weights = self.weighting(distances, is_negative)  # (B, B)
+        greatest = log_weights.max(dim=1, keepdim=True).values.clamp(min=torch.finfo(log_weights.dtype).min)
+        cumulative = (log_weights - greatest).exp().cumsum(dim=1)  # (B, B), of each row up to a column
+        total = cumulative[:, -1][anchor]  # (P,)
+        wanted = (
+            uniform(len(anchor), self.generator, anchor.device, total.dtype) * total
+        )  # < total, unless both are zero
+        table, row, column = side_by_side(anchor, wanted[:, None], len(distances))
+        chosen = torch.searchsorted(cumulative, table, right=True)[row, column].squeeze(1)  # (P,)
+        return with_negatives(anchor, positive, torch.where(total > 0, chosen, -1))
+
+
+class DistanceWeightedPairSelector(PairSelector):
+    """All positive pairs, and at most as many negative ones, drawn with the weight 1 / q(d) of their distance.
+
+    A negative pair is drawn once at most, and never where its weight is zero. For the weights, the arguments and the
+    embeddings that are expected see `DistanceWeightedTripletSelector`.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int,
+        cutoff: float = 0.5,
+        nonzero_loss_cutoff: float = 1.4,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.weighting = _Weighting(embedding_size, cutoff, nonzero_loss_cutoff)
+        self.generator = generator or torch.Generator().manual_seed(0)
+
+    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
+        positive_pairs = unordered_pairs(is_positive)  # (P, 2)
+        log_weights = self.weighting(distances, is_negative)  # (B, B)
+        negative_pairs = unordered_pairs(log_weights.isfinite())  # (N, 2)
+        weight = log_weights[tuple(negative_pairs.T)]  # (N,)
+        gumbel = -(-uniform(len(weight), self.generator, weight.device, weight.dtype).log()).log()
+        n_negatives = min(len(positive_pairs), len(negative_pairs))
+        drawn = (weight + gumbel).topk(n_negatives, sorted=False).indices  # weighted, without replacement
+        return positive_pairs, negative_pairs[drawn]
+
+
+class _Weighting:
+    """The logarithm of the weight of every negative, (B, B) float64; −∞ where there is no weight."""
+
+    def __init__(self, embedding_size: int, cutoff: float, nonzero_loss_cutoff: float) -> None:
+        if embedding_size < 2:
+            raise ValueError(f"embedding_size must be at least 2, got {embedding_size}")
+        if not 0 < cutoff < nonzero_loss_cutoff <= 2:
+            raise ValueError(
+                f"expected distances 0 < cutoff < nonzero_loss_cutoff ≤ 2, got {cutoff} and {nonzero_loss_cutoff}"
+            )
+        self.embedding_size, self.cutoff, self.nonzero_loss_cutoff = embedding_size, cutoff, nonzero_loss_cutoff
+
+    def __call__(self, distances: Tensor, is_negative: Tensor) -> Tensor:
+        greatest = distances.max()
+        if greatest > MAX_SQUARED:  # a sync
+            raise ValueError(
+                "distance-weighted selection is for embeddings on the unit sphere, but two of these are "
+                f"{float(greatest) ** 0.5:.3g} apart; normalise them, as EmbeddingNetL2 does"
+            )
+        squared = distances.to(wide_dtype(distances)).clamp(min=self.cutoff**2)
+        beyond_sphere = (1 - squared / 4).clamp(min=1e-9)
+        log_density = (self.embedding_size - 2) / 2 * squared.log() + (
+            self.embedding_size - 3
+        ) / 2 * beyond_sphere.log()
+        has_weight = is_negative & (distances < self.nonzero_loss_cutoff**2)
+        return (-log_density).masked_fill(~has_weight, -torch.inf)
