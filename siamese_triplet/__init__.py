@@ -6,7 +6,9 @@ it is first used, so that importing the package does not import matplotlib.
 
 from typing import TYPE_CHECKING, Any
 
+from siamese_triplet.adapters import MinerPairSelector, MinerTripletSelector, SelectorMiner
 from siamese_triplet.datasets import Images, load
+from siamese_triplet.diagnostics import CollapseWarning, Diagnosis, SpreadMetric, diagnose
 from siamese_triplet.evaluation import extract_embeddings, knn_accuracy
 from siamese_triplet.losses import (
     BatchAllTripletLoss,
@@ -56,7 +58,9 @@ __all__ = [
     "BatchHardPairSelector",
     "BatchHardTripletSelector",
     "ClassificationNet",
+    "CollapseWarning",
     "ContrastiveLoss",
+    "Diagnosis",
     "DistanceWeightedPairSelector",
     "DistanceWeightedTripletSelector",
     "EasyPositiveTripletSelector",
@@ -67,18 +71,23 @@ __all__ = [
     "HardestNegativeTripletSelector",
     "HardestSemihardTripletSelector",
     "Images",
+    "MinerPairSelector",
+    "MinerTripletSelector",
     "NearestBeyondPositiveTripletSelector",
     "OnlineContrastiveLoss",
     "OnlineTripletLoss",
     "PairSelector",
     "RandomNegativeTripletSelector",
+    "SelectorMiner",
     "SemihardNegativeTripletSelector",
     "SiameseMNIST",
     "SiameseNet",
+    "SpreadMetric",
     "TripletLoss",
     "TripletMNIST",
     "TripletNet",
     "TripletSelector",
+    "diagnose",
     "extract_embeddings",
     "fit",
     "knn_accuracy",

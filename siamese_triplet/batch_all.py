@@ -53,7 +53,8 @@ class BatchAllTripletLoss(nn.Module):
         Active are those with a loss. Their number is an int64 tensor on the embeddings' device, so that no host sync is
         needed there; with the soft margin all triplets are active, and a sync is needed. A batch without triplets, or
         without active ones, gives a zero and 0. Raises ValueError for embeddings that are not a (B, D) matrix and for
-        labels that are not B integers; for embeddings that are not finite it raises on a CPU, elsewhere the loss is NaN.
+        labels that are not B integers; for embeddings that are not finite it raises on a CPU, elsewhere the loss is
+        NaN.
         """
         check_labels(embeddings, target)
         if embeddings.device.type == "cpu":  # elsewhere a sync
@@ -162,7 +163,7 @@ def _hinge(distances: Tensor, positives: _Positives, margin: float) -> tuple[Ten
     beyond = passed.neg_().add_(width).to(distances.dtype)  # (b, B): how many reaches are beyond a negative
     reach = reach.clamp_(min=0)
     greatest = reach[:, -1:]
-    gains, excess = beyond * (greatest - distances), within * (greatest - reach)
+    gains, excess = (greatest - distances).mul_(beyond), (greatest - reach).mul_(within)
     wide = wide_dtype(distances)
     loss = gains.sum(dim=1).to(wide).sum() - excess.sum(dim=1).to(wide).sum()
     return loss, within.long().sum(), torch.empty_like(within).scatter_(1, position, within), beyond

@@ -38,8 +38,8 @@ def check_finite(name: str, embeddings: Tensor) -> None:
     """Raise a ValueError where a row of `embeddings` (B, D) is not finite, or a squared distance would overflow."""
     computed_in = torch.promote_types(embeddings.dtype, torch.float32)
     limit = (torch.finfo(computed_in).max / 4 / max(1, embeddings.shape[1])) ** 0.5
-    is_bad = ~(embeddings.abs() < limit)  # (B, D)
-    if is_bad.any():  # a device-host sync
+    if embeddings.numel() and not embeddings.detach().abs().max() < limit:  # a device-host sync
+        is_bad = ~(embeddings.abs() < limit)  # (B, D)
         raise ValueError(
             f"{name}: {int(is_bad.any(dim=1).sum())} of {len(embeddings)} rows hold NaN or infinite values, "
             "or values whose squares overflow; the network has probably diverged: lower the learning rate, "

@@ -58,23 +58,27 @@ class AccumulatedAccuracyMetric:
 class AverageNonzeroTripletsMetric:
     """The mean number of triplets per batch that an online triplet loss, which returns `(loss, n_triplets)`, found.
 
-    It counts whatever the selector returned: the triplets of `AllTripletSelector` include those without a loss.
+    It counts whatever the loss does: `BatchAllTripletLoss` counts active triplets, `OnlineTripletLoss` whatever the
+    selector returned, which for some, `AllTripletSelector` and `BatchHardTripletSelector` among them, includes triplets
+    without a loss.
     Before the first batch the value is NaN.
     """
 
     def __init__(self) -> None:
-        self.counts: list[int] = []
+        self.reset()
 
     def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
         if len(loss) < 2:
             raise ValueError("AverageNonzeroTripletsMetric needs a loss that returns (loss, number of triplets)")
-        self.counts.append(int(loss[1]))
+        self.n_triplets = self.n_triplets + loss[1]
+        self.n_batches += 1
 
     def reset(self) -> None:
-        self.counts = []
+        self.n_triplets: Tensor | int = 0  # a tensor stays on the device until it is read
+        self.n_batches = 0
 
     def value(self) -> float:
-        return sum(self.counts) / len(self.counts) if self.counts else float("nan")
+        return float(self.n_triplets) / self.n_batches if self.n_batches else float("nan")
 
     def name(self) -> str:
         return "nonzero triplets"

@@ -6,7 +6,7 @@ Nothing here imports the package or computes with tensors: `batch` makes tensors
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -69,25 +69,34 @@ def all_triplets(labels: Sequence[int], both_anchors: bool = True) -> set[tuple[
     return triplets
 
 
-def triplet_cost(rows: Rows, triplet: tuple[int, int, int], margin: float) -> float:
+def distance(left: Sequence[float], right: Sequence[float], squared: bool) -> float:
+    return squared_distance(left, right) if squared else math.sqrt(squared_distance(left, right))
+
+
+def triplet_cost(rows: Rows, triplet: tuple[int, int, int], margin: float, squared: bool = True) -> float:
     """What is inside max(0, …)."""
     anchor, positive, negative = (rows[i] for i in triplet)
-    return squared_distance(anchor, positive) - squared_distance(anchor, negative) + margin
+    return distance(anchor, positive, squared) - distance(anchor, negative, squared) + margin
 
 
 def candidates(
-    rows: Rows, labels: Sequence[int], is_candidate: Callable[[float], bool], margin: float, both_anchors: bool = True
+    rows: Rows,
+    labels: Sequence[int],
+    is_candidate: Callable[[float], bool],
+    margin: float,
+    both_anchors: bool = True,
+    squared: bool = True,
 ) -> dict[tuple[int, int], set[int]]:
     """For each positive pair that has any, the negatives whose cost satisfies `is_candidate`."""
     found: dict[tuple[int, int], set[int]] = {}
     for triplet in all_triplets(labels, both_anchors):
-        if is_candidate(triplet_cost(rows, triplet, margin)):
+        if is_candidate(triplet_cost(rows, triplet, margin, squared)):
             found.setdefault(triplet[:2], set()).add(triplet[2])
     return found
 
 
 def hardest_triplets(
-    rows: Rows, labels: Sequence[int], margin: float, both_anchors: bool = True
+    rows: Rows, labels: Sequence[int], margin: float, both_anchors: bool = True, squared: bool = True
 ) -> set[tuple[int, int, int]]:
     """Per positive pair the negative nearest to the anchor (of equals the first), where the loss is > 0."""
     triplets = set()
@@ -95,12 +104,120 @@ def hardest_triplets(
         best, best_cost = None, 0.0
         for negative in range(len(labels)):
             if labels[negative] != labels[anchor]:
-                cost = triplet_cost(rows, (anchor, positive, negative), margin)
+                cost = triplet_cost(rows, (anchor, positive, negative), margin, squared)
                 if cost > best_cost:
                     best, best_cost = negative, cost
         if best is not None:
             triplets.add((anchor, positive, best))
     return triplets
+
+
+def all_semihard_triplets(
+    rows: Rows, labels: Sequence[int], margin: float, both_anchors: bool = True, squared: bool = True
+) -> set[tuple[int, int, int]]:
+    """All with 0 < loss < margin."""
+    triplets = set()
+    for triplet in all_triplets(labels, both_anchors):
+        if 0 < triplet_cost(rows, triplet, margin, squared) < margin:
+            triplets.add(triplet)
+    return triplets
+
+
+def hardest_semihard_triplets(
+    rows: Rows, labels: Sequence[int], margin: float, both_anchors: bool = True, squared: bool = True
+) -> set[tuple[int, int, int]]:
+    """Per positive pair the negative (of equals the first) with the greatest loss below the margin, where it is > 0."""
+    triplets = set()
+    for anchor, positive in anchor_positive_pairs(labels, both_anchors):
+        best, best_cost = None, 0.0
+        for negative in range(len(labels)):
+            if labels[negative] != labels[anchor]:
+                cost = triplet_cost(rows, (anchor, positive, negative), margin, squared)
+                if best_cost < cost < margin:
+                    best, best_cost = negative, cost
+        if best is not None:
+            triplets.add((anchor, positive, best))
+    return triplets
+
+
+def nearest_beyond_triplets(rows: Rows, labels: Sequence[int], both_anchors: bool = True) -> set[tuple[int, int, int]]:
+    """Per positive pair the nearest negative farther than the positive, else the farthest negative."""
+    triplets = set()
+    for anchor, positive in anchor_positive_pairs(labels, both_anchors):
+        negatives = [i for i in range(len(labels)) if labels[i] != labels[anchor]]
+        inner = squared_distance(rows[anchor], rows[positive])
+        beyond = [i for i in negatives if squared_distance(rows[anchor], rows[i]) > inner]
+        if negatives:
+            negative = nearest(rows, anchor, beyond) if beyond else farthest(rows, anchor, negatives)
+            triplets.add((anchor, positive, negative))
+    return triplets
+
+
+def batch_hard_triplets(rows: Rows, labels: Sequence[int]) -> set[tuple[int, int, int]]:
+    """The farthest positive and the nearest negative of every image that has both."""
+    triplets = set()
+    for anchor in range(len(labels)):
+        positives, negatives = others(labels, anchor)
+        if positives and negatives:
+            triplets.add((anchor, farthest(rows, anchor, positives), nearest(rows, anchor, negatives)))
+    return triplets
+
+
+def easy_positive_triplets(rows: Rows, labels: Sequence[int], semihard: bool) -> set[tuple[int, int, int]]:
+    """The nearest positive of every image, and the nearest negative; with `semihard`, of those farther than that."""
+    triplets = set()
+    for anchor in range(len(labels)):
+        positives, negatives = others(labels, anchor)
+        if not positives:
+            continue
+        positive = nearest(rows, anchor, positives)
+        if semihard:
+            inner = squared_distance(rows[anchor], rows[positive])
+            negatives = [i for i in negatives if squared_distance(rows[anchor], rows[i]) > inner]
+        if negatives:
+            triplets.add((anchor, positive, nearest(rows, anchor, negatives)))
+    return triplets
+
+
+def batch_hard_pairs(rows: Rows, labels: Sequence[int]) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
+    """The farthest positive and the nearest negative of every image, as unordered pairs."""
+    positive_pairs, negative_pairs = set(), set()
+    for image in range(len(labels)):
+        positives, negatives = others(labels, image)
+        if positives:
+            other = farthest(rows, image, positives)
+            positive_pairs.add((min(image, other), max(image, other)))
+        if negatives:
+            other = nearest(rows, image, negatives)
+            negative_pairs.add((min(image, other), max(image, other)))
+    return positive_pairs, negative_pairs
+
+
+def others(labels: Sequence[int], image: int) -> tuple[list[int], list[int]]:
+    """The positives and the negatives of an image, in the order of the batch."""
+    positives = [i for i in range(len(labels)) if labels[i] == labels[image] and i != image]
+    return positives, [i for i in range(len(labels)) if labels[i] != labels[image]]
+
+
+def nearest(rows: Rows, image: int, among: Sequence[int]) -> int:
+    """Of equally near ones the first."""
+    return min(among, key=lambda other: squared_distance(rows[image], rows[other]))
+
+
+def farthest(rows: Rows, image: int, among: Sequence[int]) -> int:
+    """Of equally far ones the first."""
+    return max(among, key=lambda other: squared_distance(rows[image], rows[other]))
+
+
+def distance_weight(
+    left: Sequence[float], right: Sequence[float], embedding_size: int, cutoff: float, nonzero_loss_cutoff: float
+) -> float:
+    """1 / q(d), where q(d) = d^(n − 2) · (1 − d²/4)^((n − 3)/2) up to a constant (Wu and others, 2017)."""
+    d = math.sqrt(squared_distance(left, right))
+    if d >= nonzero_loss_cutoff:
+        return 0.0
+    d = max(d, cutoff)
+    return 1 / (d ** (embedding_size - 2) * (1 - d * d / 4) ** ((embedding_size - 3) / 2))
 
 
 def contrastive_loss(left: Rows, right: Rows, target: Sequence[int], margin: float) -> float:
@@ -111,11 +228,30 @@ def contrastive_loss(left: Rows, right: Rows, target: Sequence[int], margin: flo
     return total / len(target)
 
 
-def triplet_loss(anchors: Rows, positives: Rows, negatives: Rows, margin: float) -> float:
+def triplet_loss(anchors: Rows, positives: Rows, negatives: Rows, margin: float | str, squared: bool = True) -> float:
     total = 0.0
     for a, p, n in zip(anchors, positives, negatives, strict=True):
-        total += max(0.0, squared_distance(a, p) - squared_distance(a, n) + margin)
+        total += hinge_or_soft(distance(a, p, squared) - distance(a, n, squared), margin)
     return total / len(anchors)
+
+
+def hinge_or_soft(gap: float, margin: float | str) -> float:
+    """What a triplet costs whose positive is farther than its negative by `gap`."""
+    if margin == "soft":
+        return max(0.0, gap) + math.log1p(math.exp(-abs(gap)))
+    return max(0.0, gap + margin)
+
+
+def batch_all_loss(
+    rows: Rows, labels: Sequence[int], margin: float | str, squared: bool = True, mean_over: str = "active"
+) -> tuple[float, int]:
+    """The mean loss of all triplets, or of those with a loss, and the number of the latter; 0.0, 0 where are none."""
+    costs = [
+        hinge_or_soft(triplet_cost(rows, triplet, 0.0, squared), margin) for triplet in sorted(all_triplets(labels))
+    ]
+    n_active = sum(cost > 0 for cost in costs) if margin != "soft" else len(costs)
+    n_triplets = n_active if mean_over == "active" else len(costs)
+    return sum(costs) / max(1, n_triplets), n_active
 
 
 def gradient(loss: Callable[[list[list[float]]], float], rows: Rows, step: float = 1e-5) -> list[list[float]]:
@@ -156,6 +292,22 @@ def assert_uniform(drawn: Iterable[int], expected: set[int]) -> None:
     assert set(counts) == expected
     mean = sum(counts.values()) / len(expected)
     assert sum((count - mean) ** 2 / mean for count in counts.values()) < 40
+
+
+def assert_drawn_with_weights(drawn: Iterable[Hashable], weights: dict[Hashable, float]) -> None:
+    """What has a weight was drawn, nothing else, and as often as the weights say; wrong once in some 100,000 times.
+
+    χ² has as many degrees of freedom as there are free frequencies; its quantile is that of Wilson and Hilferty.
+    """
+    counts = Counter(drawn)
+    expected = {name: weight for name, weight in weights.items() if weight > 0}
+    assert set(counts) <= set(expected)
+    scale = sum(counts.values()) / sum(expected.values())
+    assert min(expected.values()) * scale > 5  # else χ² says nothing
+    chi_squared = sum((counts[name] - weight * scale) ** 2 / (weight * scale) for name, weight in expected.items())
+    freedom = len(expected) - 1
+    spread = 2 / (9 * freedom)
+    assert chi_squared < freedom * (1 - spread + 4.3 * math.sqrt(spread)) ** 3
 
 
 BAD_BATCHES = {  # embeddings, labels, and what the error says of them

@@ -16,14 +16,14 @@ def rank_negatives(distances: Tensor, is_negative: Tensor, anchor: Tensor, below
     a small integer, which costs less to sort than the distances themselves.
     """
     n_images = len(distances)
-    table, row, column = side_by_side(anchor, below, n_images)  # (B, W), (P, 1), (P, C)
+    table, cell = side_by_side(anchor, below, n_images)  # (B, W), (P, C)
     boundaries, position = table.sort(dim=1)
     width = table.shape[1]
     interval = count_at_most(boundaries, distances).masked_fill_(~is_negative, width + 1)  # (B, B)
     histogram = torch.zeros(n_images, width + 2, dtype=torch.int64, device=distances.device)
     histogram.scatter_add_(1, interval.long(), torch.ones_like(interval, dtype=torch.int64))
     n_below = histogram.cumsum(dim=1)[:, :width]  # (B, W), of the sorted boundaries
-    counts = torch.empty_like(n_below).scatter_(1, position, n_below)[row, column]
+    counts = take(torch.empty_like(table, dtype=torch.int64).scatter_(1, position, n_below), cell)
     return _sort_small(interval, width + 2), counts
 
 
@@ -33,11 +33,10 @@ def nearest_beyond(distances: Tensor, is_negative: Tensor, anchor: Tensor, posit
     −1 and ∞ where there is none. Of equally near negatives the first in the batch is taken.
     """
     sorted_negatives = distances.masked_fill(~is_negative, torch.inf).sort(dim=1, stable=True)  # (B, B)
-    table, row, column = side_by_side(anchor, distances[anchor, positive, None], len(distances))
-    n_nearer = torch.searchsorted(sorted_negatives.values, table, right=True)[row, column]  # (P, 1)
-    rank = n_nearer.clamp(max=len(distances) - 1)
-    distance = sorted_negatives.values[row, rank].squeeze(1)
-    negative = sorted_negatives.indices[row, rank].squeeze(1)
+    table, cell = side_by_side(anchor, distances[anchor, positive, None], len(distances))
+    n_nearer = take(torch.searchsorted(sorted_negatives.values, table, right=True), cell).squeeze(1)  # (P,)
+    place = anchor * len(distances) + n_nearer.clamp(max=len(distances) - 1)
+    distance, negative = take(sorted_negatives.values, place), take(sorted_negatives.indices, place)
     return torch.where(distance.isinf(), -1, negative), distance
 
 
@@ -45,7 +44,7 @@ def draw(order: Tensor, anchor: Tensor, first: Tensor, end: Tensor, generator: t
     """For each anchor (P,) one uniformly random image of order[anchor, first:end]; −1 where there is none. (P,)"""
     count = end - first
     rank = (uniform(len(anchor), generator, anchor.device) * count).long().minimum(count - 1)
-    chosen = order.view(-1).index_select(0, anchor * len(order) + (first + rank).clamp(min=0))
+    chosen = take(order, anchor * len(order) + (first + rank).clamp(min=0))
     return torch.where(count > 0, chosen, -1)
 
 
@@ -66,18 +65,22 @@ def _sort_small(keys: Tensor, limit: int) -> Tensor:
     return order - offset * n_columns
 
 
-def side_by_side(anchor: Tensor, values: Tensor, n_rows: int) -> tuple[Tensor, Tensor, Tensor]:
+def side_by_side(anchor: Tensor, values: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
     """The values (P, C) of each anchor (P,), side by side in its row of a table (B, W) that is padded with ∞.
 
-    The anchors must ascend. Returns the table and where in it the values are: rows (P, 1) and columns (P, C).
+    The anchors must ascend. Returns the table and the cells (P, C) where the values are, for `take`.
     """
     n_values = values.shape[1]
     count = torch.bincount(anchor, minlength=n_rows)  # (B,)
-    first = count.cumsum(0) - count
-    of_pair = torch.arange(len(anchor), device=anchor.device) - first[anchor]  # (P,)
-    column = of_pair[:, None] * n_values + torch.arange(n_values, device=anchor.device)  # (P, C)
-    row = anchor[:, None]
     width = int(count.max()) * n_values  # a sync
-    table = values.new_full((n_rows, width), torch.inf)
-    table[row, column] = values
-    return table, row, column
+    row_start = torch.arange(n_rows, device=anchor.device) * width - (count.cumsum(0) - count) * n_values  # (B,)
+    cell = torch.arange(values.numel(), device=anchor.device).view(values.shape)
+    cell = cell + row_start.index_select(0, anchor)[:, None]  # (P, C)
+    table = values.new_full((n_rows * width,), torch.inf)
+    table[cell.view(-1)] = values.reshape(-1)
+    return table.view(n_rows, width), cell
+
+
+def take(table: Tensor, cell: Tensor) -> Tensor:
+    """What is in these cells of a table, counted row after row; in the shape of `cell`."""
+    return table.reshape(-1).index_select(0, cell.view(-1)).view(cell.shape)

@@ -32,10 +32,10 @@ class BatchHardTripletSelector(TripletSelector):
     """
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
-        farthest_positive = distances.masked_fill(~is_positive, -torch.inf).argmax(dim=1)  # (B,)
-        nearest_negative = distances.masked_fill(~is_negative, torch.inf).argmin(dim=1)  # (B,)
-        anchors = (is_positive.any(dim=1) & is_negative.any(dim=1)).nonzero().squeeze(1)  # (T,), a sync
-        return torch.stack([anchors, farthest_positive[anchors], nearest_negative[anchors]], dim=1)
+        positive = distances.masked_fill(~is_positive, -torch.inf).max(dim=1)  # values, indices: (B,)
+        negative = distances.masked_fill(~is_negative, torch.inf).min(dim=1)  # values, indices: (B,)
+        anchors = (positive.values.isfinite() & negative.values.isfinite()).nonzero().squeeze(1)  # (T,), a sync
+        return torch.stack([anchors, positive.indices[anchors], negative.indices[anchors]], dim=1)
 
 
 class EasyPositiveTripletSelector(TripletSelector):
@@ -51,13 +51,13 @@ class EasyPositiveTripletSelector(TripletSelector):
         self.semihard = semihard
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
-        nearest_positive = distances.masked_fill(~is_positive, torch.inf).min(dim=1)  # values, indices: (B,)
-        eligible = is_negative
+        positive = distances.masked_fill(~is_positive, torch.inf).min(dim=1)  # values, indices: (B,)
+        is_eligible = is_negative
         if self.semihard:
-            eligible = is_negative & (distances > nearest_positive.values[:, None])
-        nearest_negative = distances.masked_fill(~eligible, torch.inf).argmin(dim=1)  # (B,)
-        anchors = (is_positive.any(dim=1) & eligible.any(dim=1)).nonzero().squeeze(1)  # (T,), a sync
-        return torch.stack([anchors, nearest_positive.indices[anchors], nearest_negative[anchors]], dim=1)
+            is_eligible = is_negative & (distances > positive.values[:, None])
+        negative = distances.masked_fill(~is_eligible, torch.inf).min(dim=1)  # values, indices: (B,)
+        anchors = (positive.values.isfinite() & negative.values.isfinite()).nonzero().squeeze(1)  # (T,), a sync
+        return torch.stack([anchors, positive.indices[anchors], negative.indices[anchors]], dim=1)
 
 
 def anchors_and_positives(is_positive: Tensor, both_anchors: bool) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from siamese_triplet.distances import wide_dtype
 from siamese_triplet.selectors.base import PairSelector, TripletSelector
 from siamese_triplet.selectors.pairs import unordered_pairs
-from siamese_triplet.selectors.ranks import side_by_side, uniform
+from siamese_triplet.selectors.ranks import side_by_side, take, uniform
 from siamese_triplet.selectors.triplets import anchors_and_positives, with_negatives
 
 MAX_SQUARED = 4.04  # the greatest squared distance on the unit sphere is 4; half precision may add a little
@@ -49,8 +49,8 @@ class DistanceWeightedTripletSelector(TripletSelector):
         wanted = (
             uniform(len(anchor), self.generator, anchor.device, total.dtype) * total
         )  # < total, unless both are zero
-        table, row, column = side_by_side(anchor, wanted[:, None], len(distances))
-        chosen = torch.searchsorted(cumulative, table, right=True)[row, column].squeeze(1)  # (P,)
+        table, cell = side_by_side(anchor, wanted[:, None], len(distances))
+        chosen = take(torch.searchsorted(cumulative, table, right=True), cell).squeeze(1)  # (P,)
         return with_negatives(anchor, positive, torch.where(total > 0, chosen, -1))
 
 

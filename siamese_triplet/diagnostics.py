@@ -1,0 +1,125 @@
+"""What the embeddings of a batch look like, in numbers, and a warning when they collapse to a point."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from siamese_triplet.batch_all import BatchAllTripletLoss
+from siamese_triplet.checks import check_batch, check_margin_or_soft
+from siamese_triplet.distances import full_precision, pair_masks, pairwise_distances
+
+PERCENTILES = (5, 50, 95)
+Percentiles = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A batch in numbers. Distances are plain, not squared; what a batch has none of is NaN."""
+
+    n_images: int
+    n_classes: int
+    n_triplets: int
+    active_fraction: float  # of the triplets, those with a loss
+    loss: float  # mean over the active triplets
+    norms: Percentiles  # of the embeddings; the 5th, 50th and 95th percentile, here and below
+    positive_distances: Percentiles
+    negative_distances: Percentiles
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.n_images} images of {self.n_classes} classes, {self.n_triplets:,} triplets: "
+            f"{self.active_fraction:.1%} active, their mean loss {self.loss:.4g}",
+            f"{'percentile':20}" + "".join(f"{percentile:>10}" for percentile in PERCENTILES),
+        ]
+        for name in ("norms", "positive_distances", "negative_distances"):
+            lines.append(f"{name.replace('_', ' '):20}" + "".join(f"{value:10.4g}" for value in getattr(self, name)))
+        return "\n".join(lines)
+
+
+@torch.no_grad()
+def diagnose(embeddings: Tensor, labels: Tensor, margin: float | str, squared: bool = True) -> Diagnosis:
+    """Describe a batch of `embeddings` (B, D) with integer `labels` (B,) for a triplet loss with this margin.
+
+    `margin` and `squared`: see `TripletLoss`; with the soft margin every triplet is active. O(B²) memory. Raises
+    ValueError for embeddings that are not a finite (B, D) matrix and for labels that are not B integers.
+    """
+    check_batch(embeddings, labels)
+    loss, n_active = BatchAllTripletLoss(margin, squared)(embeddings, labels)
+    is_positive, is_negative = pair_masks(labels)
+    n_triplets = int((is_positive.sum(dim=1) * is_negative.sum(dim=1)).sum())
+    distances = pairwise_distances(embeddings, squared=False)
+    return Diagnosis(
+        n_images=len(labels),
+        n_classes=len(labels.unique()),
+        n_triplets=n_triplets,
+        active_fraction=int(n_active) / n_triplets if n_triplets else math.nan,
+        loss=float(loss) if n_triplets else math.nan,
+        norms=_percentiles(full_precision(embeddings).norm(dim=1)),
+        positive_distances=_percentiles(distances[is_positive]),
+        negative_distances=_percentiles(distances[is_negative]),
+    )
+
+
+class CollapseWarning(UserWarning):
+    """The network maps all images to nearly the same point."""
+
+
+class SpreadMetric:
+    """The mean distance between the embeddings of a batch (root mean square), and a warning when they collapse.
+
+    A metric for `fit` with a triplet loss of this margin. Where all embeddings coincide every triplet costs exactly the
+    margin, or log 2 with the soft one: a loss that stays there while the embeddings move together will not recover on
+    its own. That is said once, as a `CollapseWarning`, at the end of the first epoch with a loss within 2 % of that
+    value and a spread below half of that of the first batch. Before the first batch the value is NaN.
+    """
+
+    def __init__(self, margin: float | str) -> None:
+        margin = check_margin_or_soft(margin)
+        self.collapsed_loss = math.log(2) if isinstance(margin, str) else margin
+        self.first_spread: Tensor | None = None
+        self.has_warned = False
+        self.reset()
+
+    def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
+        rows = full_precision(outputs[0].detach())
+        spread = (2 * rows.var(dim=0, correction=0).sum()).sqrt()  # stays on the device until it is read
+        self.first_spread = spread if self.first_spread is None else self.first_spread
+        self.spreads.append(spread)
+        self.losses.append(loss[0].detach())
+
+    def reset(self) -> None:
+        self.spreads: list[Tensor] = []
+        self.losses: list[Tensor] = []
+
+    def value(self) -> float:
+        if self.first_spread is None or not self.spreads:
+            return math.nan
+        spread, loss = float(torch.stack(self.spreads).mean()), float(torch.stack(self.losses).mean())
+        is_stuck = abs(loss - self.collapsed_loss) <= 0.02 * self.collapsed_loss
+        if is_stuck and spread < float(self.first_spread) / 2 and not self.has_warned:
+            self.has_warned = True
+            warnings.warn(
+                f"the embeddings collapse: the loss stays at {loss:.4g}, what it is where all embeddings coincide, "
+                f"while their mean distance shrank from {float(self.first_spread):.3g} to {spread:.3g}. The negatives "
+                "are probably too hard for a network that has learned little: start with random or semi-hard ones, or "
+                "with BatchAllTripletLoss; a lower learning rate or embeddings on the unit sphere help too",
+                CollapseWarning,
+                stacklevel=2,
+            )
+        return spread
+
+    def name(self) -> str:
+        return "spread"
+
+
+def _percentiles(values: Tensor) -> Percentiles:
+    if not len(values):
+        return (math.nan, math.nan, math.nan)
+    ranked = values.sort().values  # torch.quantile takes no more than 16 million numbers
+    low, middle, high = (float(ranked[round(percentile / 100 * (len(ranked) - 1))]) for percentile in PERCENTILES)
+    return low, middle, high
