@@ -38,7 +38,7 @@ def markdown(results: dict) -> str:
         _table(
             ["mined", "batch", *NAMES.values(), "times faster than the fastest peer", "at least"],
             [
-                [row["mined"], _batch(row), *_times(row), f"{row['ratio']:.1f}", f"{row.get('target', '–')}"]
+                [row["mined"], _batch(row), *_times(row), *_ratio(row, ".1f")]
                 for row in sorted(results["mining_losses"], key=lambda row: row["mined"])
             ],
         ),
@@ -46,7 +46,7 @@ def markdown(results: dict) -> str:
         _table(
             ["batch", "active", *NAMES.values(), "times faster than the fastest peer", "at least"],
             [
-                [_batch(row), f"{row['active']:.0%}", *_times(row), f"{row['ratio']:.1f}", f"{row['target']:g}"]
+                [_batch(row), f"{row['active']:.0%}", *_times(row), *_ratio(row, ".1f")]
                 for row in results["batch_all_losses"]
             ],
         ),
@@ -70,9 +70,9 @@ def plot(results: dict, path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
     for name, label in NAMES.items():
         style = {"color": COLOURS[name], "marker": MARKERS[name]}
-        points = {row["batch"]: row["times"][name] for row in results["batch_all_losses"] if row["per_class"] == 16} | {
-            row["batch"]: 1000 * row["seconds"] for row in results["growth"] if row["name"] == name and "seconds" in row
-        }
+        points = {row["batch"]: row["times"][name] for row in results["batch_all_losses"] if row["per_class"] == 16}
+        large = [row for row in results["growth"] if row["name"] == name and "seconds" in row]
+        points |= {row["batch"]: 1000 * row["seconds"] for row in large}
         left.plot(*zip(*sorted(points.items()), strict=True), label=label, **style)
         for mined, line in (("semi-hard", "-"), ("batch-hard", "--")):
             rows = [row for row in results["mining_losses"] if row["mined"] == mined and row["per_class"] == 16]
@@ -107,6 +107,10 @@ def _growth_rows(rows: list[dict]) -> list[list[str]]:
 
 def _times(row: dict) -> list[str]:
     return [_ms(row["times"][name]) if name in row["times"] else "–" for name in NAMES]
+
+
+def _ratio(row: dict, style: str) -> list[str]:
+    return [f"{row['ratio']:{style}}", f"{row['target']:g}" if "target" in row else "–"]
 
 
 def _batch(row: dict) -> str:

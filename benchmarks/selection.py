@@ -53,19 +53,21 @@ Call = Callable[[], object]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def medians(calls: dict[str, Call], seconds: float = 3.0) -> dict[str, float]:
-    """The median milliseconds of each call, which take turns for about so many seconds each, at least three times."""
+def medians(calls: dict[str, Call], seconds: float = 3.0, n_rounds: int = 5) -> dict[str, float]:
+    """The median milliseconds of each call. They take turns, several calls in a row each, for `seconds` each in all."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    n_rounds = 3
-    while len(next(iter(times.values()))) < n_rounds:
+    for _ in range(n_rounds):
         for name, call in calls.items():
-            started = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - started)
-        slowest = max(taken[0] for taken in times.values())
-        n_rounds = min(200, max(3, int(seconds / slowest)))
+            call()  # the first of a turn finds the memory and the caches as another has left them
+            end = time.perf_counter() + seconds / n_rounds
+            while True:
+                started = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - started)
+                if time.perf_counter() > end:
+                    break
     return {name: 1000 * statistics.median(taken) for name, taken in times.items()}
 
 
@@ -107,9 +109,7 @@ def selection() -> list[dict]:
     rows = []
     for selector, loop in contenders:
         select = getattr(selector, "get_pairs", None) or selector.get_triplets
-        times = {"original": medians({"original": loop}, seconds=2)["original"]}
-        times |= medians({"ours": functools.partial(select, embeddings, labels)}, seconds=2)
-        times["original"] = statistics.median([times["original"], medians({"original": loop}, seconds=2)["original"]])
+        times = medians({"original": loop, "ours": functools.partial(select, embeddings, labels)})
         rows.append(
             {"name": type(selector).__name__, **times, "ratio": times["original"] / times["ours"], "target": 30.0}
         )

@@ -117,6 +117,33 @@ def plot_negative_zones(
     return ax
 
 
+def plot_negative_choices(
+    choices: Mapping[str, Sequence[float]],
+    negatives: Sequence[float],
+    positive: float,
+    margin: float,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Which of some `negatives` on a line each selector chooses for one anchor, which stands at 0; a row each.
+
+    All numbers are distances from the anchor, not squared, but for the `margin`, which is that of a loss of squared
+    distances. The band of semi-hard negatives, from the positive to where the loss ends, is shaded.
+    """
+    ax = ax or plt.subplots(figsize=(9, 0.8 + 0.42 * len(choices)), layout="constrained")[1]
+    end = (positive**2 + margin) ** 0.5
+    ax.axvspan(positive, end, color=COLOURS[3], alpha=0.35, lw=0, label="semi-hard")
+    ax.axvline(positive, color=COLOURS[0], ls="--", label="positive")
+    for row, chosen in enumerate(choices.values()):
+        ax.plot(negatives, [row] * len(negatives), "s", mfc="white", mec="0.5", label="" if row else "negative")
+        ax.plot(chosen, [row] * len(chosen), "s", color=COLOURS[4], label="" if row else "can be chosen")
+    ax.set_yticks(range(len(choices)), list(choices))
+    ax.invert_yaxis()
+    ax.set(xlabel="distance from the anchor", xlim=(0, 1.1 * max(negatives)))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return ax
+
+
 def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, ax: Axes | None = None) -> Axes:
     """The curves `train_<name>` and `val_<name>` of a history of `fit` over the epochs."""
     ax = ax or plt.subplots(figsize=(6, 3.5))[1]
