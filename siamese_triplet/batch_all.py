@@ -105,23 +105,25 @@ class _TotalLoss(torch.autograd.Function):
                 products[block] += weights @ wide
                 products.addmm_(weights.T, wide[block])
         gradient = 2 * (products[:, -1:] * wide - products)[:, :-n_ones].to(rows.dtype)  # (B, D)
-        ctx.save_for_backward(torch.empty_like(gradient).index_copy_(0, classes.image, gradient))
+        ctx.save_for_backward(torch.empty_like(gradient).index_copy_(0, classes.image, gradient), rows)
         ctx.mark_non_differentiable(n_active)
         return total, n_active
 
     @staticmethod
     def backward(ctx: Any, of_total: Tensor, of_count: None) -> tuple[Tensor, None, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return _OnceOnly.apply(of_total * gradient), None, None, None
+        gradient, rows = ctx.saved_tensors
+        return _OnceOnly.apply(of_total * gradient, rows), None, None, None
 
 
 class _OnceOnly(torch.autograd.Function):
+    """Returns the gradient. It depends on the rows, and whoever asks how is told that this is not known."""
+
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, rows: Tensor) -> Tensor:
         return gradient.view_as(gradient)
 
     @staticmethod
-    def backward(ctx: Any, of_gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, of_gradient: Tensor) -> tuple[Tensor, Tensor]:
         raise RuntimeError(
             "BatchAllTripletLoss has no second derivative: it stores its gradient, not how it came about; "
             "use OnlineTripletLoss(margin, AllTripletSelector()) where you need one"

@@ -14,7 +14,7 @@ def count_at_most(boundaries: Tensor, values: Tensor) -> Tensor:
     which is several times faster. Values and boundaries must be finite, but for boundaries of +∞ at the end of a row.
     """
     if values.device.type != "cpu":
-        return torch.searchsorted(boundaries, values.contiguous(), right=True, out_int32=True)
+        return torch.searchsorted(boundaries.contiguous(), values.contiguous(), right=True, out_int32=True)
     size = max(1, BLOCK // max(1, values.shape[1]))  # rows that the caches hold
     blocks = zip(boundaries.split(size), values.split(size), strict=True)
     return torch.cat([_bisect(*block) for block in blocks])
