@@ -48,7 +48,7 @@ class BatchAllTripletLoss(nn.Module):
         self.mean_over = mean_over
 
     def forward(self, embeddings: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean loss of `embeddings` (B, D) with integer class labels `target` (B,), and the number of active ones.
+        """The mean loss of `embeddings` (B, D) with integer labels `target` (B,), and how many triplets are active.
 
         Active are those with a loss. Their number is an int64 tensor on the embeddings' device, so that no host sync is
         needed there; with the soft margin all triplets are active, and a sync is needed. A batch without triplets, or
@@ -60,10 +60,7 @@ class BatchAllTripletLoss(nn.Module):
         if embeddings.device.type == "cpu":  # elsewhere a sync
             check_finite("embeddings", embeddings)
         rows = full_precision(embeddings)
-        classes = class_order(target)
-        total, n_active = _TotalLoss.apply(rows, classes, self.margin, self.squared)
-        n_triplets = n_active if self.mean_over == "active" else _count_triplets(classes)
-        return (total / n_triplets.clamp(min=1)).to(rows.dtype), n_active
+        return _MeanLoss.apply(rows, class_order(target), self.margin, self.squared, self.mean_over)
 
 
 def _count_triplets(classes: ClassOrder) -> Tensor:
@@ -71,12 +68,12 @@ def _count_triplets(classes: ClassOrder) -> Tensor:
     return ((size - 1) * (len(size) - size)).sum()
 
 
-class _TotalLoss(torch.autograd.Function):
-    """The loss summed over all triplets, in `wide_dtype`, and the number of those that have one."""
+class _MeanLoss(torch.autograd.Function):
+    """The mean loss, and the number of triplets that have one."""
 
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, classes: ClassOrder, margin: float | str, squared: bool
+        ctx: Any, rows: Tensor, classes: ClassOrder, margin: float | str, squared: bool, mean_over: str
     ) -> tuple[Tensor, Tensor]:
         by_class = rows.index_select(0, classes.image)
         n_ones = 8 - rows.shape[1] % 8  # a column of ones sums up the weights; products of a width of 8s are faster
@@ -104,15 +101,20 @@ class _TotalLoss(torch.autograd.Function):
                 weights = weights.to(wide.dtype)
                 products[block] += weights @ wide
                 products.addmm_(weights.T, wide[block])
-        gradient = 2 * (products[:, -1:] * wide - products)[:, :-n_ones].to(rows.dtype)  # (B, D)
-        ctx.save_for_backward(torch.empty_like(gradient).index_copy_(0, classes.image, gradient), rows)
+        n_triplets = (n_active if mean_over == "active" else _count_triplets(classes)).clamp(min=1)
+        if ctx.needs_input_grad[0]:
+            gradient = (
+                (products[:, -1:] * wide - products)[:, :-n_ones].mul_(2 / n_triplets.to(wide.dtype)).to(rows.dtype)
+            )  # (B, D)
+            ctx.save_for_backward(torch.empty_like(gradient).index_copy_(0, classes.image, gradient), rows)
         ctx.mark_non_differentiable(n_active)
-        return total, n_active
+        return (total / n_triplets).to(rows.dtype), n_active
 
     @staticmethod
-    def backward(ctx: Any, of_total: Tensor, of_count: None) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, of_loss: Tensor, of_count: None) -> tuple[Tensor | None, ...]:
         gradient, rows = ctx.saved_tensors
-        return _OnceOnly.apply(of_total * gradient, rows), None, None, None
+        gradient = of_loss * gradient
+        return _OnceOnly.apply(gradient, rows) if torch.is_grad_enabled() else gradient, None, None, None, None
 
 
 class _OnceOnly(torch.autograd.Function):

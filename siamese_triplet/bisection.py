@@ -26,16 +26,16 @@ def _bisect(boundaries: Tensor, values: Tensor) -> Tensor:
     row_length = 2**depth  # a complete tree of 2^depth − 1 boundaries, and one more so that no probe leaves the row
     padded = boundaries.new_full((n_rows, row_length), torch.inf)
     padded[:, :width] = boundaries
-    flat = padded.view(-1)
+    flat, values_flat = padded.view(-1), values.reshape(-1)
     row_starts = torch.arange(0, n_rows * row_length, row_length, dtype=torch.int32)[:, None]  # (R, 1)
-    position = row_starts.expand(values.shape).contiguous()  # (R, N), of the first boundary that may be greater
-    is_past = torch.empty_like(position)
-    probed = torch.empty(values.numel(), dtype=values.dtype)
+    position = row_starts.repeat(1, values.shape[1])  # (R, N), of the first boundary that may be greater
+    of_value, is_past = position.view(-1), torch.empty_like(position)
+    probe = torch.empty_like(values_flat)
     for step in (2**level for level in reversed(range(depth))):
         if step == row_length // 2:  # the first probe is the same for a whole row
-            probe = padded[:, step - 1 : step]
+            torch.le(padded[:, step - 1 : step], values, out=is_past)
         else:
-            probe = torch.index_select(flat[step - 1 :], 0, position.view(-1), out=probed).view(values.shape)
-        torch.le(probe, values, out=is_past)
+            torch.index_select(flat[step - 1 :], 0, of_value, out=probe)
+            torch.le(probe, values_flat, out=is_past.view(-1))
         position.add_(is_past, alpha=step)
     return position.sub_(row_starts)

@@ -3,9 +3,9 @@
 The one home of geometry: selectors and losses take every distance and every mask from here.
 
 Distances in float32 come from one matrix product, |a|² + |b|² − 2ab, which cancels badly in float32. Here it does not:
-the rows are centred, and the product is taken in float64, where those of float32 numbers are exact. What is left of
-rounding, some 1e-15 of a row's squared distance to the mean, vanishes when the result is rounded to float32. Distances
-of float64 rows, of rows of a few numbers, and on devices without float64 are sums of squared differences.
+the rows are centred, and the product is taken in float64, which has 29 bits more. What is left of rounding, some 1e-15
+of a row's squared distance to the mean, vanishes when the result is rounded to float32. Distances of float64 rows, of
+rows of a few numbers, and on devices without float64 are sums of squared differences.
 """
 
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ def pairwise_distances(embeddings: Tensor, squared: bool = True) -> Tensor:
     """Euclidean distances between all rows of `embeddings` (B, D), a (B, B) matrix; squared unless asked otherwise.
 
     Never negative, exactly zero on the diagonal and between equal rows, and as precise far from the origin as near it.
-    Rows nearer than float32 can tell apart, about 1e-7 of their distance to the mean, count as equal. The gradient of
-    both the squared and the plain distance is zero, not NaN, where two embeddings coincide. Half precision is computed,
-    and returned, in float32. Memory is O(B²). B = 0 gives a (0, 0) matrix.
+    Rows nearer than float32 can tell apart, some 1e-7 of their distance to the mean, count as equal. The gradient of
+    both the squared and the plain distance is zero (up to rounding), not NaN, where two embeddings coincide. Half
+    precision is computed, and returned, in float32. Memory is O(B²). B = 0 gives a (0, 0) matrix.
     """
     distances = _SquaredDistances.apply(full_precision(embeddings))
     return distances if squared else root(distances)
@@ -69,8 +69,7 @@ def distance_blocks(rows: Tensor) -> Iterator[Tensor]:
 
 
 def block_rows(rows: Tensor) -> int:
-    """How many rows of distances to `rows` (B, D) make a good block: the caches of a CPU hold it, and memory stays
-    linear."""
+    """How many rows a block of distances to `rows` (B, D) has: few enough for the caches, memory linear in B."""
     numbers = BLOCK if rows.device.type == "cpu" else 64 * BLOCK
     return max(32, numbers // max(1, len(rows)))
 

@@ -37,10 +37,11 @@ class HardNegativePairSelector(PairSelector):
     """All positive pairs and the closest negative pairs: as many as positives, or all of them when there are fewer."""
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
+        n_images = len(distances)
         left, right = torch.triu_indices(
-            *distances.shape, offset=1, device=distances.device
-        )  # all pairs: (B(B − 1)/2,)
-        of_pair = left * len(distances) + right
+            n_images, n_images, offset=1, device=distances.device
+        )  # (B(B − 1)/2,), all pairs
+        of_pair = left * n_images + right
         is_positive, is_negative = (mask.view(-1).index_select(0, of_pair) for mask in (is_positive, is_negative))
         positive = is_positive.nonzero().squeeze(1)  # (P,), a sync
         n_negatives = min(len(positive), int(is_negative.sum()))  # a sync
@@ -54,8 +55,7 @@ class HardNegativePairSelector(PairSelector):
 
 
 class BatchHardPairSelector(PairSelector):
-    """The farthest positive and the nearest negative of every image: batch-hard (Hermans, Beyer and Leibe, 2017) in
-    pairs.
+    """The farthest positive and the nearest negative of every image, as pairs (Hermans, Beyer and Leibe, 2017).
 
     A pair that both of its images choose is listed once.
     """
