@@ -36,7 +36,7 @@ def markdown(results: dict) -> str:
         "**Mining and loss**, forward and backward, 64-D, milliseconds. Random negatives are set beside the semi-hard "
         "ones of sentence-transformers:",
         _table(
-            ["mined", "batch", *NAMES.values(), "times faster than the fastest peer", "at least"],
+            ["mined", "images / of a class", *NAMES.values(), "times faster than the faster peer", "at least"],
             [
                 [row["mined"], _batch(row), *_times(row), *_ratio(row, ".1f")]
                 for row in sorted(results["mining_losses"], key=lambda row: row["mined"])
@@ -44,7 +44,7 @@ def markdown(results: dict) -> str:
         ),
         "**The loss of all triplets**, forward and backward, 64-D, milliseconds:",
         _table(
-            ["batch", "active", *NAMES.values(), "times faster than the fastest peer", "at least"],
+            ["images / of a class", "active", *NAMES.values(), "times faster than the faster peer", "at least"],
             [
                 [_batch(row), f"{row['active']:.0%}", *_times(row), *_ratio(row, ".1f")]
                 for row in results["batch_all_losses"]
@@ -52,7 +52,7 @@ def markdown(results: dict) -> str:
         ),
         "**The loss of all triplets in large batches**, 16 images of a class, 64-D: seconds, and MB of memory beyond "
         "the embeddings:",
-        _table(["batch", *NAMES.values(), "ours, against half the batch"], _growth_rows(results["growth"])),
+        _table(["images", *NAMES.values(), "ours, against half the batch"], _growth_rows(results["growth"])),
         "**Mining and loss in a training step** (10 × 25 images, `EmbeddingNet`, random negatives, Adam): "
         "{mining and loss:.1f} of {step:.0f} ms, {share:.1%}; at most {target:.0%}.".format(
             **results["training_share"]
@@ -67,7 +67,7 @@ def plot(results: dict, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     mpl.rcParams["svg.hashsalt"] = "selection"
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4), sharey=True, layout="constrained")
     for name, label in NAMES.items():
         style = {"color": COLOURS[name], "marker": MARKERS[name]}
         points = {row["batch"]: row["times"][name] for row in results["batch_all_losses"] if row["per_class"] == 16}
@@ -114,7 +114,7 @@ def _ratio(row: dict, style: str) -> list[str]:
 
 
 def _batch(row: dict) -> str:
-    return f"{row['batch']:,} ({row['per_class']} of a class)"
+    return f"{row['batch']:,} / {row['per_class']}"
 
 
 def _ms(milliseconds: float) -> str:

@@ -7,6 +7,8 @@ number of pairs and triplets depends on the data.
 import torch
 from torch import Tensor
 
+MAX_SUMMANDS = 2**16  # so many squared distances must not overflow in sum
+
 
 def check_embeddings(**named: Tensor) -> None:
     """Raise a ValueError unless each tensor is a finite floating-point matrix, all of one shape and on one device."""
@@ -35,9 +37,9 @@ def check_matrix(name: str, embeddings: Tensor) -> None:
 
 
 def check_finite(name: str, embeddings: Tensor) -> None:
-    """Raise a ValueError where a row of `embeddings` (B, D) is not finite, or a squared distance would overflow."""
+    """Raise a ValueError where a row of `embeddings` (B, D) is not finite or sums of squared distances may overflow."""
     computed_in = torch.promote_types(embeddings.dtype, torch.float32)
-    limit = (torch.finfo(computed_in).max / 4 / max(1, embeddings.shape[1])) ** 0.5
+    limit = (torch.finfo(computed_in).max / 4 / max(1, embeddings.shape[1])) ** 0.5 / MAX_SUMMANDS**0.5
     if embeddings.numel() and not embeddings.detach().abs().max() < limit:  # a device-host sync
         is_bad = ~(embeddings.abs() < limit)  # (B, D)
         raise ValueError(

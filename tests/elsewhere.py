@@ -3,6 +3,8 @@
 Its tensors say that they are on the device "meta", and hold a tensor of the CPU, on which every operation takes place.
 So a test sees the branches that the package takes for a GPU, with their results, and the operations at which the host
 would have waited for it: those whose result, or its shape, the host has to know.
+
+`with Largest() as largest` watches the size of the tensors that are made, on any device.
 """
 
 from typing import Any
@@ -20,7 +22,6 @@ class Elsewhere(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.syncs: list[str] = []  # the operations at which the host would have waited
-        self.largest = 0  # the number of elements of the largest tensor that was made
 
     def send(self, tensor: Tensor) -> "Sent":
         return Sent(tensor.detach().clone()).requires_grad_(tensor.requires_grad)
@@ -38,10 +39,20 @@ class Elsewhere(TorchDispatchMode):
         def outer(leaf: Any) -> Any:
             if not isinstance(leaf, Tensor):
                 return leaf
-            self.largest = max(self.largest, leaf.numel())
             return sent[id(leaf)] if id(leaf) in sent else Sent(leaf)  # an operation in place returns its argument
 
         return tree_map(outer, result)
+
+
+class Largest(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.numel = 0  # the number of elements of the largest tensor that was made
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        self.numel = max([self.numel, *(leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, Tensor))])
+        return result
 
 
 class Sent(Tensor):

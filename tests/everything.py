@@ -116,13 +116,22 @@ def losses() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
         squared = getattr(selector, "squared", True)
         online |= {f"{name}, {m}": OnlineTripletLoss(m, selector, squared) for m in (1.0, "soft")}
     offline = {
-        f"triplet, {margin}, {squared}": lambda e, _, loss=TripletLoss(margin, squared): loss(e, e.roll(1, 0), e.roll(2, 0))
+        f"triplet, {margin}, {'squared' if squared else 'plain'}": offline_triplet(TripletLoss(margin, squared))
         for margin in (1.0, "soft")
         for squared in (True, False)
     }
-    offline["contrastive"] = lambda e, y: ContrastiveLoss(1.0)(e, e.roll(1, 0), y == y.roll(1))
+    offline["contrastive"] = lambda e, y: ContrastiveLoss(1.0)(e, after(e, 1), y == after(y, 1))
     named = batch_all | online | offline
     return {name: lambda e, y, loss=loss: only_loss(loss(e, y)) for name, loss in named.items()}
+
+
+def offline_triplet(loss: TripletLoss) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda embeddings, _: loss(embeddings, after(embeddings, 1), after(embeddings, 2))
+
+
+def after(rows: Tensor, n: int) -> Tensor:
+    """Each row's `n`-th after it, round and round."""
+    return rows[(torch.arange(len(rows)) + n) % max(1, len(rows))]
 
 
 def only_loss(result: Tensor | tuple[Tensor, Tensor | int]) -> Tensor:

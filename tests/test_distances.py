@@ -3,10 +3,19 @@ import math
 import pytest
 import reference
 import torch
+from elsewhere import Largest
 from torch import Tensor
 
+import siamese_triplet.distances
 from siamese_triplet.checks import check_batch, check_margin
-from siamese_triplet.distances import pair_masks, pairwise_distances, row_distances
+from siamese_triplet.distances import (
+    block_rows,
+    chosen_distances,
+    distance_blocks,
+    pair_masks,
+    pairwise_distances,
+    row_distances,
+)
 
 NEAR_DUPLICATES = 1000 + 1e-3 * torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
 
@@ -114,20 +123,10 @@ def test_embeddings_whose_squared_distances_overflow_are_an_error(value: float, 
 
 
 def test_no_tensor_of_all_coordinate_differences_is_held() -> None:
-    largest = 0
-
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            nonlocal largest
-            result = function(*args, **(kwargs or {}))
-            if isinstance(result, torch.Tensor):
-                largest = max(largest, result.numel())
-            return result
-
     embeddings = torch.randn(512, 64, requires_grad=True)
-    with Watch():
+    with Largest() as largest:
         pairwise_distances(embeddings).sum().backward()
-    assert largest <= 2 * 2**19  # a block; all differences at once would be 2**24
+    assert largest.numel <= 2 * 2**19  # a block; all differences at once would be 2**24
 
 
 def test_the_backward_pass_is_in_full_precision_under_autocast() -> None:
@@ -136,3 +135,85 @@ def test_the_backward_pass_is_in_full_precision_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         (gradient,) = torch.autograd.grad(pairwise_distances(embeddings).sum(), embeddings)
     torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
+
+
+# float32
+
+
+def points(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+@pytest.mark.parametrize(("n_columns", "n_ulps"), [(1, 4), (2, 4), (3, 4), (8, 4), (9, 1), (64, 1), (512, 1)])
+def test_float32_distances_are_those_of_float64_to_the_last_place(n_columns: int, n_ulps: int, offset: float) -> None:
+    """Sums of squares of up to 8 differences round more than once, a product in float64 only at its end."""
+    for seed in range(5):
+        embeddings = points(60, n_columns, seed=seed) + offset
+        exact = pairwise_distances(embeddings.double())
+        ulp = torch.nextafter(exact.float(), torch.tensor(torch.inf)) - exact.float()
+        errors = (pairwise_distances(embeddings).double() - exact).abs() / ulp
+        assert errors[exact > 0].max() <= n_ulps
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_columns", [2, 64, 512])
+@pytest.mark.parametrize("n_images", [3, 5, 16, 33, 97, 300])
+def test_distances_of_duplicates_are_zero_wherever_they_stand(
+    n_images: int, n_columns: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(n_images)
+    which = torch.randint(0, n_images // 3 + 1, (n_images,), generator=generator)
+    embeddings = (points(n_images, n_columns, dtype=dtype) + 10)[which]
+    for block in (2**18, 1):
+        monkeypatch.setattr(siamese_triplet.distances, "BLOCK", block)
+        distances = pairwise_distances(embeddings)
+        assert torch.equal(distances == 0, which[:, None] == which)
+        assert distances.min() == 0
+        torch.testing.assert_close(distances, distances.T, rtol=torch.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_columns", [2, 8, 9, 20])
+def test_distances_block_by_block_are_the_rows_of_the_matrix(
+    n_columns: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embeddings = points(70, n_columns, dtype=dtype)
+    (expected,) = distance_blocks(embeddings)
+    monkeypatch.setattr(siamese_triplet.distances, "BLOCK", 40 * 70)
+    blocks = list(distance_blocks(embeddings))
+    assert [len(block) for block in blocks] == [40, 30]
+    torch.testing.assert_close(torch.cat(blocks), expected, rtol=torch.finfo(dtype).eps, atol=0)
+    torch.testing.assert_close(pairwise_distances(embeddings), torch.cat(blocks), rtol=0, atol=0)
+
+
+def test_a_block_of_distances_fits_into_a_cache_but_has_at_least_32_rows() -> None:
+    sizes = {n: block_rows(torch.empty(n, 3, device="meta" if n > 1000 else "cpu")) for n in (1, 0, 256, 1000, 2**20)}
+    assert sizes == {1: 2**18, 0: 2**18, 256: 2**10, 1000: 262, 2**20: 32}
+
+
+# the gradient of chosen distances
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_pairs", [0, 1, 5, 24, 25, 26, 300])  # few pairs of 20 images are up to 24
+def test_chosen_distances_and_their_gradient_are_those_of_rows(n_pairs: int, dtype: torch.dtype) -> None:
+    embeddings = points(20, 12, dtype=dtype).requires_grad_()
+    left, right = torch.randint(0, 20, (2, n_pairs), generator=torch.Generator().manual_seed(1))
+    weights = points(n_pairs, dtype=dtype)
+    chosen = chosen_distances(embeddings, pairwise_distances(embeddings.detach()), left, right)
+    expected = row_distances(embeddings[left], embeddings[right], squared=True)
+    torch.testing.assert_close(chosen, expected)
+    gradients = [torch.autograd.grad((weights * d).sum(), embeddings)[0] for d in (chosen, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("n_pairs", [2, 30])
+def test_second_derivatives_of_distances_are_right(n_pairs: int) -> None:
+    embeddings = points(6, 2, dtype=torch.float64).requires_grad_()
+    left, right = torch.randint(0, 6, (2, n_pairs), generator=torch.Generator().manual_seed(1))
+    distances = pairwise_distances(embeddings.detach())
+    for function in (pairwise_distances, lambda rows: chosen_distances(rows, distances, left, right)):
+        if function is pairwise_distances:
+            assert torch.autograd.gradcheck(function, embeddings)
+        assert torch.autograd.gradgradcheck(function, embeddings)

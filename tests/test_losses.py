@@ -368,15 +368,6 @@ def test_a_bad_margin_raises_in_every_loss(make: Callable[[float], nn.Module], m
         make(margin)
 
 
-@pytest.mark.parametrize("make", ONLINE)
-@pytest.mark.parametrize(("embeddings", "labels", "message"), reference.BAD_BATCHES.values(), ids=reference.BAD_BATCHES)
-def test_bad_input_raises_in_every_online_loss(
-    make: Callable[[], nn.Module], embeddings: Tensor, labels: Tensor, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        make()(embeddings, labels)
-
-
 @pytest.mark.parametrize(
     ("right", "target", "message"),
     [

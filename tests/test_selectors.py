@@ -1,5 +1,4 @@
 import math
-from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
@@ -173,27 +172,6 @@ def test_semihard_leaves_out_a_negative_exactly_as_far_as_the_positive() -> None
     assert SemihardNegativeTripletSelector(1.0, both_anchors=False).get_triplets(embeddings, labels).shape == (0, 3)
 
 
-@pytest.mark.parametrize(
-    ("selector", "is_candidate"),
-    [(RandomNegativeTripletSelector(5.0), is_violating), (SemihardNegativeTripletSelector(5.0), is_semihard(5.0))],
-)
-def test_random_negatives_are_chosen_uniformly(
-    selector: TripletSelector, is_candidate: Callable[[float], bool]
-) -> None:
-    embeddings = torch.tensor([[0.0], [1.0], [0.5], [-0.5], [1.5], [-1.5], [2.0], [2.25], [-2.0], [2.5], [9.0], [1.25]])
-    labels = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1])
-    expected = reference.candidates(embeddings.tolist(), labels.tolist(), is_candidate, margin=5.0)
-    assert len({len(negatives) for negatives in expected.values()}) > 1
-    drawn = defaultdict(list)
-    for _ in range(2000):
-        for anchor, positive, negative in selector.get_triplets(embeddings, labels).tolist():
-            drawn[anchor, positive].append(negative)
-    assert set(drawn) == set(expected)
-    for pair, negatives in expected.items():
-        assert len(drawn[pair]) == 2000
-        reference.assert_uniform(drawn[pair], negatives)
-
-
 @pytest.mark.parametrize(("both_anchors", "expected"), [(True, 345_600), (False, 172_800)])
 def test_counts_of_a_batch_of_10_classes_by_16(both_anchors: bool, expected: int) -> None:
     embeddings, labels = torch.zeros(160, 2), torch.arange(10).repeat(16)
@@ -247,67 +225,6 @@ def test_a_singleton_class_serves_as_a_negative_only(selector: PairSelector | Tr
     if isinstance(selector, TripletSelector):
         assert set(positives[:, 2].tolist()) == {2}
     assert 2 not in positives[:, :2]
-
-
-@pytest.mark.parametrize("selector", every_selector())
-def test_selection_has_no_copy_to_the_cpu_and_no_gradient(
-    selector: PairSelector | TripletSelector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def forbidden(*_args: object, **_options: object) -> None:
-        raise AssertionError("a copy to the CPU")
-
-    for name in ("cpu", "numpy", "tolist", "__array__"):
-        monkeypatch.setattr(torch.Tensor, name, forbidden)
-    selection = select(selector, torch.randn(12, 2, requires_grad=True), torch.arange(4).repeat(3))
-    assert all(len(indices) and not indices.requires_grad for indices in selection)
-
-
-@pytest.mark.usefixtures("global_random_state_untouched")
-@pytest.mark.parametrize(
-    "make", [AllPositivePairSelector, RandomNegativeTripletSelector, SemihardNegativeTripletSelector]
-)
-def test_random_choice_is_reproducible_and_independent_of_the_global_random_state(make: Callable) -> None:
-    generator = torch.Generator().manual_seed(5)
-    embeddings, labels = torch.rand(30, 2, generator=generator), torch.arange(5).repeat(6)
-    arguments = () if make is AllPositivePairSelector else (1.0,)
-
-    def two_draws(**options: torch.Generator) -> list[list]:
-        selector = make(*arguments, **options)
-        return [select(selector, embeddings, labels)[-1].tolist() for _ in range(2)]
-
-    seeded = [two_draws(generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
-    assert seeded[0] == seeded[1] != seeded[2]
-    assert two_draws() == two_draws()
-    assert two_draws()[0] != two_draws()[1]  # not the same choice for every batch
-
-
-@pytest.mark.parametrize("selector", every_selector())
-@pytest.mark.parametrize(("embeddings", "labels", "message"), reference.BAD_BATCHES.values(), ids=reference.BAD_BATCHES)
-def test_bad_input_raises_in_every_selector(
-    selector: PairSelector | TripletSelector, embeddings: Tensor, labels: Tensor, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        select(selector, embeddings, labels)
-
-
-@pytest.mark.parametrize("margin", [-1.0, math.nan, math.inf])
-@pytest.mark.parametrize("make", MARGIN_SELECTORS)
-def test_a_bad_margin_raises_in_every_selector(make: Callable[..., TripletSelector], margin: float) -> None:
-    with pytest.raises(ValueError, match=f"margin must be a finite number ≥ 0, got {margin}"):
-        make(margin)
-
-
-@pytest.mark.parametrize("selector", every_selector())
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_selects_as_float32_does(selector: PairSelector | TripletSelector, dtype: torch.dtype) -> None:
-    embeddings = torch.randn(12, 4, generator=torch.Generator().manual_seed(3)).to(dtype)
-    labels = torch.arange(3).repeat(4)
-    if hasattr(selector, "generator"):
-        selector.generator.manual_seed(0)
-    half = select(selector, embeddings, labels)
-    if hasattr(selector, "generator"):
-        selector.generator.manual_seed(0)
-    assert [a.tolist() for a in half] == [a.tolist() for a in select(selector, embeddings.float(), labels)]
 
 
 @pytest.mark.parametrize("base", [PairSelector(), TripletSelector()])
