@@ -35,7 +35,7 @@ def nearest_beyond(distances: Tensor, is_negative: Tensor, anchor: Tensor, posit
     sorted_negatives = distances.masked_fill(~is_negative, torch.inf).sort(dim=1, stable=True)  # (B, B)
     table, cell = side_by_side(anchor, distances[anchor, positive, None], len(distances))
     n_nearer = take(torch.searchsorted(sorted_negatives.values, table, right=True), cell).squeeze(1)  # (P,)
-    place = anchor * len(distances) + n_nearer.clamp(max=len(distances) - 1)
+    place = anchor * len(distances) + n_nearer  # within the row: anchor and positive, no negatives, are at its end
     distance, negative = take(sorted_negatives.values, place), take(sorted_negatives.indices, place)
     return torch.where(distance.isinf(), -1, negative), distance
 
