@@ -217,3 +217,12 @@ def test_second_derivatives_of_distances_are_right(n_pairs: int) -> None:
         if function is pairwise_distances:
             assert torch.autograd.gradcheck(function, embeddings)
         assert torch.autograd.gradgradcheck(function, embeddings)
+
+
+def test_the_resolution_of_a_row_is_its_own_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(siamese_triplet.distances, "BLOCK", 1)  # blocks of 32 rows
+    generator = torch.Generator().manual_seed(0)
+    far = 1e4 * torch.randn(16, 16, generator=generator)
+    near = 1e-4 * torch.randn(32, 16, generator=generator)
+    distances = pairwise_distances(torch.cat([far, -far, near]))[32:, 32:]
+    torch.testing.assert_close(distances, pairwise_distances(near.double()).float(), rtol=1e-4, atol=1e-12)

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from siamese_triplet.selectors import (
     AllPositivePairSelector,
+    AllSemihardTripletSelector,
     AllTripletSelector,
     FunctionNegativeTripletSelector,
     HardestNegativeTripletSelector,
+    HardestSemihardTripletSelector,
     HardNegativePairSelector,
     PairSelector,
     RandomNegativeTripletSelector,
@@ -150,7 +152,7 @@ def test_random_and_semihard_triplets_are_one_legal_candidate_per_pair(
         assert all(negative in expected[anchor, positive] for anchor, positive, negative in triplets)
 
 
-@pytest.mark.parametrize("selector", MARGIN_SELECTORS)
+@pytest.mark.parametrize("selector", [*MARGIN_SELECTORS, HardestSemihardTripletSelector, AllSemihardTripletSelector])
 def test_a_triplet_with_a_loss_of_exactly_zero_is_not_selected(selector: Callable[..., TripletSelector]) -> None:
     embeddings, labels = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 0, 1])
     triplets = selector(3.0, both_anchors=False).get_triplets(embeddings, labels)  # 1 − 4 + 3 = 0
