@@ -17,7 +17,7 @@ from siamese_triplet.distances import (
     row_distances,
 )
 
-NEAR_DUPLICATES = 1000 + 1e-3 * torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
+NEAR_DUPLICATES = 1000 + 1e-3 * torch.randn(40, 40, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("seed", range(20))
