@@ -10,6 +10,10 @@ from torch import Tensor
 MAX_SUMMANDS = 2**16  # so many squared distances must not overflow in sum
 
 
+class NotFiniteError(ValueError):
+    """Embeddings hold NaN or infinite values, or values whose squares overflow."""
+
+
 def check_embeddings(**named: Tensor) -> None:
     """Raise a ValueError unless each tensor is a finite floating-point matrix, all of one shape and on one device."""
     first_name, first = next(iter(named.items()))
@@ -37,12 +41,12 @@ def check_matrix(name: str, embeddings: Tensor) -> None:
 
 
 def check_finite(name: str, embeddings: Tensor) -> None:
-    """Raise a ValueError where a row of `embeddings` (B, D) is not finite or sums of squared distances may overflow."""
+    """Raise a NotFiniteError where a row of `embeddings` (B, D) is not finite or its squares may overflow in a sum."""
     computed_in = torch.promote_types(embeddings.dtype, torch.float32)
     limit = (torch.finfo(computed_in).max / 4 / max(1, embeddings.shape[1])) ** 0.5 / MAX_SUMMANDS**0.5
     if embeddings.numel() and not embeddings.detach().abs().max() < limit:  # a device-host sync
         is_bad = ~(embeddings.abs() < limit)  # (B, D)
-        raise ValueError(
+        raise NotFiniteError(
             f"{name}: {int(is_bad.any(dim=1).sum())} of {len(embeddings)} rows hold NaN or infinite values, "
             "or values whose squares overflow; the network has probably diverged: lower the learning rate, "
             "or look for NaN in the images"

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from siamese_triplet.checks import check_batch
+from siamese_triplet.devices import device_of
 from siamese_triplet.distances import full_precision
-from siamese_triplet.networks import device_of, evaluating
+from siamese_triplet.networks import evaluating
 
 
 def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, Tensor]:

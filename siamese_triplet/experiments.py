@@ -3,6 +3,7 @@
 The chapters on MNIST spell each of them out; this is for training several on one data set and comparing them.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,38 +11,144 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import StepLR
-from torch.utils.data import DataLoader
 
+from siamese_triplet import selectors
+from siamese_triplet.batches import TensorLoader
+from siamese_triplet.devices import best_device, device_of
+from siamese_triplet.diagnostics import SpreadMetric
+from siamese_triplet.distributed import Share
 from siamese_triplet.evaluation import extract_embeddings
+from siamese_triplet.history import History
 from siamese_triplet.images import Images
-from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
+from siamese_triplet.losses import (
+    BatchAllTripletLoss,
+    ContrastiveLoss,
+    OnlineContrastiveLoss,
+    OnlineTripletLoss,
+    TripletLoss,
+)
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric, Metric
-from siamese_triplet.networks import ClassificationNet, EmbeddingNet, SiameseNet, TripletNet
-from siamese_triplet.recipes import Recipe
+from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet, TripletNet
+from siamese_triplet.recipes import Recipe, step_size
 from siamese_triplet.samplers import BalancedBatchSampler
-from siamese_triplet.selectors import HardNegativePairSelector, RandomNegativeTripletSelector
-from siamese_triplet.trainer import History, fit
+from siamese_triplet.trainer import fit
 from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
 
-MARGIN = 1.0
-N_CLASSES, N_SAMPLES = 10, 25  # of a balanced batch
+PairSelectorMaker = Callable[[torch.Generator], selectors.PairSelector]
+TripletSelectorMaker = Callable[[float | str, torch.Generator], selectors.TripletSelector]
+
+PAIR_SELECTORS: dict[str, PairSelectorMaker] = {
+    "hard": lambda generator: selectors.HardNegativePairSelector(),
+    "all": lambda generator: selectors.AllPositivePairSelector(generator=generator),
+    "batch-hard": lambda generator: selectors.BatchHardPairSelector(),
+}
+TRIPLET_SELECTORS: dict[str, TripletSelectorMaker] = {
+    "random": lambda margin, generator: selectors.RandomNegativeTripletSelector(margin, generator=generator),
+    "semihard": lambda margin, generator: selectors.SemihardNegativeTripletSelector(margin, generator=generator),
+    "hardest": lambda margin, generator: selectors.HardestNegativeTripletSelector(margin),
+    "hardest-semihard": lambda margin, generator: selectors.HardestSemihardTripletSelector(margin),
+    "all-semihard": lambda margin, generator: selectors.AllSemihardTripletSelector(margin),
+    "nearest-beyond-positive": lambda margin, generator: selectors.NearestBeyondPositiveTripletSelector(),
+    "batch-hard": lambda margin, generator: selectors.BatchHardTripletSelector(),
+    "easy-positive": lambda margin, generator: selectors.EasyPositiveTripletSelector(),
+}
+BATCH_ALL = "batch-all"  # a loss of its own rather than a selector: no triplet is listed
 
 
 @dataclass(frozen=True)
-class Method:
-    """What a method needs beside the data: how to make its network, loss and batches."""
+class Experiment:
+    """A method and its settings: what to train, but for the data, the epochs and the seed.
 
-    network: Callable[[Images], nn.Module]
-    loss: Callable[[], nn.Module]
-    loader: Callable[[Images, int], DataLoader]
+    `method` is a key of `METHODS`. `selector` is a key of `PAIR_SELECTORS` for online pairs, and of `TRIPLET_SELECTORS`
+    or "batch-all" for online triplets; the other methods have none. Batches are `batch_size` images, pairs or triplets,
+    or, for the online methods, `n_classes` × `n_samples` images.
+    """
+
+    method: str
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
-    metrics: tuple[Callable[[], Metric], ...] = ()
+    margin: float | str = 1.0
+    selector: str | None = None
+    embedding_size: int = 2
+    unit_sphere: bool = False  # embeddings of length 1
+    batch_size: int = 128
+    n_classes: int = 10
+    n_samples: int = 25
+
+    def __post_init__(self) -> None:
+        selectors_of = {"online-contrastive": [*PAIR_SELECTORS], "online-triplet": [*TRIPLET_SELECTORS, BATCH_ALL]}
+        if self.method not in ("softmax", "siamese", "triplet", *selectors_of):
+            raise ValueError(f"unknown method {self.method!r}; there are {', '.join(map(repr, METHODS))}")
+        if self.method not in selectors_of and self.selector is not None:
+            raise ValueError(f"{self.method} takes its batches as they come, without a selector; got {self.selector!r}")
+        if self.method in selectors_of and self.selector not in selectors_of[self.method]:
+            possible = ", ".join(map(repr, selectors_of[self.method]))
+            raise ValueError(f"unknown selector {self.selector!r} for {self.method}; there are {possible}")
+
+    def network(self, images: Images) -> nn.Module:
+        """A new network for images of this size and, for the softmax, for their classes."""
+        first = images[0][0]
+        net = EmbeddingNetL2 if self.unit_sphere else EmbeddingNet
+        embedding_net = net(self.embedding_size, tuple(first.shape))
+        if self.method == "softmax":
+            return ClassificationNet(embedding_net, len(images.classes))
+        around = {"siamese": SiameseNet, "triplet": TripletNet}.get(self.method)
+        return embedding_net if around is None else around(embedding_net)
+
+    def loss(self, seed: int = 0) -> nn.Module:
+        """The loss, with a selector that draws from `seed`, where there is one."""
+        generator = torch.Generator().manual_seed(seed)
+        if self.method == "softmax":
+            return nn.NLLLoss()
+        if self.method == "siamese":
+            return ContrastiveLoss(self.margin)
+        if self.method == "triplet":
+            return TripletLoss(self.margin)
+        if self.method == "online-contrastive":
+            return OnlineContrastiveLoss(self.margin, PAIR_SELECTORS[self.selector](generator))
+        if self.selector == BATCH_ALL:
+            return BatchAllTripletLoss(self.margin)
+        return OnlineTripletLoss(self.margin, TRIPLET_SELECTORS[self.selector](self.margin, generator))
+
+    def loader(self, images: Images, seed: int = 0, device: torch.device | str | None = None) -> TensorLoader:
+        """The batches of an epoch; those of training images are shuffled, from `seed`."""
+        if self.method.startswith("online"):
+            sampler = BalancedBatchSampler(images.targets, self.n_classes, self.n_samples, seed=seed)
+            return TensorLoader(images, batch_sampler=sampler, device=device)
+        made = {"siamese": SiameseMNIST, "triplet": TripletMNIST}.get(self.method)
+        dataset = images if made is None else made(images, seed)
+        return TensorLoader(dataset, self.batch_size, shuffle=images.train, seed=seed, device=device)
+
+    def metrics(self) -> list[Metric]:
+        """New metrics: accuracy for the softmax; the number of triplets and the spread for online triplets."""
+        if self.method == "softmax":
+            return [AccumulatedAccuracyMetric()]
+        if self.method == "online-triplet":
+            return [AverageNonzeroTripletsMetric(), SpreadMetric(self.margin)]
+        return []
+
+
+METHODS = {
+    "softmax": Experiment("softmax", learning_rate=1e-2, batch_size=256),
+    "siamese": Experiment("siamese"),
+    "triplet": Experiment("triplet"),
+    "online-contrastive": Experiment("online-contrastive", selector="hard"),
+    "online-triplet": Experiment("online-triplet", selector="random", weight_decay=1e-4),
+}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How the same training is computed; see `fit`. Everything off is 32-bit floating point, layer by layer."""
+
+    bfloat16: bool = False
+    channels_last: bool = False
+    compile: bool | str = False
 
 
 @dataclass(frozen=True)
 class Result:
-    """A trained model, its history, and the `(embeddings (N, 2), labels (N,))` of the training and the test images."""
+    """A trained model, its history, and the `(embeddings (N, D), labels (N,))` of the training and the test images."""
 
     model: nn.Module
     history: History
@@ -49,70 +156,73 @@ class Result:
     test: tuple[Tensor, Tensor]
 
 
-def balanced_loader(images: Images, seed: int = 0) -> DataLoader:
-    """Batches of 10 classes × 25 images."""
-    sampler = BalancedBatchSampler(images.targets, N_CLASSES, N_SAMPLES, seed=seed)
-    return DataLoader(images, batch_sampler=sampler)
-
-
-METHODS = {
-    "softmax": Method(
-        network=lambda images: ClassificationNet(EmbeddingNet(), len(images.classes)),
-        loss=nn.NLLLoss,
-        loader=lambda images, seed: DataLoader(images, batch_size=256, shuffle=images.train),
-        learning_rate=1e-2,
-        metrics=(AccumulatedAccuracyMetric,),
-    ),
-    "siamese": Method(
-        network=lambda images: SiameseNet(EmbeddingNet()),
-        loss=lambda: ContrastiveLoss(MARGIN),
-        loader=lambda images, seed: DataLoader(SiameseMNIST(images, seed), batch_size=128, shuffle=images.train),
-    ),
-    "triplet": Method(
-        network=lambda images: TripletNet(EmbeddingNet()),
-        loss=lambda: TripletLoss(MARGIN),
-        loader=lambda images, seed: DataLoader(TripletMNIST(images, seed), batch_size=128, shuffle=images.train),
-    ),
-    "online pairs": Method(
-        network=lambda images: EmbeddingNet(),
-        loss=lambda: OnlineContrastiveLoss(MARGIN, HardNegativePairSelector()),
-        loader=balanced_loader,
-    ),
-    "online triplets": Method(
-        network=lambda images: EmbeddingNet(),
-        loss=lambda: OnlineTripletLoss(MARGIN, RandomNegativeTripletSelector(MARGIN)),
-        loader=balanced_loader,
-        weight_decay=1e-4,
-        metrics=(AverageNonzeroTripletsMetric,),
-    ),
-}
-
-
 def train(
-    name: str, train_set: Images, test_set: Images, recipe: Recipe, seed: int = 0, verbose: bool = True
+    name: str,
+    train_set: Images,
+    test_set: Images,
+    recipe: Recipe,
+    seed: int = 0,
+    verbose: bool = True,
+    checkpoint: str | os.PathLike | None = None,
 ) -> Result:
     """Train the method `name` of `METHODS` on `train_set`, validating on `test_set`, as `recipe` says.
 
-    The same `seed` gives the same result on one device. Raises ValueError for an unknown name.
+    The same `seed` gives the same result on one device. `checkpoint`: see `fit`. Raises ValueError for an unknown name.
     """
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; there are {', '.join(map(repr, METHODS))}")
-    method = METHODS[name]
+    experiment, device = METHODS[name], recipe.device
+    model, history = fit_experiment(
+        experiment, train_set, test_set, recipe.n_epochs, seed, device=device, checkpoint=checkpoint, verbose=verbose
+    )
+    return Result(model, history, embed(model, train_set), embed(model, test_set))
+
+
+def fit_experiment(
+    experiment: Experiment,
+    train_set: Images,
+    test_set: Images,
+    n_epochs: int,
+    seed: int = 0,
+    *,
+    device: torch.device | str | None = None,
+    speed: Speed | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    verbose: bool = True,
+) -> tuple[nn.Module, History]:
+    """Train an experiment from `seed`, validating on `test_set`; the model and its history.
+
+    The optimizer is Adam; the learning rate falls to a tenth after 8 and 16 of 20 epochs. See `fit` for the rest.
+    """
+    device = best_device() if device is None else torch.device(device)
+    speed = speed or Speed()
     torch.manual_seed(seed)
-    model = method.network(train_set).to(recipe.device)
-    optimizer = Adam(model.parameters(), lr=method.learning_rate, weight_decay=method.weight_decay)
+    model = experiment.network(train_set).to(device)
+    optimizer = Adam(
+        model.parameters(),
+        lr=experiment.learning_rate,
+        weight_decay=experiment.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+    )
     history = fit(
-        method.loader(train_set, seed),
-        method.loader(test_set, seed),
+        experiment.loader(train_set, seed, device),
+        experiment.loader(test_set, seed, device),
         model,
-        method.loss(),
+        experiment.loss(seed),
         optimizer,
-        StepLR(optimizer, recipe.step_size, gamma=0.1),
-        recipe.n_epochs,
-        metrics=[metric() for metric in method.metrics],
+        StepLR(optimizer, step_size(n_epochs), gamma=0.1),
+        n_epochs,
+        metrics=experiment.metrics(),
+        device=device,
         verbose=verbose,
+        checkpoint=checkpoint,
+        autocast=torch.bfloat16 if speed.bfloat16 else None,
+        channels_last=speed.channels_last,
+        compile=speed.compile,
     )
-    train_embeddings, test_embeddings = (
-        extract_embeddings(DataLoader(images, batch_size=1000), model) for images in (train_set, test_set)
-    )
-    return Result(model, history, train_embeddings, test_embeddings)
+    return model, history
+
+
+def embed(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
+    """The embeddings (N, D) and labels (N,) of all `images`, in their order, on the CPU."""
+    return extract_embeddings(TensorLoader(images, 1000, share=Share(), device=device_of(model)), model)

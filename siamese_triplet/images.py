@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision import transforms as v1
 from torchvision.transforms import v2
 
 PIXELWISE = (v2.ToImage, v2.ToDtype, v2.Normalize, v2.ToPureTensor)
@@ -49,15 +50,23 @@ class Images(Dataset):
         """A whole batch at once: the DataLoader prefers this to one call an image."""
         return list(zip(transformed(self.data[indices], self.transform), self.targets[indices].tolist(), strict=True))
 
+    def draw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """What `TensorLoader` asks for: the images at `indices` (n,), as indices (n, 1), and their labels (n,)."""
+        return indices[:, None], self.targets[indices]
+
     def __repr__(self) -> str:
         size = "×".join(str(side) for side in self.data.shape[1:])
         return f"{len(self):,} {'training' if self.train else 'test'} images of {size}, {len(self.classes)} classes"
 
 
-def normalization(mean: float, std: float) -> v2.Compose:
-    """The transform of these chapters: pixels 0…255 to float32 (1, H, W), scaled to [0, 1] and normalised."""
+def normalization(mean: float | Sequence[float], std: float | Sequence[float]) -> v2.Compose:
+    """The transform of these chapters: pixels 0…255 to float32 (C, H, W), scaled to [0, 1] and normalised.
+
+    `mean` and `std` are numbers for grey images, else one number a channel.
+    """
+    means, stds = ([value] if isinstance(value, (int, float)) else list(value) for value in (mean, std))
     return v2.Compose(
-        [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([mean], [std]), v2.ToPureTensor()]
+        [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(means, stds), v2.ToPureTensor()]
     )
 
 
@@ -67,8 +76,26 @@ def transformed(images: Tensor, transform: Any) -> list[Any]:
     A transform that treats every pixel alike, such as `normalization`, is applied to all images at once. Any other gets
     them one by one, as PIL images where they are uint8 and as tensors where they are not.
     """
-    if isinstance(transform, v2.Compose) and all(type(step) in PIXELWISE for step in transform.transforms):
-        channels_first = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
-        return list(transform(channels_first))
+    pixelwise = pixelwise_transform(transform)
+    if pixelwise is not None:
+        return list(pixelwise(channels_first(images)))
     singles = [Image.fromarray(image.numpy()) if image.dtype == torch.uint8 else image for image in images]
     return singles if transform is None else [transform(single) for single in singles]
+
+
+def pixelwise_transform(transform: Any) -> v2.Compose | None:
+    """A transform of many images (n, C, H, W) at once that does to each what `transform` does, or None.
+
+    There is one for `normalization`, and for torchvision's older `ToTensor` and `Normalize`.
+    """
+    steps = getattr(transform, "transforms", [])
+    if isinstance(transform, v2.Compose) and all(type(step) in PIXELWISE for step in steps):
+        return transform
+    if isinstance(transform, v1.Compose) and [type(step) for step in steps] == [v1.ToTensor, v1.Normalize]:
+        return normalization(steps[1].mean, steps[1].std)
+    return None
+
+
+def channels_first(images: Tensor) -> Tensor:
+    """Images (n, H, W) or (n, H, W, C) as a view (n, C, H, W)."""
+    return images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)

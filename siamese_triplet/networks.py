@@ -8,11 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from siamese_triplet.prelu import PReLU
+
 
 class EmbeddingNet(nn.Module):
     """Images (B, C, H, W) to embeddings (B, D): two convolutions, three dense layers (LeNet-like).
 
     `embedding_size` is D, `input_size` is (C, H, W); the defaults are those of MNIST and of a picture in the plane.
+    Under autocast the last layer stays in the precision of its weights, so that distances of embeddings do.
     Raises ValueError for images of another size or on another device than the network.
     """
 
@@ -26,12 +29,12 @@ class EmbeddingNet(nn.Module):
         if min(sides) < 1 or embedding_size < 1:
             raise ValueError(f"EmbeddingNet: {input_size=} must be at least (1, 16, 16), {embedding_size=} at least 1")
         self.convnet = nn.Sequential(
-            nn.Conv2d(channels, 32, 5), nn.PReLU(), nn.MaxPool2d(2, stride=2),
-            nn.Conv2d(32, 64, 5), nn.PReLU(), nn.MaxPool2d(2, stride=2),
+            nn.Conv2d(channels, 32, 5), PReLU(), nn.MaxPool2d(2, stride=2),
+            nn.Conv2d(32, 64, 5), PReLU(), nn.MaxPool2d(2, stride=2),
         )  # fmt: skip
         self.fc = nn.Sequential(
-            nn.Linear(64 * math.prod(sides), 256), nn.PReLU(),
-            nn.Linear(256, 256), nn.PReLU(),
+            nn.Linear(64 * math.prod(sides), 256), PReLU(),
+            nn.Linear(256, 256), PReLU(),
             nn.Linear(256, embedding_size),
         )  # fmt: skip
 
@@ -44,7 +47,8 @@ class EmbeddingNet(nn.Module):
         weight = self.fc[-1].weight
         if x.device != weight.device:
             raise ValueError(f"the images are on {x.device}, the network on {weight.device}; move one with .to(device)")
-        return self.fc(self.convnet(x).flatten(1))
+        hidden = self.fc[:-1](self.convnet(x).flatten(1))
+        return _in_full_precision(self.fc[-1], hidden)
 
     def get_embedding(self, x: Tensor) -> Tensor:
         return self(x)
@@ -72,11 +76,11 @@ class ClassificationNet(nn.Module):
         super().__init__()
         self.embedding_net = embedding_net
         self.n_classes = n_classes
-        self.nonlinear = nn.PReLU()
+        self.nonlinear = PReLU()
         self.fc1 = nn.Linear(_embedding_size(embedding_net), n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.log_softmax(self.fc1(self.get_embedding(x)), dim=-1)
+        return F.log_softmax(_in_full_precision(self.fc1, self.get_embedding(x)), dim=-1)
 
     def get_embedding(self, x: Tensor) -> Tensor:
         """The embeddings that the last layer sees, after the PReLU: (B, D)."""
@@ -111,15 +115,6 @@ class TripletNet(nn.Module):
         return self.embedding_net(x)
 
 
-def device_of(model: nn.Module) -> torch.device:
-    """The device of a model's parameters; the CPU for a model without any. A ValueError if they lie on several."""
-    devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
-    if len(devices) > 1:
-        names = ", ".join(sorted(map(str, devices)))
-        raise ValueError(f"the model lies on several devices ({names}); move all of it with model.to(device)")
-    return devices.pop() if devices else torch.device("cpu")
-
-
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
@@ -131,6 +126,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def _in_full_precision(layer: nn.Linear, x: Tensor) -> Tensor:
+    """`layer(x)` in the dtype of its weights, whatever autocast says."""
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.to(layer.weight.dtype))
 
 
 def _embedding_size(net: nn.Module) -> int:

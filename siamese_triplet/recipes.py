@@ -28,8 +28,8 @@ class Recipe:
 
     @property
     def step_size(self) -> int:
-        """After how many epochs the learning rate falls: 8 of 20, and in the same proportion in a shorter run."""
-        return max(1, 8 * self.n_epochs // FULL_EPOCHS)
+        """After how many epochs the learning rate falls."""
+        return step_size(self.n_epochs)
 
     def __str__(self) -> str:
         data = "the embedded subset" if self.subset else "the full data"
@@ -51,6 +51,11 @@ class Recipe:
                 f"wall time  {seconds / 60:.1f} min",
             ]
         )
+
+
+def step_size(n_epochs: int) -> int:
+    """After how many of `n_epochs` the learning rate falls: 8 of 20, and in the same proportion in a shorter run."""
+    return max(1, 8 * n_epochs // FULL_EPOCHS)
 
 
 def choose(name: str | None = None, quick_epochs: int = 3) -> Recipe:

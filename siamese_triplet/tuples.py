@@ -36,15 +36,19 @@ class SiameseMNIST(Dataset):
         return self.__getitems__([range(len(self))[index]])[0]
 
     def __getitems__(self, indices: list[int]) -> list[tuple[tuple[Any, Any], int]]:
-        first = torch.tensor(indices)
+        pairs, targets = self.draw(torch.tensor(indices))
+        images = zip(*(self.source.images(column) for column in pairs.T), strict=True)
+        return list(zip(images, targets.tolist(), strict=True))
+
+    def draw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The pairs at `indices` (n,), as indices of images (n, 2), and their targets (n,)."""
         if self.train:
-            wants_positive = torch.rand(len(first), generator=self.source.generator()) < 0.5
-            second = self._partners(first, wants_positive)
+            wants_positive = torch.rand(len(indices), generator=self.source.generator()) < 0.5
+            pairs = torch.stack([indices, self._partners(indices, wants_positive)], dim=1)
         else:
-            second = self.pairs[first, 1]
-        targets = self.source.targets[first] == self.source.targets[second]
-        images = zip(self.source.images(first), self.source.images(second), strict=True)
-        return list(zip(images, targets.long().tolist(), strict=True))
+            pairs = self.pairs[indices]
+        first, second = self.source.targets[pairs.T]
+        return pairs, (first == second).long()
 
     def _partners(self, first: Tensor, wants_positive: Tensor) -> Tensor:
         can_be_positive = wants_positive & self.source.has_positive[first]
@@ -83,9 +87,13 @@ class TripletMNIST(Dataset):
         return self.__getitems__([range(len(self))[index]])[0]
 
     def __getitems__(self, indices: list[int]) -> list[tuple[tuple[Any, Any, Any], list]]:
-        triplets = self._triplets(self.anchors[indices]) if self.train else self.triplets[indices]
+        triplets, _ = self.draw(torch.tensor(indices))
         images = [self.source.images(column) for column in triplets.T]
         return [(triplet, []) for triplet in zip(*images, strict=True)]
+
+    def draw(self, indices: Tensor) -> tuple[Tensor, None]:
+        """The triplets at `indices` (n,), as indices of images (n, 3), and None where a target would stand."""
+        return self._triplets(self.anchors[indices]) if self.train else self.triplets[indices], None
 
     def _triplets(self, anchors: Tensor) -> Tensor:
         return torch.stack([anchors, self.source.positives(anchors), self.source.negatives(anchors)], dim=1)

@@ -10,7 +10,6 @@ from siamese_triplet.networks import (
     EmbeddingNetL2,
     SiameseNet,
     TripletNet,
-    device_of,
     evaluating,
 )
 
@@ -150,14 +149,6 @@ def test_siamese_and_triplet_nets_share_one_net(make: type, n_inputs: int) -> No
         assert torch.equal(output, embedding_net(x))
         assert torch.equal(net.get_embedding(x), embedding_net(x))
     assert {id(p) for p in net.parameters()} == {id(p) for p in embedding_net.parameters()}
-
-
-def test_device_of_a_model() -> None:
-    assert device_of(EmbeddingNet()).type == "cpu"
-    assert device_of(EmbeddingNet().to("meta")).type == "meta"
-    assert device_of(nn.Flatten()).type == "cpu"
-    with pytest.raises(ValueError, match=r"several devices \(cpu, meta\)"):
-        device_of(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1, device="meta")))
 
 
 @pytest.mark.parametrize("fails", [False, True])

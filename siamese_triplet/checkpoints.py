@@ -1,0 +1,157 @@
+"""Checkpoints: all that a training run needs to go on as if it had never stopped.
+
+A checkpoint is written to a temporary file that then takes the name of the old one, so that a run killed at any moment
+leaves a whole checkpoint. It is read with `weights_only=True`: loading one runs no code that it brings along.
+"""
+
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from siamese_triplet.distributed import Share, is_first, of_all
+from siamese_triplet.files import write_atomically
+from siamese_triplet.history import History
+from siamese_triplet.randomness import random_states, restore_random_states
+
+FORMAT = "siamese_triplet checkpoint 1"
+PARTS = ("epoch", "history", "names", "model", "optimizer", "scheduler", "metrics", "random")
+
+
+class CheckpointError(ValueError):
+    """A file is not a checkpoint, not a whole one, or not one of this training run."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that changes while a model is trained. `sources` hold random generators: the loaders, the loss."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    scheduler: LRScheduler | None
+    loss_fn: Any
+    metrics: Sequence[Any]
+    sources: dict[str, Any]
+
+    def save(self, path: str | os.PathLike, epoch: int, history: History) -> None:
+        """Write a checkpoint after `epoch` epochs. Of several processes the first writes, but all must call."""
+        random = of_all(random_states(**self.sources))  # those of each process
+        if not is_first():
+            return
+        contents = {
+            "format": FORMAT,
+            "epoch": epoch,
+            "history": dict(history),
+            "names": self._names(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "metrics": [metric.state_dict() if hasattr(metric, "state_dict") else None for metric in self.metrics],
+            "random": random,
+        }
+        buffer = io.BytesIO()
+        torch.save(contents, buffer)
+        write_atomically(path, buffer.getvalue())
+
+    def restore(self, path: str | os.PathLike, contents: dict[str, Any]) -> History:
+        """Put back the `contents` of the checkpoint at `path`, and return its history.
+
+        Raises CheckpointError where they come from another training run; then nothing has changed.
+        """
+        names = self._names()
+        for part, name in contents["names"].items():
+            if names[part] != name:
+                raise _foreign(path, f"its {part} is {name!r}, the {part} of this run {names[part]!r}")
+        _check_weights(path, contents["model"], self.model)
+        share, random = Share.of_this_process(), contents["random"]
+        random_before, optimizer_before = random_states(**self.sources), self.optimizer.state_dict()
+        try:
+            restore_random_states(random[share.rank if share.world_size == len(random) else 0], **self.sources)
+            self.optimizer.load_state_dict(contents["optimizer"])
+        except ValueError as error:
+            restore_random_states(random_before, **self.sources)
+            self.optimizer.load_state_dict(optimizer_before)
+            raise _foreign(path, str(error)) from error
+        self.model.load_state_dict(contents["model"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(contents["scheduler"])
+        for metric, state in zip(self.metrics, contents["metrics"], strict=True):
+            if state is not None:
+                metric.load_state_dict(state)
+        return History.of(contents["history"], str(path))
+
+    def _names(self) -> dict[str, str]:
+        parts = {name: type(getattr(self, name)).__name__ for name in ("model", "optimizer", "scheduler", "loss_fn")}
+        return parts | {"metrics": ", ".join(metric.name() for metric in self.metrics)}
+
+
+def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """The contents of the checkpoint at `path`, all tensors on the CPU.
+
+    Raises FileNotFoundError where there is none, and CheckpointError for a file that is truncated or corrupt (every
+    byte is checked) or not one of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {path}" + (", but a folder" if path.is_dir() else ""))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch.load does not look at checksums
+        if damaged:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: {_first_line(error)}. It is left as it is; move it away, or name "
+            "another file"
+        ) from error
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT or not set(PARTS) <= set(contents):
+        raise _foreign(path, "it holds something else than a training run of siamese_triplet")
+    return contents
+
+
+def load_weights(path: str | os.PathLike, model: nn.Module) -> nn.Module:
+    """Give `model` the weights of the checkpoint at `path`, whatever else that holds; returns the model.
+
+    Raises as `load_checkpoint`, and CheckpointError for the weights of another model.
+    """
+    weights = load_checkpoint(path)["model"]
+    _check_weights(path, weights, model)
+    model.load_state_dict(weights)
+    return model
+
+
+def _check_weights(path: str | os.PathLike, weights: dict[str, Any], model: nn.Module) -> None:
+    found, expected = (
+        {key: getattr(value, "shape", None) for key, value in w.items()} for w in (weights, model.state_dict())
+    )
+    differing = [key for key in {**expected, **found} if found.get(key) != expected.get(key)]
+    if differing:
+        key = differing[0]
+        in_file, in_model = (_shape(shapes, key) for shapes in (found, expected))
+        raise _foreign(
+            path, f"{len(differing)} weights differ from the model's; {key} is {in_file} there, {in_model} here"
+        )
+
+
+def _shape(shapes: dict[str, Any], key: str) -> str:
+    return str(tuple(shapes[key] or ())) if key in shapes else "missing"
+
+
+def _foreign(path: str | os.PathLike, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is not a checkpoint of this training run: {why}. It is left as it is; name another file to train anew"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,37 @@
+"""Where a model runs, and where it would run best."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+def best_device() -> torch.device:
+    """The GPU of this process where there is one, else the CPU."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a model's parameters; the CPU for a model without any. A ValueError if they lie on several."""
+    devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
+    if len(devices) > 1:
+        names = ", ".join(sorted(map(str, devices)))
+        raise ValueError(f"the model lies on several devices ({names}); move all of it with model.to(device)")
+    return devices.pop() if devices else torch.device("cpu")
+
+
+def move(
+    model: nn.Module, optimizer: Optimizer, loss_fn: Any, device: torch.device, channels_last: bool = False
+) -> None:
+    """Put a model, its optimizer and a loss on `device`, filters with the channels innermost if asked.
+
+    The parameters stay the same objects, so that the optimizer goes on with them.
+    """
+    model.to(device=device, memory_format=torch.channels_last if channels_last else torch.preserve_format)
+    if isinstance(loss_fn, nn.Module):
+        loss_fn.to(device)
+    for state in optimizer.state.values():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.ndim:  # the count of steps stays where the optimizer put it
+                state[name] = value.to(device)
