@@ -10,7 +10,7 @@ from siamese_triplet.devices import best_device
 from siamese_triplet.distributed import Share
 from siamese_triplet.images import LabelledImages, channels_first, pixelwise_transform
 
-Batch = tuple[Any, Tensor]  # the inputs, a tensor or a tuple of them, and the target, empty where there is none
+Batch = tuple[Any, Any]  # the inputs, a tensor or a tuple of them, and the target, [] where there is none
 
 
 class TensorLoader:
@@ -70,8 +70,7 @@ class TensorLoader:
             chosen = self.share.slice(first, first + len(batch))
             first += len(batch)
             inputs = tuple(self.images.index_select(0, column[chosen]) for column in columns)
-            target = torch.empty(0, device=self.device) if targets is None else targets[chosen]
-            yield inputs if len(inputs) > 1 else inputs[0], target
+            yield inputs if len(inputs) > 1 else inputs[0], [] if targets is None else targets[chosen]
 
     def _indices(self) -> list[Tensor]:
         """The batches of an epoch, as indices into the data set."""

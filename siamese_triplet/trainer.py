@@ -5,9 +5,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +15,12 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from siamese_triplet.checkpoints import CheckpointError, TrainingState, load_checkpoint
 from siamese_triplet.checks import NotFiniteError
 from siamese_triplet.devices import best_device, device_of, move
-from siamese_triplet.distributed import from_first, gather, is_first, of_all, send_to_all, sum_gradients
+from siamese_triplet.distributed import from_first, is_first, of_all, send_to_all, sum_gradients
 from siamese_triplet.history import History
 from siamese_triplet.metrics import Metric
 from siamese_triplet.networks import evaluating
 from siamese_triplet.progress import Progress
+from siamese_triplet.steps import Place, Step, check_losses, check_parameters, compiled
 
 CHECK_EVERY = 50  # steps between two looks for a loss that is not finite, where a look waits for the device
 
@@ -80,7 +79,7 @@ def fit(
     """
     device = _device_for(model, device)
     move(model, optimizer, loss_fn, device, channels_last)
-    step = _Step(_forward(model, compile), model, loss_fn, metrics, device, autocast, channels_last)
+    step = Step(compiled(model, compile), model, loss_fn, metrics, device, autocast, channels_last)
     state = TrainingState(
         model, optimizer, scheduler, loss_fn, metrics, {"train": train_loader, "val": val_loader, "loss": loss_fn}
     )
@@ -97,11 +96,11 @@ def fit(
             started = time.perf_counter()
             progress.start(epoch)
             rate = float(optimizer.param_groups[0]["lr"])
-            place = _Place(epoch + 1, rate, checkpoint)
+            place = Place(epoch + 1, rate, checkpoint)
             results = _train_epoch(train_loader, step, optimizer, progress, place)
             if val_loader is not None:
                 results |= _validate(val_loader, step, place)
-            _check_parameters(model, place)
+            check_parameters(model, place)
             _step_scheduler(scheduler, results)
             history.append(results | {"learning_rate": rate, "seconds": time.perf_counter() - started})
             progress.finish(epoch, history.epochs()[-1])
@@ -131,76 +130,15 @@ def evaluate(
 
     The model is left in the mode it was in. See `fit` for the arguments.
     """
-    return _evaluate(loader, _Step(model, model, loss_fn, metrics, device_of(model), autocast, channels_last))
-
-
-@dataclass(frozen=True)
-class _Step:
-    """From a batch to its loss, forward only."""
-
-    forward: Callable[..., Any]  # the model, compiled or not
-    model: nn.Module
-    loss_fn: Callable[..., Any]
-    metrics: Sequence[Metric]
-    device: torch.device
-    autocast: torch.dtype | None
-    channels_last: bool
-
-    def __call__(self, batch: Sequence[Any]) -> Tensor:
-        data, target = batch
-        inputs = [self._placed(tensor) for tensor in _as_tuple(data)]
-        targets = tuple(tensor.to(self.device, non_blocking=True) for tensor in _as_tuple(target) if len(tensor))
-        with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
-            outputs = _as_tuple(self.forward(*inputs))
-        rows = gather((*outputs, *targets))  # with several processes, those of the whole batch
-        outputs, targets = rows[: len(outputs)], rows[len(outputs) :]
-        losses = _as_tuple(self.loss_fn(*outputs, *targets))
-        for metric in self.metrics:
-            metric(outputs, targets or None, losses)
-        return losses[0]
-
-    def _placed(self, tensor: Tensor) -> Tensor:
-        tensor = tensor.to(self.device, non_blocking=True)
-        is_image = self.channels_last and tensor.ndim == 4
-        return tensor.contiguous(memory_format=torch.channels_last) if is_image else tensor
-
-    def summary(self, part: str, losses: list[Tensor]) -> dict[str, float]:
-        if not losses:
-            raise ValueError(
-                f"the {part} loader has no batches; is the batch larger than the data set, with drop_last?"
-            )
-        values = [torch.stack(losses).mean().item(), *(metric.value() for metric in self.metrics)]
-        return dict(zip(self.names(part), values, strict=True))
-
-    def names(self, part: str) -> list[str]:
-        return [f"{part}_{name.replace(' ', '_')}" for name in ("loss", *(metric.name() for metric in self.metrics))]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where in training something went wrong."""
-
-    epoch: int
-    learning_rate: float
-    checkpoint: str | os.PathLike | None
-
-    def error(self, where: str, what: str) -> FloatingPointError:
-        """What to raise for numbers that are not finite."""
-        kept = ""
-        if self.checkpoint is not None and self.epoch > 1:
-            kept = f". The checkpoint after epoch {self.epoch - 1} is kept in {self.checkpoint}"
-        return FloatingPointError(
-            f"epoch {self.epoch}, {where}, at a learning rate of {self.learning_rate:g}: {what}. Lower the learning "
-            f"rate, look for NaN in the images, or, with autocast, try full precision{kept}"
-        )
+    return _evaluate(loader, Step(model, model, loss_fn, metrics, device_of(model), autocast, channels_last))
 
 
 def _train_epoch(
-    loader: Iterable, step: _Step, optimizer: Optimizer, progress: Progress, place: _Place
+    loader: Iterable, step: Step, optimizer: Optimizer, progress: Progress, place: Place
 ) -> dict[str, float]:
     losses: list[Tensor] = []  # on the device
     check_every = 1 if step.device.type == "cpu" else CHECK_EVERY
-    _reset(step.metrics)
+    step.reset()
     step.model.train()
     for batch in loader:
         optimizer.zero_grad()
@@ -210,16 +148,16 @@ def _train_epoch(
             raise place.error(f"step {len(losses) + 1}", str(error)) from error
         losses.append(loss.detach())
         if len(losses) % check_every == 0:
-            _check_losses(losses, check_every, place)
+            check_losses(losses, check_every, place)
         loss.backward()
         sum_gradients(step.model.parameters())
         optimizer.step()
         progress.step(losses)
-    _check_losses(losses, check_every, place)
+    check_losses(losses, check_every, place)
     return step.summary("train", losses)
 
 
-def _validate(loader: Iterable, step: _Step, place: _Place) -> dict[str, float]:
+def _validate(loader: Iterable, step: Step, place: Place) -> dict[str, float]:
     try:
         results = _evaluate(loader, step)
     except NotFiniteError as error:
@@ -229,27 +167,13 @@ def _validate(loader: Iterable, step: _Step, place: _Place) -> dict[str, float]:
     return results
 
 
-def _evaluate(loader: Iterable, step: _Step) -> dict[str, float]:
+def _evaluate(loader: Iterable, step: Step) -> dict[str, float]:
     losses = []
-    _reset(step.metrics)
+    step.reset()
     with evaluating(step.model):
         for batch in loader:
             losses.append(step(batch))
     return step.summary("val", losses)
-
-
-def _check_losses(losses: list[Tensor], n_last: int, place: _Place) -> None:
-    """Raise for the first of the last losses that is not finite. Waits for the device."""
-    last = torch.stack(losses[-n_last:]).tolist() if losses else []
-    for number, loss in enumerate(last, start=len(losses) - len(last) + 1):
-        if not math.isfinite(loss):
-            raise place.error(f"step {number}", f"the training loss is {loss}")
-
-
-def _check_parameters(model: nn.Module, place: _Place) -> None:
-    is_finite = [parameter.isfinite().all() for parameter in model.parameters()]
-    if is_finite and not torch.stack(is_finite).all():
-        raise place.error("after the last step", "the model has parameters that are NaN or infinite")
 
 
 def _start(
@@ -287,12 +211,6 @@ def _step_scheduler(scheduler: LRScheduler | None, results: dict[str, float]) ->
         scheduler.step()
 
 
-def _forward(model: nn.Module, compile: bool | str) -> Callable[..., Any]:
-    if not compile:
-        return model
-    return torch.compile(model, mode=compile if isinstance(compile, str) else None)
-
-
 def _device_for(model: nn.Module, asked: torch.device | str | None) -> torch.device:
     if asked is not None:
         return torch.device(asked)
@@ -302,12 +220,3 @@ def _device_for(model: nn.Module, asked: torch.device | str | None) -> torch.dev
 
 def _length(loader: Iterable) -> int | None:
     return len(loader) if hasattr(loader, "__len__") else None
-
-
-def _reset(metrics: Sequence[Metric]) -> None:
-    for metric in metrics:
-        metric.reset()
-
-
-def _as_tuple(value: Any) -> tuple:
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
