@@ -1,0 +1,109 @@
+"""One batch from images to loss, and what to say where its numbers are not finite."""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from siamese_triplet.distributed import gather
+from siamese_triplet.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Step:
+    """From a batch to its loss, forward only."""
+
+    forward: Callable[..., Any]  # the model, compiled or not
+    model: nn.Module
+    loss_fn: Callable[..., Any]
+    metrics: Sequence[Metric]
+    device: torch.device
+    autocast: torch.dtype | None
+    channels_last: bool
+
+    def __call__(self, batch: Sequence[Any]) -> Tensor:
+        data, target = batch
+        inputs = [self._placed(tensor) for tensor in _as_tuple(data)]
+        is_empty = not len(inputs[0])  # the share of a process can be, and then its target is too
+        targets = tuple(t.to(self.device, non_blocking=True) for t in _as_tuple(target) if len(t) or is_empty)
+        with torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext():
+            outputs = _as_tuple(self.forward(*inputs))
+        rows = gather((*outputs, *targets))  # with several processes, those of the whole batch
+        outputs, targets = rows[: len(outputs)], rows[len(outputs) :]
+        losses = _as_tuple(self.loss_fn(*outputs, *targets))
+        for metric in self.metrics:
+            metric(outputs, targets or None, losses)
+        return losses[0]
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.to(self.device, non_blocking=True)
+        is_image = self.channels_last and tensor.ndim == 4
+        return tensor.contiguous(memory_format=torch.channels_last) if is_image else tensor
+
+    def reset(self) -> None:
+        """Forget the pass before."""
+        for metric in self.metrics:
+            metric.reset()
+
+    def summary(self, part: str, losses: list[Tensor]) -> dict[str, float]:
+        """The results of a pass over the data with these `losses`, one a batch. Waits for the device."""
+        if not losses:
+            raise ValueError(
+                f"the {part} loader has no batches; is the batch larger than the data set, with drop_last?"
+            )
+        values = [torch.stack(losses).mean().item(), *(metric.value() for metric in self.metrics)]
+        return dict(zip(self.names(part), values, strict=True))
+
+    def names(self, part: str) -> list[str]:
+        """What a pass over the data is called in the history."""
+        return [f"{part}_{name.replace(' ', '_')}" for name in ("loss", *(metric.name() for metric in self.metrics))]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in training something went wrong."""
+
+    epoch: int
+    learning_rate: float
+    checkpoint: str | os.PathLike | None
+
+    def error(self, where: str, what: str) -> FloatingPointError:
+        """What to raise for numbers that are not finite."""
+        kept = ""
+        if self.checkpoint is not None and self.epoch > 1:
+            kept = f". The checkpoint after epoch {self.epoch - 1} is kept in {self.checkpoint}"
+        return FloatingPointError(
+            f"epoch {self.epoch}, {where}, at a learning rate of {self.learning_rate:g}: {what}. Lower the learning "
+            f"rate, look for NaN in the images, or, with autocast, try full precision{kept}"
+        )
+
+
+def check_losses(losses: list[Tensor], n_last: int, place: Place) -> None:
+    """Raise for the first of the last losses that is not finite. Waits for the device."""
+    last = torch.stack(losses[-n_last:]).tolist() if losses else []
+    for number, loss in enumerate(last, start=len(losses) - len(last) + 1):
+        if not math.isfinite(loss):
+            raise place.error(f"step {number}", f"the training loss is {loss}")
+
+
+def check_parameters(model: nn.Module, place: Place) -> None:
+    """Raise for a model with parameters that are not finite: the last step of an epoch can do that. Waits."""
+    is_finite = [parameter.isfinite().all() for parameter in model.parameters()]
+    if is_finite and not torch.stack(is_finite).all():
+        raise place.error("after the last step", "the model has parameters that are NaN or infinite")
+
+
+def compiled(model: nn.Module, compile: bool | str) -> Callable[..., Any]:
+    """The model, or what `torch.compile` makes of it, in the mode that `compile` names."""
+    if not compile:
+        return model
+    return torch.compile(model, mode=compile if isinstance(compile, str) else None)
+
+
+def _as_tuple(value: Any) -> tuple:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)

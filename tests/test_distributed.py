@@ -1,0 +1,226 @@
+"""Several processes against one: the same losses, choices and gradients, and what happens when one of them dies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import distributed_worker as worker
+import pytest
+import torch
+
+from siamese_triplet.distributed import Share, gather, is_distributed, is_first, of_all, process_group
+
+WORKER = Path(worker.__file__)
+MINUTE = 60
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+TRAIN = ["-m", "siamese_triplet", "train", "--dataset", "mnist", "--embedded", "--method", "online-triplet"]
+
+
+def torchrun(n: int, *arguments: object) -> list[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n), "--master-port", free_port()]
+    return [*command, *map(str, arguments)]
+
+
+def free_port() -> str:
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        return str(listening.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    folder = tmp_path_factory.mktemp("alone")
+    worker.main(folder)
+    return torch.load(folder / "0.pt")
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+    folder = tmp_path_factory.mktemp(f"processes-{request.param}")
+    finished = subprocess.run(
+        torchrun(request.param, WORKER, folder), env=ENVIRONMENT, capture_output=True, text=True, timeout=5 * MINUTE
+    )
+    assert finished.returncode == 0, finished.stderr
+    return folder, [torch.load(folder / f"{rank}.pt") for rank in range(request.param)]
+
+
+@pytest.mark.parametrize("case", worker.CASES)
+def test_losses_choices_and_gradients_are_those_of_one_process(case: str, alone: dict, together: tuple) -> None:
+    _, results = together
+    expected = alone["passes"][case]
+    assert len(expected) >= 2
+    for result in results:
+        for found, right in zip(result["passes"][case], expected, strict=True):
+            torch.testing.assert_close(found["loss"], right["loss"], rtol=1e-5, atol=1e-6)
+            for gradient, right_one in zip(found["gradients"], right["gradients"], strict=True):
+                torch.testing.assert_close(gradient, right_one, rtol=1e-5, atol=1e-5)
+            assert [chosen.tolist() for chosen in found["chosen"]] == [chosen.tolist() for chosen in right["chosen"]]
+
+
+def test_the_cases_select_something(alone: dict) -> None:
+    for case, passes in alone["passes"].items():
+        selects = case not in ("softmax", "siamese", "triplet", "batch-all")
+        assert all(bool(batch["chosen"]) == selects for batch in passes)
+        assert not selects or any(len(chosen) for batch in passes for chosen in batch["chosen"])
+        assert any(gradient.abs().max() > 1e-3 for batch in passes for gradient in batch["gradients"])
+
+
+@pytest.mark.parametrize("what", ["trained", "resumed"])
+def test_a_run_of_fit_equals_that_of_one_process(what: str, alone: dict, together: tuple) -> None:
+    _, results = together
+    expected = alone["trained"]
+    for result in results:
+        found = result[what]
+        assert found["history"].keys() == expected["history"].keys()
+        for name, values in expected["history"].items():
+            assert found["history"][name] == pytest.approx(values, rel=1e-9)
+        torch.testing.assert_close(found["weights"], expected["weights"], rtol=1e-9, atol=1e-9)
+        assert found["calls"] == ([1, 2, 3] if what == "trained" else [2, 3])
+
+
+def test_one_process_goes_on_where_several_stopped(alone: dict, together: tuple, tmp_path: Path) -> None:
+    folder, _ = together
+    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint.write_bytes((folder / "of_several.pt").read_bytes())
+    resumed = worker.trained(3, checkpoint)
+    assert resumed["calls"] == [3]
+    torch.testing.assert_close(resumed["weights"], alone["trained"]["weights"], rtol=1e-9, atol=1e-9)
+
+
+def test_all_processes_hold_the_same_weights_to_the_last_bit(together: tuple) -> None:
+    _, (first, *others) = together
+    for other in others:
+        for name, values in first["trained"]["weights"].items():
+            assert torch.equal(values, other["trained"]["weights"][name])
+
+
+def test_rows_are_gathered_in_the_order_of_the_ranks_and_each_process_gets_its_own_gradient(together: tuple) -> None:
+    _, results = together
+    rows = [10.0 * rank + row for rank, n in enumerate([2, 0, 3, 1][: len(results)]) for row in range(n)]
+    labels = [int(row) // 10 for row in rows]
+    place = 0
+    for rank, result in enumerate(results):
+        found = result["gathered"]
+        assert found["rows"].flatten().tolist() == rows
+        assert found["labels"].tolist() == labels
+        n = labels.count(rank)
+        assert found["gradient"].flatten().tolist() == list(range(place + 1, place + n + 1))
+        place += n
+
+
+def test_the_first_process_tells_the_others_values_errors_and_models(together: tuple) -> None:
+    _, results = together
+    for result in results:
+        assert result["told"]["value"] == "of 0"
+        assert result["told"]["error"] == "'missing'"
+        assert result["told"]["buffer"].tolist() == [0, 0, 0]
+        assert result["told"]["all"] == list(range(len(results)))
+
+
+# without a group
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 30])
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_shares_cover_a_batch_in_order_and_evenly(n: int, world_size: int) -> None:
+    places = list(range(100))
+    shares = [places[Share(rank, world_size).slice(50, 50 + n)] for rank in range(world_size)]
+    assert [place for share in shares for place in share] == places[50 : 50 + n]
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize(("rank", "world_size"), [(2, 2), (-1, 2), (0, 0)])
+def test_a_share_that_cannot_be_raises(rank: int, world_size: int) -> None:
+    with pytest.raises(ValueError, match="rank must be from 0 to world_size − 1"):
+        Share(rank, world_size)
+
+
+def test_without_a_group_nothing_is_shared() -> None:
+    tensors = (torch.ones(2, 3), torch.zeros(2))
+    with process_group():
+        assert not is_distributed()
+        assert is_first()
+        assert Share.of_this_process() == Share(0, 1)
+        assert all(given is back for given, back in zip(tensors, gather(tensors), strict=True))
+        assert of_all("value") == ["value"]
+
+
+# a process that dies
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen]]:
+    processes: list[subprocess.Popen] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    end = time.monotonic() + 2 * MINUTE
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end, f"{path} has not appeared"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes of torchrun through /proc")
+def test_a_dead_process_ends_the_job_and_the_job_goes_on_from_its_checkpoint(started: list, tmp_path: Path) -> None:
+    def run(n_epochs: int) -> list[str]:
+        return torchrun(2, *TRAIN, "--epochs", n_epochs, "--out", tmp_path / "run")
+
+    job = subprocess.Popen(run(400), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    started.append(job)
+    wait_for(tmp_path / "run" / "checkpoint.pt", job)
+    os.kill(children(job.pid)[1], signal.SIGKILL)
+    _, errors = job.communicate(timeout=MINUTE)
+    assert job.returncode not in (0, None)
+    assert "-9" in errors
+    n_complete = torch.load(tmp_path / "run" / "checkpoint.pt")["epoch"]
+    assert 1 <= n_complete < 400
+    settings = tmp_path / "run" / "settings.json"
+    settings.write_text(settings.read_text().replace("400", str(n_complete + 1)))
+    finished = subprocess.run(run(n_complete + 1), env=ENVIRONMENT, capture_output=True, text=True, timeout=5 * MINUTE)
+    assert finished.returncode == 0, finished.stderr
+    lines = [line for line in finished.stdout.splitlines() if line.startswith("Epoch")]
+    assert len(lines) == n_complete + 1
+    assert (tmp_path / "run" / "evaluation.json").exists()
+
+
+def test_a_process_that_is_left_alone_stops_with_an_error(started: list, tmp_path: Path) -> None:
+    port = free_port()
+    for rank in "01":
+        group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+        command = [sys.executable, *TRAIN, "--epochs", "400", "--out", str(tmp_path / "run")]
+        started.append(
+            subprocess.Popen(
+                command, env=ENVIRONMENT | group, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
+        )
+    first, second = started
+    wait_for(tmp_path / "run" / "checkpoint.pt", first)
+    second.kill()
+    _, errors = first.communicate(timeout=MINUTE)
+    assert first.returncode not in (0, None)
+    assert errors
+    torch.load(tmp_path / "run" / "checkpoint.pt")
+
+
+def test_a_corrupt_checkpoint_stops_every_process(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    command = torchrun(2, *TRAIN, "--epochs", 1, "--out", tmp_path / "run")
+    (tmp_path / "run" / "checkpoint.pt").write_text("no checkpoint")
+    finished = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=2 * MINUTE)
+    assert finished.returncode != 0
+    assert "holds a checkpoint but no settings.json" in finished.stderr
+    assert (tmp_path / "run" / "checkpoint.pt").read_text() == "no checkpoint"

@@ -1,0 +1,126 @@
+"""A training run that is killed again and again, at random moments, ends as one that never was: bit for bit.
+
+Also a script: `python tests/test_kill.py --kills 20 --seed 0`.
+"""
+
+import argparse
+import multiprocessing
+import random
+import signal
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from siamese_triplet.checkpoints import load_checkpoint
+from siamese_triplet.experiments import METHODS, Experiment
+from siamese_triplet.runs import Data, Run, train_run
+
+N_EPOCHS = 60
+LONGEST_LIFE = 0.6  # seconds, some ten epochs on an idle machine
+
+
+def small_run(folder: Path) -> Run:
+    """Online triplets with random negatives, on noisy images of three classes: every step draws random numbers."""
+    generator = torch.Generator().manual_seed(0)
+    for label in range(3):
+        (folder / f"class {label}").mkdir(parents=True)
+        for number in range(20):
+            pixels = torch.randint(0, 120, (16, 16), generator=generator)
+            pixels[5 * label] += 130
+            Image.fromarray(pixels.to(torch.uint8).numpy()).save(folder / f"class {label}" / f"{number}.png")
+    method = METHODS["online-triplet"]
+    experiment = Experiment(method.method, selector=method.selector, n_classes=3, n_samples=4)
+    return Run(Data(str(folder), image_size=16), experiment, N_EPOCHS)
+
+
+def train(run: Run, folder: Path) -> None:
+    torch.set_num_threads(1)
+    random.seed(0)  # a checkpoint holds the random state of Python and NumPy too, which nothing draws from here
+    np.random.seed(0)  # noqa: NPY002
+    train_run(run, folder, device="cpu", verbose=False)
+
+
+def train_with_kills(run: Run, folder: Path, n_kills: int, seed: int) -> list[int]:
+    """Train in processes that are killed after a random time, `n_kills` of them; how many epochs each left complete."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["siamese_triplet.runs"])  # torch is imported once, not in every life
+    lives = random.Random(seed)
+    left = []
+    while len(left) < n_kills:
+        process = context.Process(target=train, args=(run, folder))
+        process.start()
+        process.join(lives.uniform(0, LONGEST_LIFE))
+        process.kill()
+        process.join()
+        if process.exitcode == -signal.SIGKILL:
+            left.append(
+                load_checkpoint(folder / "checkpoint.pt")["epoch"] if (folder / "checkpoint.pt").exists() else 0
+            )
+        elif process.exitcode != 0:
+            raise RuntimeError(f"training ended with exit code {process.exitcode}")
+        else:  # it was done before it could be killed: once more from the start
+            for file in folder.iterdir():
+                file.unlink()
+    return left
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """In what the checkpoints of two folders differ, but for the seconds."""
+    first, second = (load_checkpoint(folder / "checkpoint.pt") for folder in (one, other))
+    for contents in (first, second):
+        contents["history"].pop("seconds")
+    return [name for name in first if not same(first[name], second[name])]
+
+
+def same(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def compare(folder: Path, n_kills: int, seed: int) -> tuple[list[int], list[str]]:
+    """Train without a kill, and with kills and then to the end: the epochs at the kills, and what differs."""
+    run = small_run(folder / "images")
+    train(run, folder / "whole")
+    left = train_with_kills(run, folder / "killed", n_kills, seed)
+    train(run, folder / "killed")
+    return left, differences(folder / "whole", folder / "killed")
+
+
+def test_a_run_killed_at_20_random_moments_ends_bit_for_bit_like_one_that_never_was(tmp_path: Path) -> None:
+    left, differing = compare(tmp_path, n_kills=20, seed=0)
+    assert len(left) == 20
+    assert max(left) > 0
+    assert differing == []
+
+
+def test_a_difference_would_be_seen(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "images")
+    few = Run(run.data, run.experiment, n_epochs=2)
+    train(few, tmp_path / "one")
+    train(Run(run.data, run.experiment, n_epochs=2, seed=1), tmp_path / "other seed")
+    train(few, tmp_path / "again")
+    assert differences(tmp_path / "one", tmp_path / "again") == []
+    assert set(differences(tmp_path / "one", tmp_path / "other seed")) >= {"model", "optimizer", "history", "random"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments; default: %(default)s")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        left, differing = compare(Path(folder), arguments.kills, arguments.seed)
+    print(f"killed {len(left)} times, with {left} of {N_EPOCHS} epochs complete; then trained to the end")
+    print(f"differs in: {', '.join(differing)}" if differing else "the same to the last bit as without a kill")
+
+
+if __name__ == "__main__":
+    main()
