@@ -20,7 +20,7 @@ def markdown(results: dict) -> str:
         f"Measured on {machine['date']}: {machine['processor']} ({machine['instructions']}), "
         f"{machine['threads']} thread, Python {machine['python']}, {packages}.",
         "**Selection alone**, 10 × 25 images, 2-D, milliseconds:",
-        _table(
+        table(
             ["selector", "the original's loops", "ours", "times faster", "at least"],
             [
                 [
@@ -35,7 +35,7 @@ def markdown(results: dict) -> str:
         ),
         "**Mining and loss**, forward and backward, 64-D, milliseconds. Random negatives are set beside the semi-hard "
         "ones of sentence-transformers:",
-        _table(
+        table(
             ["mined", "images / of a class", *NAMES.values(), "times faster than the faster peer", "at least"],
             [
                 [row["mined"], _batch(row), *_times(row), *_ratio(row, ".1f")]
@@ -43,7 +43,7 @@ def markdown(results: dict) -> str:
             ],
         ),
         "**The loss of all triplets**, forward and backward, 64-D, milliseconds:",
-        _table(
+        table(
             ["images / of a class", "active", *NAMES.values(), "times faster than the faster peer", "at least"],
             [
                 [_batch(row), f"{row['active']:.0%}", *_times(row), *_ratio(row, ".1f")]
@@ -52,7 +52,7 @@ def markdown(results: dict) -> str:
         ),
         "**The loss of all triplets in large batches**, 16 images of a class, 64-D: seconds, and MB of memory beyond "
         "the embeddings:",
-        _table(["images", *NAMES.values(), "ours, against half the batch"], _growth_rows(results["growth"])),
+        table(["images", *NAMES.values(), "ours, against half the batch"], _growth_rows(results["growth"])),
         "**Mining and loss in a training step** (10 × 25 images, `EmbeddingNet`, random negatives, Adam): "
         "{mining and loss:.1f} of {step:.0f} ms, {share:.1%}; at most {target:.0%}.".format(
             **results["training_share"]
@@ -121,6 +121,6 @@ def _ms(milliseconds: float) -> str:
     return f"{milliseconds:.2f}" if milliseconds < 10 else f"{milliseconds:,.0f}"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
     align = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))

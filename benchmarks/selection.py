@@ -12,7 +12,6 @@ import argparse
 import functools
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -20,11 +19,11 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import original
 import torch
+from machine import machine
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,6 +41,7 @@ from siamese_triplet import (
     SemihardNegativeTripletSelector,
 )
 
+PACKAGES = ("torch", "sentence-transformers", "pytorch-metric-learning", "numpy")
 MARGIN = 0.2  # of the losses on the unit sphere
 MEMORY_LIMIT = 18  # GiB of address space for the processes of the largest batches
 BATCHES = ((160, 16), (250, 25), (256, 2), (512, 16), (1024, 16))  # images, images of a class
@@ -266,22 +266,6 @@ def training_share() -> dict:
     return {**times, "share": times["mining and loss"] / times["step"], "target": 0.05}
 
 
-def machine() -> dict:
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    packages = ("torch", "sentence-transformers", "pytorch-metric-learning", "numpy")
-    return {
-        "processor": model,
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "date": time.strftime("%Y-%m-%d"),
-        **{name: version(name) for name in packages},
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="folder for selection.json, selection.md and selection.svg")
@@ -291,7 +275,7 @@ def main() -> None:
     if options.alone:
         alone(options.alone[0], int(options.alone[1]))
         return
-    results: dict = {"machine": machine()}
+    results: dict = {"machine": machine(PACKAGES)}
     for part in (selection, mining_losses, batch_all_losses, growth, training_share):
         print(f"{part.__name__} …", file=sys.stderr)
         results[part.__name__] = part()

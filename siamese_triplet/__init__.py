@@ -7,9 +7,13 @@ it is first used, so that importing the package does not import matplotlib.
 from typing import TYPE_CHECKING, Any
 
 from siamese_triplet.adapters import MinerPairSelector, MinerTripletSelector, SelectorMiner
+from siamese_triplet.batches import TensorLoader
+from siamese_triplet.checkpoints import CheckpointError, load_checkpoint, load_weights
 from siamese_triplet.datasets import Images, load
 from siamese_triplet.diagnostics import CollapseWarning, Diagnosis, SpreadMetric, diagnose
 from siamese_triplet.evaluation import extract_embeddings, knn_accuracy
+from siamese_triplet.folders import load_folder
+from siamese_triplet.history import History
 from siamese_triplet.losses import (
     BatchAllTripletLoss,
     ContrastiveLoss,
@@ -39,7 +43,7 @@ from siamese_triplet.selectors import (
     SemihardNegativeTripletSelector,
     TripletSelector,
 )
-from siamese_triplet.trainer import fit
+from siamese_triplet.trainer import evaluate, fit
 from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
 
 if TYPE_CHECKING:
@@ -57,6 +61,7 @@ __all__ = [
     "BatchAllTripletLoss",
     "BatchHardPairSelector",
     "BatchHardTripletSelector",
+    "CheckpointError",
     "ClassificationNet",
     "CollapseWarning",
     "ContrastiveLoss",
@@ -70,6 +75,7 @@ __all__ = [
     "HardNegativePairSelector",
     "HardestNegativeTripletSelector",
     "HardestSemihardTripletSelector",
+    "History",
     "Images",
     "MinerPairSelector",
     "MinerTripletSelector",
@@ -83,15 +89,20 @@ __all__ = [
     "SiameseMNIST",
     "SiameseNet",
     "SpreadMetric",
+    "TensorLoader",
     "TripletLoss",
     "TripletMNIST",
     "TripletNet",
     "TripletSelector",
     "diagnose",
+    "evaluate",
     "extract_embeddings",
     "fit",
     "knn_accuracy",
     "load",
+    "load_checkpoint",
+    "load_folder",
+    "load_weights",
     "plot_embeddings",
 ]
 

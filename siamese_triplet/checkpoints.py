@@ -6,7 +6,6 @@ leaves a whole checkpoint. It is read with `weights_only=True`: loading one runs
 
 import io
 import os
-import pickle
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,6 +59,8 @@ class TrainingState:
         }
         buffer = io.BytesIO()
         torch.save(contents, buffer)
+        if not Path(path).exists():
+            _check_loads(path, buffer)
         write_atomically(path, buffer.getvalue())
 
     def restore(self, path: str | os.PathLike, contents: dict[str, Any]) -> History:
@@ -94,6 +95,17 @@ class TrainingState:
         return parts | {"metrics": ", ".join(metric.name() for metric in self.metrics)}
 
 
+def _check_loads(path: str | os.PathLike, buffer: io.BytesIO) -> None:
+    """Raise a CheckpointError for a checkpoint that could not be loaded again: now, not when it is needed."""
+    try:
+        torch.load(buffer, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"a checkpoint for {path} cannot be written so that it is safe to load: the model, the optimizer, the "
+            f"scheduler or a metric keeps more than tensors, numbers and text in its state: {_first_line(error)}"
+        ) from error
+
+
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """The contents of the checkpoint at `path`, all tensors on the CPU.
 
@@ -106,10 +118,13 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch.load does not look at checksums
+            as_folders = [record.filename for record in archive.infolist() if record.external_attr & 0x10]
         if damaged:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+        if as_folders:  # torch.load would leave their tensors as memory happens to be
+            raise zipfile.BadZipFile(f"{as_folders[0]} is marked as a folder")
         contents = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except Exception as error:  # what zlib, zipfile and pickle raise for arbitrary bytes is of many kinds
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: {_first_line(error)}. It is left as it is; move it away, or name "
             "another file"

@@ -4,15 +4,19 @@ import argparse
 import dataclasses
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from siamese_triplet.checks import check_margin_or_soft
 from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, TRIPLET_SELECTORS, Experiment, Speed
+from siamese_triplet.files import write_atomically
 from siamese_triplet.recipes import FULL_EPOCHS
 from siamese_triplet.reproduction import DATASETS, reproduce, summary
-from siamese_triplet.runs import Data, Run, evaluate_run, train_run
+from siamese_triplet.runs import Data, Run, evaluate_run, read_run, train_run
 
 INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 
@@ -43,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     parsed = _parser().parse_args(arguments)
     try:
-        return parsed.command(parsed)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+            return parsed.command(parsed)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -141,7 +147,7 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
 def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="of MNIST and FashionMNIST, see datasets.load")
     parser.add_argument("--embedded", action="store_true", help="the small subset inside the package instead")
-    parser.add_argument("--device", help="such as cpu or cuda:1; by default a GPU where there is one")
+    parser.add_argument("--device", type=_device, help="such as cpu or cuda:1; by default a GPU where there is one")
 
 
 def _train(given: argparse.Namespace) -> int:
@@ -167,7 +173,9 @@ def _train(given: argparse.Namespace) -> int:
 
 
 def _evaluate(given: argparse.Namespace) -> int:
-    data = None if given.dataset is None else Data(given.dataset, given.embedded)
+    data = None
+    if given.dataset is not None:  # images of a folder are cut to the size that the network takes
+        data = dataclasses.replace(read_run(given.folder).data, name=given.dataset, embedded=given.embedded)
     evaluation = evaluate_run(given.folder, data=data, root=given.data, device=given.device)
     print(json.dumps(evaluation, indent=1))
     return 0
@@ -186,12 +194,24 @@ def _reproduce(given: argparse.Namespace) -> int:
         root=given.data,
         device=given.device,
     )
-    print(summary(given.results))
+    table = summary(given.results)
+    write_atomically(given.results / "reproduction.md", table.encode() + b"\n")
+    print(table)
     return 0
 
 
 def _speed(given: argparse.Namespace) -> Speed:
     return Speed(given.bfloat16, given.channels_last, given.compile)
+
+
+def _device(text: str) -> torch.device:
+    try:
+        device = torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"cannot use {text!r}: {str(error).splitlines()[0]}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise argparse.ArgumentTypeError(f"cannot use {text!r}: the number of GPUs is {torch.cuda.device_count()}")
+    return device
 
 
 def _margin(text: str) -> float | str:

@@ -116,6 +116,14 @@ class SpreadMetric:
     def name(self) -> str:
         return "spread"
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that a run that goes on warns as it would have done."""
+        return {"first_spread": self.first_spread, "has_warned": self.has_warned}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        self.first_spread, self.has_warned = state["first_spread"], state["has_warned"]
+
 
 def _percentiles(values: Tensor) -> Percentiles:
     if not len(values):

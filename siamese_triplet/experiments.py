@@ -164,16 +164,25 @@ def train(
     seed: int = 0,
     verbose: bool = True,
     checkpoint: str | os.PathLike | None = None,
+    speed: Speed | None = None,
 ) -> Result:
     """Train the method `name` of `METHODS` on `train_set`, validating on `test_set`, as `recipe` says.
 
-    The same `seed` gives the same result on one device. `checkpoint`: see `fit`. Raises ValueError for an unknown name.
+    The same `seed` gives the same result on one device. With a `checkpoint` (see `fit`) that is complete, nothing is
+    trained. Raises ValueError for an unknown name.
     """
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; there are {', '.join(map(repr, METHODS))}")
-    experiment, device = METHODS[name], recipe.device
     model, history = fit_experiment(
-        experiment, train_set, test_set, recipe.n_epochs, seed, device=device, checkpoint=checkpoint, verbose=verbose
+        METHODS[name],
+        train_set,
+        test_set,
+        recipe.n_epochs,
+        seed,
+        device=recipe.device,
+        speed=speed,
+        checkpoint=checkpoint,
+        verbose=verbose,
     )
     return Result(model, history, embed(model, train_set), embed(model, test_set))
 

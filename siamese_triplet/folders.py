@@ -64,7 +64,7 @@ def _read(folder: Path, image_size: int, channels: int) -> tuple[Tensor, Tensor,
     for path, _ in found.samples:
         try:
             images.append(to_tensor(shape(found.loader(path))).permute(1, 2, 0))
-        except OSError as error:
+        except (OSError, SyntaxError) as error:  # the latter for a broken part of a PNG
             raise ValueError(f"{path} is no image, or a truncated one: {error}; remove it or copy it anew") from error
     return torch.stack(images), torch.tensor(found.targets), found.classes
 

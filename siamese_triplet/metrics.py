@@ -7,7 +7,10 @@ from torch import Tensor
 
 
 class Metric(Protocol):
-    """What `fit` asks of a metric."""
+    """What `fit` asks of a metric.
+
+    One that remembers more than an epoch has `state_dict` and `load_state_dict` as well, for checkpoints.
+    """
 
     def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
         """Take in one batch: the model's outputs, the target (None where there is none) and what the loss returned,

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 LONGEST = 1000  # a longer list holds data, not generators
 _OPAQUE = (str, bytes, int, float, complex, Tensor, np.ndarray, type, FunctionType, MethodType, ModuleType)
+_OPAQUE += (_BaseDataLoaderIter,)  # what a DataLoader keeps of its worker processes
 
 
 def random_states(**sources: Any) -> dict[str, Any]:

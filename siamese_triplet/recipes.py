@@ -7,12 +7,14 @@ import os
 import platform
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
 from siamese_triplet.images import Images
 
 RECIPE_VARIABLE = "SIAMESE_TRIPLET_RECIPE"
+RUNS_VARIABLE = "SIAMESE_TRIPLET_RUNS"
 FULL_EPOCHS = 20
 
 
@@ -35,8 +37,20 @@ class Recipe:
         data = "the embedded subset" if self.subset else "the full data"
         return f"{self.name} recipe: {data}, {self.n_epochs} epochs, on {self.device}"
 
-    def report(self, train_set: Images, seed: int) -> str:
-        """What the outputs of a chapter came from: data, epochs, seed, device, versions and wall time."""
+    def checkpoint(self, name: str) -> Path | None:
+        """Where the run `name` is kept, for `fit`: in the folder that SIAMESE_TRIPLET_RUNS names, for full recipes.
+
+        A chapter that asks for it need not train what `python -m siamese_triplet reproduce --out FOLDER` has trained.
+        Without that variable, or in the quick recipe, None: nothing is kept.
+        """
+        folder = os.environ.get(RUNS_VARIABLE)
+        return Path(folder) / name / "checkpoint.pt" if folder and self.name == "full" else None
+
+    def report(self, train_set: Images, seed: int, training: float | None = None) -> str:
+        """What the outputs of a chapter came from: data, epochs, seed, device, versions and wall time.
+
+        `training` is how many seconds training took, where that was not, or not all, in this run of the chapter.
+        """
         seconds = time.perf_counter() - self.started
         of_full = "" if self.n_epochs == FULL_EPOCHS else f" (the complete recipe has {FULL_EPOCHS})"
         n_threads = torch.get_num_threads()
@@ -49,6 +63,7 @@ class Recipe:
                 f"device     {device}, {n_threads} thread{'s' if n_threads > 1 else ''}",
                 f"versions   torch {torch.__version__}, Python {platform.python_version()}",
                 f"wall time  {seconds / 60:.1f} min",
+                *([] if training is None else [f"training   {training / 60:.1f} min, then kept in checkpoints"]),
             ]
         )
 

@@ -142,18 +142,20 @@ def read_run(folder: str | os.PathLike) -> Run:
 
 def _claim(folder: Path, run: Run) -> None:
     """Make `folder` that of `run`, or see that it is."""
+    has_checkpoint = (folder / CHECKPOINT).exists()
     if (folder / SETTINGS).exists():
         before, now = (_flat(asdict(settings)) for settings in (read_run(folder), run))
         differing = [f"{name} {before[name]!r}, not {now[name]!r}" for name in now if before[name] != now[name]]
-        if differing:
+        if differing and has_checkpoint:
             raise ValueError(
                 f"{folder} holds a run with other settings: {'; '.join(differing)}. Name another folder, or the same "
                 "settings to go on with it"
             )
-    elif (folder / CHECKPOINT).exists():
+        if not differing:
+            return
+    elif has_checkpoint:
         raise ValueError(f"{folder} holds a checkpoint but no {SETTINGS}; name another folder")
-    else:
-        write_json(folder / SETTINGS, asdict(run))
+    write_json(folder / SETTINGS, asdict(run))  # also in place of settings that no epoch was trained with
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:

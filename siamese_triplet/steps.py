@@ -75,7 +75,7 @@ class Place:
     def error(self, where: str, what: str) -> FloatingPointError:
         """What to raise for numbers that are not finite."""
         kept = ""
-        if self.checkpoint is not None and self.epoch > 1:
+        if self.checkpoint is not None and os.path.exists(self.checkpoint):
             kept = f". The checkpoint after epoch {self.epoch - 1} is kept in {self.checkpoint}"
         return FloatingPointError(
             f"epoch {self.epoch}, {where}, at a learning rate of {self.learning_rate:g}: {what}. Lower the learning "

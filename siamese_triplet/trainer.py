@@ -22,6 +22,7 @@ from siamese_triplet.networks import evaluating
 from siamese_triplet.progress import Progress
 from siamese_triplet.steps import Place, Step, check_losses, check_parameters, compiled
 
+NOT_FINITE = "the embeddings hold NaN, or are too large for their squares"
 CHECK_EVERY = 50  # steps between two looks for a loss that is not finite, where a look waits for the device
 
 Callback = Callable[[int, History, nn.Module], bool | None]
@@ -145,7 +146,7 @@ def _train_epoch(
         try:
             loss = step(batch)
         except NotFiniteError as error:
-            raise place.error(f"step {len(losses) + 1}", str(error)) from error
+            raise place.error(f"step {len(losses) + 1}", NOT_FINITE) from error
         losses.append(loss.detach())
         if len(losses) % check_every == 0:
             check_losses(losses, check_every, place)
@@ -161,7 +162,7 @@ def _validate(loader: Iterable, step: Step, place: Place) -> dict[str, float]:
     try:
         results = _evaluate(loader, step)
     except NotFiniteError as error:
-        raise place.error("in validation", str(error)) from error
+        raise place.error("in validation", NOT_FINITE) from error
     if not math.isfinite(results["val_loss"]):
         raise place.error("in validation", f"the loss is {results['val_loss']}")
     return results
@@ -198,6 +199,8 @@ def _start(
 
 
 def _advance(scheduler: LRScheduler | None, n_epochs: int) -> None:
+    if isinstance(scheduler, ReduceLROnPlateau):  # which goes by the losses of those epochs
+        return
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
         while scheduler is not None and scheduler.last_epoch < n_epochs:

@@ -40,8 +40,12 @@ def main() -> None:
         default="full",
         help="quick, full, or with a number of epochs, full:8",
     )
+    parser.add_argument("--runs", type=Path, help="folder of runs that need not be trained again, see recipes")
     arguments = parser.parse_args()
     os.environ["SIAMESE_TRIPLET_RECIPE"] = arguments.recipe
+    if arguments.runs:
+        os.environ["SIAMESE_TRIPLET_RUNS"] = str(arguments.runs.resolve())
+    os.environ["TQDM_DISABLE"] = "1"  # a progress bar is no output to keep
     if "SIAMESE_TRIPLET_DATA" in os.environ:  # kernels run in the folder of the book
         os.environ["SIAMESE_TRIPLET_DATA"] = str(Path(os.environ["SIAMESE_TRIPLET_DATA"]).resolve())
     paths = [BOOK / f"{name}.ipynb" for name in arguments.chapters] or sorted(BOOK.glob("*.ipynb"))

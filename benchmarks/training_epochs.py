@@ -1,0 +1,169 @@
+"""An epoch of each of the five experiments: our `fit`, a bare loop, and the original's loop, in turns.
+
+A run of `fit` gives two times: until its validation begins, to be set beside the bare loop, which only trains; and the
+whole epoch, beside the original's. Each turn begins with a new network. What is done once for all epochs, such as
+normalising the images in advance, is done before the clock starts, for every contender.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from original_training import Original
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from siamese_triplet import Images, fit
+from siamese_triplet.batches import Batch, TensorLoader
+from siamese_triplet.experiments import METHODS, Experiment, Speed
+
+SPEEDS = {"fp32": Speed(), "bf16": Speed(bfloat16=True, channels_last=True)}
+OVERHEAD = 0.1  # at most, of our loop over the bare one
+TARGETS = {  # at least, times faster than the original
+    "softmax": {"fp32": 1.3, "bf16": 1.8},
+    "siamese": {"fp32": 1.15, "bf16": 1.8},
+    "triplet": {"fp32": 1.15, "bf16": 1.8},
+    "online-contrastive": {"fp32": 1.5, "bf16": 1.8},
+    "online-triplet": {"fp32": 3.0, "bf16": 5.0},
+}
+WARM_UP = 2500  # training images of the first, untimed turn
+
+Times = dict[str, float]  # seconds, and losses to see that it learns
+
+
+def epochs(train_set: Images, test_set: Images, n_rounds: int, n_original_rounds: int) -> dict:
+    """A row an experiment: medians of the rounds, and ratios. The original takes part in the first rounds only."""
+    rows = []
+    for name in METHODS:
+        found: dict[str, list[Times]] = {}
+        for number in range(n_rounds + 1):
+            images = (train_set, test_set) if number else (_first(train_set, WARM_UP), _first(test_set, WARM_UP // 5))
+            for contender, turn in _contenders(name, *images).items():
+                if contender == "original" and number > n_original_rounds:
+                    continue
+                times = turn()
+                if number:
+                    found.setdefault(contender, []).append(times)
+                    _say(f"{name}, {contender}, round {number}", times)
+        rows.append(_row(name, found))
+    return {"images": [len(train_set), len(test_set)], "rounds": [n_rounds, n_original_rounds], "rows": rows}
+
+
+def ours(experiment: Experiment, train_set: Images, test_set: Images, speed: Speed) -> Times:
+    """`fit` for one epoch: the seconds of training alone, and with validation."""
+    model, optimizer = _network_and_adam(experiment, train_set)
+    train_loader = experiment.loader(train_set, device="cpu")
+    val_loader = _Watched(experiment.loader(test_set, device="cpu"))
+    loss, metrics = experiment.loss(), experiment.metrics()
+    started = time.perf_counter()
+    history = fit(
+        train_loader,
+        val_loader,
+        model,
+        loss,
+        optimizer,
+        None,
+        1,
+        metrics=metrics,
+        device="cpu",
+        verbose=False,
+        autocast=torch.bfloat16 if speed.bfloat16 else None,
+        channels_last=speed.channels_last,
+    )
+    whole = time.perf_counter() - started
+    losses = {name: history[name][-1] for name in ("train_loss", "val_loss")}
+    return {"training": val_loader.started - started, "whole": whole, **losses}
+
+
+def bare(experiment: Experiment, train_set: Images, speed: Speed) -> Times:
+    """The least that trains the same network with the same loss on as many images: no checks, metrics or history."""
+    model, optimizer = _network_and_adam(experiment, train_set)
+    loss_fn = experiment.loss()
+    loader = experiment.loader(train_set, device="cpu")
+    images, batches = loader.images, _drawn(loader)
+    if speed.channels_last:
+        model, images = (x.to(memory_format=torch.channels_last) for x in (model, images))
+    started = time.perf_counter()
+    for columns, target in batches:
+        optimizer.zero_grad()
+        inputs = [images.index_select(0, column) for column in columns]
+        with torch.autocast("cpu", torch.bfloat16, enabled=speed.bfloat16):
+            outputs = model(*inputs)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = loss_fn(*outputs, *target)
+        loss = loss[0] if isinstance(loss, tuple) else loss
+        loss.backward()
+        optimizer.step()
+    return {"training": time.perf_counter() - started, "last_loss": loss.item()}
+
+
+def theirs(name: str, train_set: Images, test_set: Images) -> Times:
+    """The original's loop for one epoch with validation."""
+    original = Original(name, train_set, test_set)
+    started = time.perf_counter()
+    train_loss, val_loss = original.epoch()
+    return {"whole": time.perf_counter() - started, "train_loss": train_loss, "val_loss": val_loss}
+
+
+class _Watched:
+    """A loader that remembers when it was first asked for a batch."""
+
+    def __init__(self, loader: TensorLoader) -> None:
+        self.loader, self.started = loader, 0.0
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.started = time.perf_counter()
+        return iter(self.loader)
+
+
+def _contenders(name: str, train_set: Images, test_set: Images) -> dict[str, Callable[[], Times]]:
+    experiment, turns = METHODS[name], {}
+    for kind, speed in SPEEDS.items():
+        turns[f"bare {kind}"] = lambda speed=speed: bare(experiment, train_set, speed)
+        turns[f"ours {kind}"] = lambda speed=speed: ours(experiment, train_set, test_set, speed)
+    return turns | {"original": lambda: theirs(name, train_set, test_set)}
+
+
+def _network_and_adam(experiment: Experiment, images: Images) -> tuple[nn.Module, Adam]:
+    torch.manual_seed(0)
+    model = experiment.network(images)
+    return model, Adam(
+        model.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay, fused=True
+    )
+
+
+def _drawn(loader: TensorLoader) -> list[tuple[Tensor, list[Tensor]]]:
+    """The batches of an epoch: indices of images, a row for each input of the network, and the target, if any."""
+    if loader.batch_sampler is not None:
+        indices = [torch.tensor(batch) for batch in loader.batch_sampler]
+    else:
+        indices = torch.randperm(len(loader.dataset)).split(loader.batch_size)
+    drawn = [loader.dataset.draw(batch) for batch in indices]
+    return [(columns.T.contiguous(), [] if target is None else [target]) for columns, target in drawn]
+
+
+def _row(name: str, found: dict[str, list[Times]]) -> dict:
+    def median(contender: str, what: str) -> float:
+        return statistics.median(times[what] for times in found[contender])
+
+    original, speeds = median("original", "whole"), {}
+    for kind in SPEEDS:
+        seconds = {what: median(f"ours {kind}", what) for what in ("training", "whole")}
+        seconds["bare"] = median(f"bare {kind}", "training")
+        speeds[kind] = seconds | {
+            "overhead": seconds["training"] / seconds["bare"] - 1,
+            "most_overhead": OVERHEAD,
+            "ratio": original / seconds["whole"],
+            "target": TARGETS[name][kind],
+        }
+    return {"name": name, "original": original, "speeds": speeds, "rounds": found}
+
+
+def _first(images: Images, n: int) -> Images:
+    return Images(images.data[:n], images.targets[:n], images.classes, images.train, images.transform)
+
+
+def _say(what: str, times: Times) -> None:
+    print(f"{what}: " + ", ".join(f"{name} {value:.4g}" for name, value in times.items()), file=sys.stderr, flush=True)
