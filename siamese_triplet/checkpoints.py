@@ -1,12 +1,14 @@
 """Checkpoints: all that a training run needs to go on as if it had never stopped.
 
 A checkpoint is written to a temporary file that then takes the name of the old one, so that a run killed at any moment
-leaves a whole checkpoint. It is read with `weights_only=True`: loading one runs no code that it brings along.
+leaves a whole checkpoint. It ends in a digest of all its bytes, so that a damaged one is found out. It is read with
+`weights_only=True`: loading one runs no code that it brings along.
 """
 
+import hashlib
 import io
 import os
-import zipfile
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from siamese_triplet.files import write_atomically
 from siamese_triplet.history import History
 from siamese_triplet.randomness import random_states, restore_random_states
 
+DIGEST_SIZE = hashlib.sha256().digest_size
 FORMAT = "siamese_triplet checkpoint 1"
 PARTS = ("epoch", "history", "names", "model", "optimizer", "scheduler", "metrics", "random")
 
@@ -57,11 +60,7 @@ class TrainingState:
             "metrics": [metric.state_dict() if hasattr(metric, "state_dict") else None for metric in self.metrics],
             "random": random,
         }
-        buffer = io.BytesIO()
-        torch.save(contents, buffer)
-        if not Path(path).exists():
-            _check_loads(path, buffer)
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, _packed(path, contents))
 
     def restore(self, path: str | os.PathLike, contents: dict[str, Any]) -> History:
         """Put back the `contents` of the checkpoint at `path`, and return its history.
@@ -95,15 +94,23 @@ class TrainingState:
         return parts | {"metrics": ", ".join(metric.name() for metric in self.metrics)}
 
 
-def _check_loads(path: str | os.PathLike, buffer: io.BytesIO) -> None:
-    """Raise a CheckpointError for a checkpoint that could not be loaded again: now, not when it is needed."""
-    try:
-        torch.load(buffer, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"a checkpoint for {path} cannot be written so that it is safe to load: the model, the optimizer, the "
-            f"scheduler or a metric keeps more than tensors, numbers and text in its state: {_first_line(error)}"
-        ) from error
+def _packed(path: str | os.PathLike, contents: dict[str, Any]) -> bytes:
+    """The bytes of a checkpoint for `path`. A CheckpointError if they could not be loaded again: now, not in need."""
+    buffer = io.BytesIO()
+    torch.save(contents, buffer)
+    if not Path(path).exists():  # the first of this run
+        try:
+            torch.load(io.BytesIO(buffer.getvalue()), map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise CheckpointError(
+                f"a checkpoint for {path} would not be safe to load: the model, the optimizer, the scheduler or a "
+                f"metric keeps more than tensors, numbers and text in its state: {_first_line(error)}"
+            ) from error
+    return buffer.getvalue() + _digest(buffer.getvalue())
+
+
+def _digest(contents: bytes) -> bytes:
+    return hashlib.sha256(contents).digest()
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
@@ -115,16 +122,13 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}" + (", but a folder" if path.is_dir() else ""))
+    packed = path.read_bytes()
+    packed, digest = packed[:-DIGEST_SIZE], packed[-DIGEST_SIZE:]
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch.load does not look at checksums
-            as_folders = [record.filename for record in archive.infolist() if record.external_attr & 0x10]
-        if damaged:
-            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
-        if as_folders:  # torch.load would leave their tensors as memory happens to be
-            raise zipfile.BadZipFile(f"{as_folders[0]} is marked as a folder")
-        contents = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what zlib, zipfile and pickle raise for arbitrary bytes is of many kinds
+        if digest != _digest(packed):
+            raise ValueError("it is truncated or damaged, or nothing that fit has written")
+        contents = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
+    except (ValueError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: {_first_line(error)}. It is left as it is; move it away, or name "
             "another file"

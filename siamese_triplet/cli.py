@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from siamese_triplet.checks import check_margin_or_soft
-from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, TRIPLET_SELECTORS, Experiment, Speed
+from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS, Experiment, Speed
 from siamese_triplet.files import write_atomically
 from siamese_triplet.recipes import FULL_EPOCHS
 from siamese_triplet.reproduction import DATASETS, reproduce, summary
@@ -84,10 +84,10 @@ def _add_train(commands: Any) -> None:
     )
     train.add_argument("--method", choices=METHODS, default="online-triplet", help="default: %(default)s")
     train.add_argument("--selector", help="which pairs or triplets of a batch to learn from, see above")
-    train.add_argument("--margin", type=_margin, help='a number, or "soft" for triplets')
+    train.add_argument("--margin", type=_margin, help=f'a number, or "soft" with {", ".join(SOFT)}')
     train.add_argument("--dim", type=int, help="size of the embedding (2)")
     train.add_argument("--unit-sphere", action="store_true", default=None, help="embeddings of length 1")
-    train.add_argument("--epochs", type=int, default=FULL_EPOCHS, help="default: %(default)s")
+    train.add_argument("--epochs", type=_count, default=FULL_EPOCHS, help="default: %(default)s")
     train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     train.add_argument("--lr", type=float, help="learning rate of Adam; falls to a tenth after 8 and 16 of 20 epochs")
     train.add_argument("--weight-decay", type=float)
@@ -121,10 +121,10 @@ def _add_reproduce(commands: Any) -> None:
         "interrupted goes on.",
     )
     again.set_defaults(command=_reproduce)
-    again.add_argument("--seeds", type=int, default=3, help="how many, from 0 on (3)")
+    again.add_argument("--seeds", type=_count, default=3, help="how many, from 0 on (3)")
     again.add_argument("--dataset", choices=DATASETS, action="append", help="one of them; may be repeated (both)")
     again.add_argument("--method", choices=METHODS, action="append", help="one of them; may be repeated (all)")
-    again.add_argument("--epochs", type=int, default=FULL_EPOCHS, help="default: %(default)s")
+    again.add_argument("--epochs", type=_count, default=FULL_EPOCHS, help="default: %(default)s")
     again.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
     again.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder of the runs (%(default)s)")
     _add_speed(again)
@@ -212,6 +212,12 @@ def _device(text: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise argparse.ArgumentTypeError(f"cannot use {text!r}: the number of GPUs is {torch.cuda.device_count()}")
     return device
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
 
 
 def _margin(text: str) -> float | str:

@@ -60,7 +60,7 @@ def process_group() -> Iterator[None]:
     """Join the processes that `torchrun` has started; without it, or in a group that there is already, do nothing.
 
     GPUs talk over nccl, each process with one of its own; CPUs over gloo. Who does not answer within 45 seconds is
-    taken for dead: the others raise an error. Raises RuntimeError where a machine has fewer GPUs than processes.
+    taken for dead: the others raise an error. Raises ValueError where a machine has fewer GPUs than processes.
     """
     if "WORLD_SIZE" not in os.environ or is_distributed():
         yield
@@ -68,7 +68,7 @@ def process_group() -> Iterator[None]:
     if torch.cuda.is_available():
         local_rank = int(os.environ["LOCAL_RANK"])
         if local_rank >= torch.cuda.device_count():
-            raise RuntimeError(
+            raise ValueError(
                 f"process {local_rank} of this machine has no GPU, there are {torch.cuda.device_count()}; start as "
                 "many processes as GPUs with --nproc-per-node, or hide the GPUs with CUDA_VISIBLE_DEVICES= to use CPUs"
             )

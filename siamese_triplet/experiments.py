@@ -53,6 +53,7 @@ TRIPLET_SELECTORS: dict[str, TripletSelectorMaker] = {
     "easy-positive": lambda margin, generator: selectors.EasyPositiveTripletSelector(),
 }
 BATCH_ALL = "batch-all"  # a loss of its own rather than a selector: no triplet is listed
+SOFT = ("batch-hard", "easy-positive", "nearest-beyond-positive", BATCH_ALL)  # those that look for no margin
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class Experiment:
         if self.method in selectors_of and self.selector not in selectors_of[self.method]:
             possible = ", ".join(map(repr, selectors_of[self.method]))
             raise ValueError(f"unknown selector {self.selector!r} for {self.method}; there are {possible}")
+        if self.margin == "soft" and self.method != "triplet" and self.selector not in SOFT:
+            raise ValueError(
+                f"the soft margin is for triplets: the method triplet, or online-triplet with one of the selectors "
+                f"{', '.join(map(repr, SOFT))}; got {self.method} with {self.selector!r}"
+            )
 
     def network(self, images: Images) -> nn.Module:
         """A new network for images of this size and, for the softmax, for their classes."""
@@ -111,9 +117,16 @@ class Experiment:
         return OnlineTripletLoss(self.margin, TRIPLET_SELECTORS[self.selector](self.margin, generator))
 
     def loader(self, images: Images, seed: int = 0, device: torch.device | str | None = None) -> TensorLoader:
-        """The batches of an epoch; those of training images are shuffled, from `seed`."""
+        """The batches of an epoch; those of training images are shuffled, from `seed`.
+
+        Balanced batches of test images have fewer classes and images of each where there are no more.
+        """
         if self.method.startswith("online"):
-            sampler = BalancedBatchSampler(images.targets, self.n_classes, self.n_samples, seed=seed)
+            n_classes, n_samples = self.n_classes, self.n_samples
+            if not images.train:
+                sizes = torch.as_tensor(images.targets).unique(return_counts=True)[1]
+                n_classes, n_samples = min(n_classes, len(sizes)), min(n_samples, int(sizes.min()))
+            sampler = BalancedBatchSampler(images.targets, n_classes, n_samples, seed=seed)
             return TensorLoader(images, batch_sampler=sampler, device=device)
         made = {"siamese": SiameseMNIST, "triplet": TripletMNIST}.get(self.method)
         dataset = images if made is None else made(images, seed)

@@ -24,7 +24,7 @@ def load_folder(
     normalised by the mean and the standard deviation of the training images. All are held in memory.
 
     Raises FileNotFoundError where there is no such folder or no image in it, and ValueError for an image that cannot be
-    read, naming it, for fewer than two classes, and for two sets with different classes.
+    read, naming it, for fewer than two classes, for classes of one image each, and for two sets with different classes.
     """
     root = Path(root)
     if channels not in (1, 3):
@@ -41,6 +41,8 @@ def load_folder(
     else:
         data, labels, classes = _read(root, image_size, channels)
         is_test = _held_out(labels, seed)
+        if not is_test.any():
+            raise ValueError(f"each class in {root} has a single image, so that none is left for the test")
         train, train_labels, test, test_labels = data[~is_test], labels[~is_test], data[is_test], labels[is_test]
     if len(classes) < 2:
         raise ValueError(f"{root} has one class, {classes[0]!r}; at least two are needed, a sub-folder each")
@@ -64,7 +66,7 @@ def _read(folder: Path, image_size: int, channels: int) -> tuple[Tensor, Tensor,
     for path, _ in found.samples:
         try:
             images.append(to_tensor(shape(found.loader(path))).permute(1, 2, 0))
-        except (OSError, SyntaxError) as error:  # the latter for a broken part of a PNG
+        except Exception as error:  # Pillow raises errors of several kinds
             raise ValueError(f"{path} is no image, or a truncated one: {error}; remove it or copy it anew") from error
     return torch.stack(images), torch.tensor(found.targets), found.classes
 

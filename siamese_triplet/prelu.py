@@ -11,15 +11,16 @@ class PReLU(nn.PReLU):
     """`torch.nn.PReLU` with one slope, the same in every respect but speed (He and others, 2015).
 
     PyTorch's own backward pass on a CPU writes the slope's gradient of every number before it adds them up, and takes
-    about as long as a convolution; this one is three to five times faster. On other devices, when compiled or exported,
-    and without gradients, it is PyTorch's.
+    about as long as a convolution; this one is three to five times faster. On other devices, when compiled or under
+    `torch.func`, and without gradients, it is PyTorch's.
     """
 
     def __init__(self) -> None:
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
-        is_eager = x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        is_traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        is_eager = x.device.type == "cpu" and torch.is_grad_enabled() and not is_traced
         return _PReLU.apply(x, self.weight) if is_eager else F.prelu(x, self.weight.to(x.dtype))
 
 

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from siamese_triplet.images import Images, normalization, transformed
+from siamese_triplet.images import Images, channels_first, normalization, pixelwise_transform, transformed
 
 GREY = torch.randint(0, 256, (256, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 COLOUR = torch.randint(0, 256, (20, 9, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
@@ -32,6 +32,64 @@ def test_normalization_equals_torchvisions_to_tensor_and_normalize() -> None:
         assert type(ours(pil)) is Tensor
         assert ours(pil).dtype == torch.float32
         assert ours(pil).shape == (1, *image.shape)
+
+
+def test_normalization_of_colour_images_has_a_mean_and_a_deviation_for_each_channel() -> None:
+    theirs = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))])
+    ours = normalization((0.1, 0.2, 0.3), [0.4, 0.5, 0.6])
+    for image in COLOUR:
+        pil = Image.fromarray(image.numpy())
+        torch.testing.assert_close(ours(pil), theirs(pil), rtol=0, atol=1e-6)
+        assert torch.equal(ours(pil), COLOUR_NORMALIZATION(pil))
+    assert type(ours(pil)) is Tensor
+
+
+@pytest.mark.parametrize(
+    ("data", "transform"),
+    [
+        (GREY, normalization(0.3, 0.7)),
+        (COLOUR, normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))),
+        (GREY, transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.3,), (0.7,))])),
+        (COLOUR, transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))])),
+    ],
+    ids=["grey", "colour", "older, grey", "older, colour"],
+)
+def test_a_pixelwise_transform_does_to_many_images_what_the_transform_does_to_one(
+    data: Tensor, transform: Callable
+) -> None:
+    batched = pixelwise_transform(transform)(channels_first(data))
+    expected = torch.stack([transform(Image.fromarray(image.numpy())) for image in data])
+    torch.testing.assert_close(batched, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(torch.stack(transformed(data, transform)), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        None,
+        lambda image: image,
+        transforms.ToTensor(),
+        transforms.Compose([transforms.ToTensor()]),
+        transforms.Compose([transforms.Normalize((0.5,), (0.5,)), transforms.ToTensor()]),
+        transforms.Compose([transforms.RandomCrop(5), transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]),
+        v2.Compose([v2.ToImage(), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True)]),
+        v2.Compose([v2.ToImage(), type("Odd", (v2.Normalize,), {})([0.5], [0.5])]),
+    ],
+)
+def test_other_transforms_have_no_pixelwise_one(transform: Any) -> None:
+    assert pixelwise_transform(transform) is None
+
+
+def test_channels_first_is_a_view() -> None:
+    assert channels_first(GREY).shape == (256, 1, 9, 7)
+    assert channels_first(COLOUR).shape == (20, 3, 9, 7)
+    assert channels_first(COLOUR).data_ptr() == COLOUR.data_ptr()
+    assert torch.equal(channels_first(COLOUR)[3, 2], COLOUR[3, :, :, 2])
+
+
+def test_draw_gives_indices_and_labels() -> None:
+    indices, labels = images().draw(torch.tensor([4, 0, 4]))
+    assert (indices.tolist(), labels.tolist()) == ([[4], [0], [4]], [1, 0, 1])
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,28 @@
 import inspect
 import math
+import shutil
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
+from siamese_triplet import trainer
+from siamese_triplet.checkpoints import load_checkpoint
+from siamese_triplet.history import History
 from siamese_triplet.images import Images, normalization
 from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric
 from siamese_triplet.networks import ClassificationNet, SiameseNet, TripletNet
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import AllTripletSelector, HardNegativePairSelector, RandomNegativeTripletSelector
+from siamese_triplet.steps import Place, check_losses
 from siamese_triplet.trainer import evaluate, fit
 from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
 
@@ -77,9 +83,24 @@ def linear(n_images: int = 8, batch_size: int = 4) -> tuple[nn.Module, DataLoade
     return nn.Linear(3, 2), DataLoader(TensorDataset(torch.randn(n_images, 3), torch.arange(n_images) % 2), batch_size)
 
 
+class Stopping:
+    """The batches of a loader, up to a Ctrl-C within batch `after` + 1 of all epochs."""
+
+    def __init__(self, loader: Iterable, after: int) -> None:
+        self.loader, self.left = loader, after
+
+    def __iter__(self) -> Iterator:
+        for batch in self.loader:
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield batch
+
+
+@pytest.mark.parametrize("options", [{}, {"autocast": torch.bfloat16}], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("case", CASES)
-def test_fit_learns(case: str) -> None:
-    history, _ = run(case)
+def test_fit_learns(case: str, options: dict) -> None:
+    history, _ = run(case, **options)
     assert history["train_loss"][-1] < 0.5 * history["train_loss"][0]
     assert history["val_loss"][-1] < 0.5 * history["train_loss"][0]
 
@@ -249,6 +270,380 @@ def test_verbose_prints_a_line_an_epoch(capsys: pytest.CaptureFixture) -> None:
             assert name in line
 
 
+def test_a_run_shows_no_bar_and_no_color_codes_outside_a_terminal(capfd: pytest.CaptureFixture) -> None:
+    model, loader = linear()
+    fit(loader, None, model, nn.CrossEntropyLoss(), SGD(model.parameters(), 0.1), None, 1)
+    out, err = capfd.readouterr()
+    assert out.startswith("Epoch 1/1  train loss")
+    assert err == ""
+
+
+# where and how it is computed
+
+
+def test_the_device_is_the_one_asked_for_that_of_the_model_or_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = []
+
+    def move(model: nn.Module, optimizer: SGD, loss_fn: nn.Module, device: torch.device, channels_last: bool) -> None:
+        moved.append((device, channels_last))
+        raise InterruptedError
+
+    monkeypatch.setattr(trainer, "move", move)
+    monkeypatch.setattr(trainer, "best_device", lambda: torch.device("cuda", 2))
+    model, loader = linear()
+    for net, options in (
+        (model, {}),
+        (model, {"device": "cpu", "channels_last": True}),
+        (model, {"device": torch.device("meta")}),
+        (nn.Linear(3, 2, device="meta"), {}),
+    ):
+        with pytest.raises(InterruptedError):
+            fit(loader, None, net, nn.CrossEntropyLoss(), SGD(net.parameters(), 0.1), None, 1, **options)
+    assert moved == [
+        (torch.device("cuda", 2), False),
+        (torch.device("cpu"), True),
+        (torch.device("meta"), False),
+        (torch.device("meta"), False),
+    ]
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), None])
+def test_a_device_may_be_named_and_changes_nothing_where_it_is_that_of_the_model(device: Any) -> None:
+    named, model = run("three inputs", n_epochs=2, device=device)
+    expected, same_model = run("three inputs", n_epochs=2)
+    assert named["train_loss"] == expected["train_loss"]
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same_model.parameters(), strict=True))
+
+
+def image_net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.PReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 2))
+
+
+def fit_images(**options: Any) -> tuple[dict, nn.Module]:
+    model = image_net()
+    loss = OnlineTripletLoss(1.0, AllTripletSelector())
+    loaders = balanced(stripes()), balanced(stripes(train=False))
+    history = fit(*loaders, model, loss, Adam(model.parameters(), 0.01), None, 3, verbose=False, **options)
+    return history, model
+
+
+def test_channels_last_lays_out_images_and_filters_and_equals_the_default_closely() -> None:
+    expected, _ = fit_images()
+    layouts = []
+    hook = nn.modules.module.register_module_forward_pre_hook(
+        lambda module, inputs: (
+            layouts.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+            if isinstance(module, nn.Conv2d)
+            else None
+        )
+    )
+    history, model = fit_images(channels_last=True)
+    hook.remove()
+    assert all(layouts)
+    assert layouts
+    assert model[2].weight.is_contiguous(memory_format=torch.channels_last)
+    for name in ("train_loss", "val_loss"):
+        assert history[name] == pytest.approx(expected[name], rel=1e-3)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_images_are_laid_out_as_asked_and_other_inputs_as_they_are(channels_last: bool) -> None:
+    seen = []
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    model.register_forward_pre_hook(
+        lambda _, inputs: seen.append((inputs[0].ndim, inputs[0].is_contiguous(memory_format=torch.contiguous_format)))
+    )
+    loader = [(torch.rand(shape), torch.zeros(4).long()) for shape in ((4, 3, 2, 2), (4, 12))]
+    optimizer = SGD(model.parameters(), 0.1)
+    options = {"channels_last": channels_last, "verbose": False}
+    fit(loader, None, model, nn.CrossEntropyLoss(), optimizer, None, 1, **options)
+    assert seen == [(4, not channels_last), (2, True)]
+
+
+def test_autocast_runs_the_network_in_half_precision_and_the_loss_in_full() -> None:
+    seen = []
+
+    class Spy(OnlineTripletLoss):
+        def forward(self, embeddings: Tensor, labels: Tensor) -> tuple:
+            seen.append((embeddings.dtype, torch.is_autocast_enabled("cpu")))
+            return super().forward(embeddings, labels)
+
+    model = image_net()
+    options = {"autocast": torch.bfloat16, "verbose": False}
+    loss, loader = Spy(1.0, AllTripletSelector()), balanced(stripes())
+    history = fit(loader, loader, model, loss, Adam(model.parameters(), 0.01), None, 1, **options)
+    assert set(seen) == {(torch.bfloat16, False)}
+    assert all(type(value) is float for values in history.values() for value in values)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert history["train_loss"] == pytest.approx(fit_images()[0]["train_loss"][:1], rel=0.05)
+    assert history["train_loss"] != fit_images()[0]["train_loss"][:1]
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_evaluate_takes_autocast_and_channels_last() -> None:
+    model, loader = image_net(), balanced(stripes())
+    loss = OnlineTripletLoss(1.0, AllTripletSelector())
+    full = evaluate(loader, model, loss)["val_loss"]
+    half = evaluate(loader, model, loss, autocast=torch.bfloat16, channels_last=True)["val_loss"]
+    assert half == pytest.approx(full, rel=0.05)
+    assert half != full
+
+
+@pytest.mark.parametrize(
+    ("compile", "expected"),
+    [(False, []), (True, [None]), ("reduce-overhead", ["reduce-overhead"]), ("max-autotune", ["max-autotune"])],
+)
+def test_compile_passes_the_mode_on_and_trains_the_same_parameters(
+    compile: bool | str, expected: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes, calls = [], []
+
+    def fake(model: nn.Module, mode: str | None = None) -> Callable:
+        modes.append(mode)
+        return lambda *inputs: calls.append(len(inputs)) or model(*inputs)
+
+    monkeypatch.setattr(torch, "compile", fake)
+    history, _ = run("two inputs", n_epochs=2, compile=compile)
+    assert modes == expected
+    assert calls == [2] * (2 * (3 + 3) if compile else 0)
+    assert history["train_loss"] == run("two inputs", n_epochs=2)[0]["train_loss"]
+
+
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler")
+def test_a_compiled_network_learns_the_same() -> None:
+    expected, _ = run("one input", n_epochs=2, validate=False)
+    history, model = run("one input", n_epochs=2, validate=False, compile=True)
+    assert history["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-4)
+    assert all(not name.startswith("_orig_mod") for name in model.state_dict())
+
+
+# epochs before, after and in between
+
+
+@pytest.mark.parametrize("n_before", [0, 1, 3, 5])
+def test_start_epoch_trains_the_rest_with_the_scheduler_where_it_would_be(
+    n_before: int, capsys: pytest.CaptureFixture
+) -> None:
+    model, loader = linear()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    scheduler = StepLR(optimizer, step_size=2, gamma=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss = nn.CrossEntropyLoss()
+        history = fit(loader, None, model, loss, optimizer, scheduler, 5, start_epoch=n_before)
+    assert history["learning_rate"] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001][n_before:])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [f"Epoch {n}/5" for n in range(n_before + 1, 6)]
+
+
+def test_start_epoch_does_not_step_a_scheduler_that_is_there_already() -> None:
+    model, loader = linear()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    scheduler = StepLR(optimizer, step_size=2, gamma=0.1)
+    for n_epochs in (2, 4):
+        start = n_epochs - 2
+        loss = nn.CrossEntropyLoss()
+        history = fit(loader, None, model, loss, optimizer, scheduler, n_epochs, start_epoch=start, verbose=False)
+    assert history["learning_rate"] == pytest.approx([0.01, 0.01])
+
+
+def test_a_negative_start_epoch_raises() -> None:
+    model, loader = linear()
+    optimizer = SGD(model.parameters(), 0.1)
+    with pytest.raises(ValueError, match="start_epoch=-1 must not be negative"):
+        fit(loader, None, model, nn.CrossEntropyLoss(), optimizer, None, 1, start_epoch=-1, verbose=False)
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_reduce_on_plateau_goes_by_the_validation_loss_or_else_the_training_loss(validate: bool) -> None:
+    model, loader = linear()
+    optimizer = SGD(model.parameters(), 0.1)
+    seen = []
+
+    class Spy(ReduceLROnPlateau):
+        def step(self, metrics: float, *rest: Any) -> None:
+            seen.append(metrics)
+            super().step(metrics, *rest)
+
+    scheduler = Spy(optimizer, mode="max", patience=0, factor=0.5)
+    val_loader = [(torch.ones(4, 3), torch.zeros(4).long())] if validate else None
+    loss = nn.CrossEntropyLoss()
+    history = fit(loader, val_loader, model, loss, optimizer, scheduler, 4, start_epoch=1, verbose=False)
+    assert seen == history["val_loss" if validate else "train_loss"]
+    assert history["learning_rate"] == pytest.approx([0.1, 0.1, 0.05])
+
+
+def test_callbacks_get_epoch_history_and_model_after_every_epoch(tmp_path: Path) -> None:
+    model, loader = linear()
+    calls = []
+
+    def callback(epoch: int, history: History, given: nn.Module) -> None:
+        calls.append((epoch, history.n_epochs, given is model, load_checkpoint(tmp_path / "run.pt")["epoch"]))
+
+    optimizer = SGD(model.parameters(), 0.1)
+    options = {"callbacks": [callback], "checkpoint": tmp_path / "run.pt", "verbose": False}
+    fit(loader, None, model, nn.CrossEntropyLoss(), optimizer, None, 3, **options)
+    assert calls == [(1, 1, True, 1), (2, 2, True, 2), (3, 3, True, 3)]
+
+
+@pytest.mark.parametrize("stopping", [0, 1])
+def test_a_callback_that_returns_true_ends_the_run_and_all_are_called(stopping: int) -> None:
+    model, loader = linear()
+    calls: list[list[int]] = [[], []]
+
+    def make(number: int) -> Callable:
+        return lambda epoch, *_: calls[number].append(epoch) or (epoch == 2 and number == stopping)
+
+    optimizer = SGD(model.parameters(), 0.1)
+    callbacks = [make(0), make(1)]
+    history = fit(loader, None, model, nn.CrossEntropyLoss(), optimizer, None, 5, callbacks=callbacks, verbose=False)
+    assert calls == [[1, 2], [1, 2]]
+    assert history.n_epochs == 2
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_ctrl_c_returns_the_whole_epochs(part: str, capsys: pytest.CaptureFixture) -> None:
+    model, loader = linear()
+    interrupted = Stopping(loader, after=5)  # within the third epoch
+    loaders = (interrupted, loader) if part == "train" else (loader, interrupted)
+    model.train()
+    history = fit(*loaders, model, nn.CrossEntropyLoss(), SGD(model.parameters(), 0.1), None, 4)
+    assert [len(values) for values in history.values()] == [2] * len(history)
+    assert capsys.readouterr().out.splitlines()[-1] == "interrupted in epoch 3; 2 of 4 epochs are complete"
+    assert model.training
+
+
+def test_ctrl_c_in_the_first_epoch_gives_an_empty_history() -> None:
+    model, loader = linear()
+    optimizer = SGD(model.parameters(), 0.1)
+    history = fit(Stopping(loader, 1), loader, model, nn.CrossEntropyLoss(), optimizer, None, 4, verbose=False)
+    assert history == {"train_loss": [], "val_loss": [], "learning_rate": [], "seconds": []}
+
+
+# numbers that are not finite
+
+
+class Failing(nn.Module):
+    """A loss of 1 that becomes `value` in batch `after` + 1."""
+
+    def __init__(self, value: float, after: int) -> None:
+        super().__init__()
+        self.value, self.left = value, after
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        self.left -= 1
+        return 1 + 0 * outputs.sum() + (self.value if self.left < 0 else 0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_raises_saying_where_and_what_to_do(value: float, tmp_path: Path) -> None:
+    model, loader = linear()
+    path = tmp_path / "run.pt"
+    optimizer = SGD(model.parameters(), 0.25)
+    with pytest.raises(FloatingPointError) as caught:
+        fit(loader, None, model, Failing(value, 5), optimizer, None, 4, checkpoint=path, verbose=False)
+    assert str(caught.value) == (
+        f"epoch 3, step 2, at a learning rate of 0.25: the training loss is {value}. Lower the learning rate, look for "
+        "NaN in the images, or, with autocast, try full precision. The checkpoint after epoch 2 is kept in " + str(path)
+    )
+    assert load_checkpoint(path)["epoch"] == 2
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("start_epoch", [0, 2])
+def test_without_a_checkpoint_none_is_said_to_be_kept(start_epoch: int, tmp_path: Path) -> None:
+    model, loader = linear()
+    options = {"checkpoint": tmp_path / "run.pt", "start_epoch": start_epoch, "verbose": False}
+    optimizer = SGD(model.parameters(), 0.25)
+    with pytest.raises(FloatingPointError, match=rf"epoch {start_epoch + 1}, step 1, .* try full precision$"):
+        fit(loader, None, model, Failing(math.nan, 0), optimizer, None, 3, **options)
+    assert not (tmp_path / "run.pt").exists()
+
+
+@pytest.mark.parametrize("check_every", [1, 3, 50])
+def test_a_device_that_is_looked_at_rarely_names_the_same_step(
+    check_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = [torch.tensor(value) for value in (1.0, math.nan, 1.0, math.inf)]
+    with pytest.raises(FloatingPointError, match=r"epoch 7, step 2, at a learning rate of 0\.5: .* loss is nan"):
+        check_losses(losses, check_every if check_every > 1 else 4, Place(7, 0.5, None))
+    check_losses(losses[2:3], check_every, Place(7, 0.5, None))
+    check_losses([], check_every, Place(7, 0.5, None))
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize("case", ["two inputs", "three inputs", "online pairs", "online triplets"])
+def test_embeddings_that_become_nan_give_the_same_error(case: str, part: str) -> None:
+    torch.manual_seed(0)
+    make_model, make_loss, loader = CASES[case]
+    model = make_model()
+    net = getattr(model, "embedding_net", model)
+
+    def spoil(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+        return output * math.nan if module.training == (part == "train") else output
+
+    net.register_forward_hook(spoil)
+    where = "step 1" if part == "train" else "in validation"
+    loaders = loader(stripes()), loader(stripes(train=False))
+    with pytest.raises(
+        FloatingPointError, match=rf"epoch 1, {where}, at a learning rate of 0\.01: .*NaN.*\. Lower the"
+    ):
+        fit(*loaders, model, make_loss(), Adam(model.parameters(), 0.01), None, 2, verbose=False)
+
+
+def test_other_errors_of_a_loss_are_not_taken_for_a_divergence() -> None:
+    model, loader = linear()
+
+    def loss(outputs: Tensor, target: Tensor) -> Tensor:
+        raise ValueError("my own mistake")
+
+    with pytest.raises(ValueError, match=r"^my own mistake$"):
+        fit(loader, None, model, loss, SGD(model.parameters(), 0.1), None, 1, verbose=False)
+
+
+def test_parameters_that_become_infinite_at_the_last_step_raise(tmp_path: Path) -> None:
+    model, _ = linear()
+    loader = [(torch.ones(4, 3), torch.zeros(4))]
+    optimizer = SGD(model.parameters(), lr=1e30)
+    options = {"checkpoint": tmp_path / "run.pt", "verbose": False}
+    message = (
+        r"epoch 1, after the last step, at a learning rate of 1e\+30: the model has parameters that are NaN or inf"
+    )
+    with pytest.raises(FloatingPointError, match=message):
+        fit(loader, None, model, lambda out, y: 1e20 * out.sum(), optimizer, None, 2, **options)
+    assert not (tmp_path / "run.pt").exists()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_validation_loss_that_is_not_finite_raises_and_leaves_the_checkpoint_before(
+    value: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.pt"
+
+    def train(val_images: Tensor, n_epochs: int) -> None:
+        model, loader = linear()
+        val_loader = [(val_images, torch.zeros(4).long())]
+        optimizer = SGD(model.parameters(), 0.1)
+        loss = nn.CrossEntropyLoss()
+        fit(loader, val_loader, model, loss, optimizer, None, n_epochs, checkpoint=path, verbose=False)
+
+    train(torch.ones(4, 3), 1)
+    before = path.read_bytes()
+    message = (
+        r"epoch 2, in validation, at a learning rate of 0\.1: the loss is nan.* after epoch 1 is kept in .*run\.pt$"
+    )
+    with pytest.raises(FloatingPointError, match=message):
+        train(torch.full((4, 3), value), 3)
+    assert path.read_bytes() == before
+
+
+def test_evaluate_gives_a_loss_that_is_not_finite_as_it_is() -> None:
+    model, _ = linear()
+    batch = torch.full((4, 3), math.nan), torch.zeros(4).long()
+    assert math.isnan(evaluate([batch], model, nn.CrossEntropyLoss())["val_loss"])
+
+
 # the signature
 
 
@@ -272,27 +667,6 @@ def test_a_loader_without_batches_raises(part: str) -> None:
     loaders = (empty, loader) if part == "train" else (loader, empty)
     with pytest.raises(ValueError, match=f"the {part} loader has no batches"):
         fit(*loaders, model, nn.CrossEntropyLoss(), SGD(model.parameters(), 0.1), None, 1, verbose=False)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_raises(value: float) -> None:
-    model, loader = linear()
-    with pytest.raises(FloatingPointError, match=r"training loss of epoch 1 is (nan|inf) at a learning rate of 0\.1"):
-        fit(loader, None, model, lambda out, y: out.sum() * value, SGD(model.parameters(), 0.1), None, 2, verbose=False)
-
-
-@pytest.mark.parametrize("device", ["meta", torch.device("meta")])
-def test_a_model_on_another_device_than_asked_for_raises(device: str | torch.device) -> None:
-    model, loader = linear()
-    with pytest.raises(ValueError, match=r"model is on cpu, but device='meta' .* model\.to\('meta'\) before making"):
-        fit(loader, None, model, nn.CrossEntropyLoss(), SGD(model.parameters(), 0.1), None, 1, device=device)
-
-
-def test_the_device_of_the_model_may_be_named() -> None:
-    model, loader = linear()
-    optimizer = SGD(model.parameters(), 0.1)
-    history = fit(loader, None, model, nn.CrossEntropyLoss(), optimizer, None, 1, device="cpu", verbose=False)
-    assert len(history["train_loss"]) == 1
 
 
 def test_zero_epochs_give_empty_lists() -> None:

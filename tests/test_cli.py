@@ -1,0 +1,304 @@
+"""The command line, in this process: what it writes, prints and returns."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from test_experiments import part
+
+from siamese_triplet import cli, runs
+from siamese_triplet.checkpoints import load_checkpoint
+from siamese_triplet.cli import main
+from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, TRIPLET_SELECTORS, Speed
+from siamese_triplet.images import Images
+from siamese_triplet.runs import Data, read_run
+
+MNIST = ["--dataset", "mnist", "--embedded", "--device", "cpu"]
+SMALL = [*MNIST, "--epochs", "1", "--n-samples", "5"]
+
+
+@pytest.fixture(autouse=True)
+def _little_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten images of each class, FashionMNIST upside down."""
+
+    def load(name: str, train: bool, root: Any, subset: str | None) -> Images:
+        images = part(train, 10)
+        images.data = images.data.flip(1) if name == "fashion-mnist" else images.data
+        return images
+
+    monkeypatch.setattr(runs, "load", load)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """20 images of each of two classes, dark and bright, with noise."""
+    generator = torch.Generator().manual_seed(0)
+    for name, grey in (("dark", 20), ("bright", 150)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = (grey + torch.randint(0, 80, (20, 24, 3), generator=generator)).to(torch.uint8)
+            Image.fromarray(pixels.numpy()).save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def train(out: Path, *arguments: str) -> int:
+    return main(["train", "--out", str(out), *arguments])
+
+
+def error(capsys: pytest.CaptureFixture) -> str:
+    """What was printed to standard error: one line, and no traceback."""
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    assert printed.count("\n") == 1
+    return printed
+
+
+def test_train_writes_the_run_and_prints_its_accuracy(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert train(tmp_path / "run", *SMALL) == 0
+    out, err = capsys.readouterr()
+    names = [path.name for path in sorted((tmp_path / "run").iterdir())]
+    assert names == ["checkpoint.pt", "evaluation.json", "history.json", "settings.json"]
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert out.splitlines()[0].startswith("Epoch 1/1  train loss")
+    assert out.splitlines()[-1] == f"accuracy of 5 neighbours {100 * evaluation['knn_accuracy']:.2f} %"
+    assert err == ""
+
+
+def test_the_same_command_again_prints_the_same_without_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path, *SMALL)
+    first = capsys.readouterr().out
+    monkeypatch.setattr("siamese_triplet.trainer._train_epoch", None)
+    assert train(tmp_path, *SMALL) == 0
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.filterwarnings("ignore::siamese_triplet.CollapseWarning")
+def test_all_options_reach_the_run(tmp_path: Path) -> None:
+    arguments = "--method online-triplet --selector batch-hard --margin soft --dim 3 --unit-sphere --seed 4 --lr 0.002"
+    more = "--weight-decay 0.1 --batch-size 7 --n-classes 4 --n-samples 6 --epochs 2 --channels-last --bfloat16"
+    assert train(tmp_path, *MNIST, *arguments.split(), *more.split()) == 0
+    run = read_run(tmp_path)
+    experiment = run.experiment
+    assert (experiment.selector, experiment.margin, experiment.embedding_size) == ("batch-hard", "soft", 3)
+    assert (experiment.learning_rate, experiment.weight_decay, experiment.unit_sphere) == (0.002, 0.1, True)
+    assert (experiment.batch_size, experiment.n_classes, experiment.n_samples) == (7, 4, 6)
+    assert (run.seed, run.n_epochs, run.speed) == (4, 2, Speed(bfloat16=True, channels_last=True))
+    assert run.data == Data("mnist", embedded=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_left_out_is_as_in_the_book(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(cli, "train_run", lambda run, folder, **where: given.append((run, folder, where)))
+    assert train(tmp_path, "--dataset", "fashion-mnist", "--method", method, "--data", "somewhere") == 0
+    ((run, folder, where),) = given
+    assert (run.experiment, run.data, run.n_epochs, run.seed) == (METHODS[method], Data("fashion-mnist"), 20, 0)
+    assert run.speed == Speed()
+    assert (folder, where) == (tmp_path, {"root": Path("somewhere"), "device": None})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [([], False), (["--compile"], True), (["--compile", "reduce-overhead"], "reduce-overhead")],
+)
+def test_the_mode_of_compilation_may_be_given(
+    arguments: list[str], expected: bool | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr(cli, "train_run", lambda run, folder, **where: given.append(run.speed.compile))
+    train(tmp_path, "--dataset", "mnist", *arguments)
+    assert given == [expected]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains(method: str, tmp_path: Path) -> None:
+    assert train(tmp_path, *SMALL, "--method", method, "--batch-size", "50") == 0
+
+
+def test_images_of_a_folder_end_to_end(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    size = ["--image-size", "16", "--channels", "3", "--n-classes", "2", "--n-samples", "4"]
+    options = [*size, "--epochs", "2", "--device", "cpu"]
+    assert train(tmp_path / "run", "--dataset", str(photos), *options) == 0
+    assert "accuracy of 5 neighbours 100.00 %" in capsys.readouterr().out
+    assert main(["evaluate", str(tmp_path / "run"), "--device", "cpu"]) == 0
+    evaluation = json.loads(capsys.readouterr().out)
+    assert (evaluation["n_train"], evaluation["n_test"]) == (32, 8)
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["model"]["convnet.0.weight"].shape == (32, 3, 5, 5)
+    (photos / "bright" / "0.png").rename(photos / "bright" / "renamed.png")
+    assert main(["evaluate", str(tmp_path / "run"), "--dataset", str(photos), "--device", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_test"] == 8
+
+
+def test_evaluate_prints_what_train_wrote(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    train(tmp_path, *SMALL)
+    expected = json.loads((tmp_path / "evaluation.json").read_text())
+    (tmp_path / "evaluation.json").unlink()
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path), "--device", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == expected
+
+
+def test_evaluate_on_other_data_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    train(tmp_path, *SMALL)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path), "--dataset", "fashion-mnist", "--embedded", "--device", "cpu"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["n_test"] == 100
+    assert printed["knn_accuracy"] != json.loads((tmp_path / "evaluation.json").read_text())["knn_accuracy"]
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+# errors
+
+
+def test_other_settings_are_refused_naming_the_difference(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    train(tmp_path, *SMALL)
+    capsys.readouterr()
+    assert train(tmp_path, *SMALL, "--lr", "0.5") == 1
+    message = error(capsys)
+    assert message.startswith("error: ")
+    assert "holds a run with other settings: learning_rate 0.001, not 0.5. Name another folder" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "mnits"], "unknown data set 'mnits'"),
+        ([*SMALL, "--selector", "hard"], "unknown selector 'hard' for online-triplet; there are 'random'"),
+        ([*SMALL, "--method", "siamese", "--selector", "hard"], "siamese takes its batches as they come"),
+        ([*SMALL, "--method", "siamese", "--margin", "soft"], "soft margin is for triplets"),
+        ([*SMALL, "--n-classes", "11"], "there are only 10 classes"),
+        ([*SMALL, "--dim", "0"], "embedding_size=0 at least 1"),
+        ([*SMALL, "--method", "softmax", "--batch-size", "0"], "batch_size=0 must be at least 1"),
+        ([*SMALL, "--method", "softmax", "--lr", "1e30"], "at a learning rate of 1e+30"),
+    ],
+)
+def test_an_error_is_a_line_on_standard_error_and_status_1(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert train(tmp_path / "run", *arguments) == 1
+    printed = error(capsys)
+    assert printed.startswith("error: ")
+    assert message in printed
+
+
+def test_a_corrected_command_goes_on_in_the_same_folder(tmp_path: Path) -> None:
+    assert train(tmp_path, *SMALL, "--dim", "0") == 1
+    assert train(tmp_path, *SMALL) == 0
+
+
+def test_files_that_cannot_be_used_are_errors_too(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert train(tmp_path / "file", *SMALL) == 1
+    assert error(capsys).startswith("error: ")
+    assert main(["evaluate", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere holds no training run" in error(capsys)
+    train(tmp_path / "run", *SMALL)
+    capsys.readouterr()
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    for call in (["train", "--out", str(tmp_path / "run"), *SMALL], ["evaluate", str(tmp_path / "run")]):
+        assert main(call) == 1
+        assert "cannot be read as a checkpoint" in error(capsys)
+    (tmp_path / "run" / "checkpoint.pt").unlink()
+    assert main(["evaluate", str(tmp_path / "run")]) == 1
+    assert "there is no checkpoint at" in error(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required"),
+        (["train", "--dataset", "mnist"], "required: --out"),
+        (["train", "--out", "x"], "required: --dataset"),
+        (["train", "--out", "x", *MNIST, "--method", "siames"], "invalid choice: 'siames'"),
+        (["train", "--out", "x", *MNIST, "--margin", "-1"], "expected a number ≥ 0 or \"soft\", got '-1'"),
+        (["train", "--out", "x", *MNIST, "--margin", "nan"], "expected a number ≥ 0 or \"soft\", got 'nan'"),
+        (["train", "--out", "x", *MNIST, "--channels", "2"], "invalid choice: 2"),
+        (["train", "--out", "x", *MNIST, "--device", "gpu"], "cannot use 'gpu': "),
+        (["train", "--out", "x", *MNIST, "--device", "cuda:99"], "cannot use 'cuda:99': "),
+        (["reproduce", "--dataset", "cifar"], "invalid choice: 'cifar'"),
+    ],
+)
+def test_a_command_that_makes_no_sense_ends_with_its_usage(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.startswith("usage: python -m siamese_triplet")
+
+
+# interruption
+
+
+@pytest.mark.parametrize("command", ["train", "reproduce"])
+def test_an_interrupted_command_ends_with_status_130_and_goes_on(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    from siamese_triplet import trainer
+
+    if command == "train":
+        call = ["train", "--out", str(tmp_path / "run"), *SMALL[:-4], "--epochs", "2", "--n-samples", "5"]
+    else:
+        folders = ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "runs")]
+        call = ["reproduce", *MNIST, "--method", "softmax", "--seeds", "1", "--epochs", "2", *folders]
+    train_epoch, done = trainer._train_epoch, []
+
+    def interrupted(*given: Any) -> dict:
+        if done:
+            raise KeyboardInterrupt
+        done.append(1)
+        return train_epoch(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "_train_epoch", interrupted)
+        assert main(call) == 130
+    assert error(capsys) == "interrupted; the same command goes on from the last whole epoch\n"
+    assert main(call) == 0
+    assert "Epoch 2/2" in capsys.readouterr().out
+
+
+def test_ctrl_c_outside_of_training_ends_with_status_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "load", interrupted)
+    assert train(tmp_path, *SMALL) == 130
+
+
+# help
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ([], ["train", "evaluate", "reproduce"]),
+        (["train"], ["Ctrl-C", *METHODS, *PAIR_SELECTORS, *TRIPLET_SELECTORS, BATCH_ALL, "torchrun", "examples"]),
+        (["train"], ["--margin", "--dim", "--unit-sphere", "--image-size", "--bfloat16", "--compile", "--device"]),
+        (["evaluate"], ["evaluation.json", "--dataset", "--embedded"]),
+        (["reproduce"], ["--seeds", "--results", "book/results", "What has a result is not run again"]),
+    ],
+)
+def test_help_tells_what_there_is(command: list[str], expected: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    for part_of_help in expected:
+        assert part_of_help in printed
+
+
+def test_the_module_runs_the_command_line() -> None:
+    command = [sys.executable, "-m", "siamese_triplet", "evaluate", "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: nowhere holds no training run: there is no settings.json in it\n"

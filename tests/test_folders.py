@@ -1,0 +1,204 @@
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from siamese_triplet.folders import load_folder
+
+CLASSES = {"ant": 10, "bee": 5, "cat": 2, "dog": 1}
+
+
+def write(folder: Path, n_images: int, first: int = 0, mode: str = "RGB", size: tuple[int, int] = (24, 20)) -> None:
+    """Images that differ in their grey: `first`, `first` + 1, …"""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(first, first + n_images):
+        grey = 2 * number + 1
+        image = Image.new("RGB", size, (grey, grey, grey)).convert(mode)
+        image.save(folder / f"{number:03}.{'jpg' if number % 3 == 0 and mode == 'RGB' else 'png'}")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for number, (name, n_images) in enumerate(CLASSES.items()):
+        write(tmp_path / name, n_images, first=20 * number)
+    return tmp_path
+
+
+def greys(data: Tensor) -> list[int]:
+    """What `write` numbered them, give or take the rounding of JPEG and of grey."""
+    return [round((value - 1) / 2) for value in data.flatten(1).float().mean(dim=1).tolist()]
+
+
+def test_one_image_in_five_of_each_class_is_held_out(root: Path) -> None:
+    train, test = load_folder(root, 16)
+    assert train.classes == test.classes == list(CLASSES)
+    assert train.targets.bincount(minlength=4).tolist() == [8, 4, 1, 1]
+    assert test.targets.bincount(minlength=4).tolist() == [2, 1, 1, 0]
+    assert (train.train, test.train) == (True, False)
+
+
+def test_no_image_is_in_both_and_labels_belong_to_their_images(root: Path) -> None:
+    found = [
+        (grey, label)
+        for part in load_folder(root, 16)
+        for grey, label in zip(greys(part.data), part.targets.tolist(), strict=True)
+    ]
+    expected = [20 * number + i for number, n_images in enumerate(CLASSES.values()) for i in range(n_images)]
+    assert sorted(grey for grey, _ in found) == expected
+    assert all(label == grey // 20 for grey, label in found)
+
+
+@pytest.mark.usefixtures("global_random_state_untouched")
+def test_the_seed_decides_which_are_held_out(root: Path) -> None:
+    held_out = [greys(load_folder(root, 16, seed=seed)[1].data) for seed in (0, 0, 1, 2)]
+    assert held_out[0] == held_out[1]
+    assert len({tuple(one) for one in held_out}) > 1
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_folders_for_training_and_test_are_taken_as_they_are(name: str, tmp_path: Path) -> None:
+    for part, first in (("train", 0), (name, 50)):
+        write(tmp_path / part / "ant", 3, first)
+        write(tmp_path / part / "bee", 2, first + 10)
+    train, test = load_folder(tmp_path, 16)
+    assert (greys(train.data), greys(test.data)) == ([0, 1, 2, 10, 11], [50, 51, 52, 60, 61])
+    assert train.targets.tolist() == test.targets.tolist() == [0, 0, 0, 1, 1]
+    assert (train.train, test.train, train.classes) == (True, False, ["ant", "bee"])
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(1, (15, 16, 16)), (3, (15, 16, 16, 3))])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "1", "I;16"])
+def test_images_of_any_kind_are_cut_to_one_shape(mode: str, channels: int, shape: tuple, tmp_path: Path) -> None:
+    source = "L" if mode == "I;16" else mode
+    write(tmp_path / "ant", 9, 0, source, (40, 20))
+    write(tmp_path / "bee", 8, 50, source, (16, 31))
+    if mode == "I;16":
+        Image.new(mode, (20, 20), 300).save(tmp_path / "ant" / "000.png")
+    train, _ = load_folder(tmp_path, 16, channels)
+    assert (train.data.shape, train.data.dtype) == (shape, torch.uint8)
+    assert train[0][0].shape == (channels, 16, 16)
+
+
+def test_colours_are_kept_with_three_channels(tmp_path: Path) -> None:
+    for name, colour in (("ant", (250, 10, 20)), ("bee", (10, 20, 250))):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.new("RGB", (20, 20), colour).save(tmp_path / name / f"{number}.png")
+    train, test = load_folder(tmp_path, 16, 3)
+    for images in (train, test):
+        assert images.data[:, 8, 8].tolist() == [[250, 10, 20], [10, 20, 250]]
+
+
+def test_the_middle_of_an_oblong_image_is_kept(tmp_path: Path) -> None:
+    image = Image.new("L", (48, 16), 0)
+    image.paste(200, (16, 0, 32, 16))
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        for number in "01":
+            image.save(tmp_path / name / f"{number}.png")
+    train, test = load_folder(tmp_path, 16)
+    assert (train.data == 200).all()
+    assert (test.data == 200).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_images_have_mean_0_and_standard_deviation_1(channels: int, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            pixels = torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8, generator=generator)
+            pixels[..., 1] //= 3
+            Image.fromarray(pixels.numpy()).save(tmp_path / name / f"{number}.png")
+    train, test = load_folder(tmp_path, 16, channels)
+    normalised = torch.stack([image for image, _ in train]).transpose(0, 1).flatten(1)  # (channels, pixels)
+    torch.testing.assert_close(normalised.mean(dim=1), torch.zeros(channels), rtol=0, atol=1e-4)
+    torch.testing.assert_close(normalised.std(dim=1), torch.ones(channels), rtol=0, atol=1e-4)
+    assert test.transform is train.transform
+
+
+def test_images_all_of_one_grey_stay_finite(tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        for number in "01":
+            Image.new("L", (16, 16), 128).save(tmp_path / name / f"{number}.png")
+    assert load_folder(tmp_path, 16)[0][0][0].isfinite().all()
+
+
+# bad input
+
+
+def test_a_folder_that_is_not_there_raises(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere is no folder with a sub-folder of images for each class"):
+        load_folder(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(FileNotFoundError, match=r"file is no folder with a sub-folder of images"):
+        load_folder(tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"empty is no folder with a sub-folder of images"):
+        load_folder(tmp_path / "empty")
+
+
+def test_a_class_without_images_raises_naming_it(root: Path) -> None:
+    (root / "empty").mkdir()
+    (root / "empty" / "notes.txt").write_text("no image")
+    with pytest.raises(FileNotFoundError, match=r"for each class: .*empty"):
+        load_folder(root)
+
+
+def test_a_single_class_raises(tmp_path: Path) -> None:
+    write(tmp_path / "ant", 5)
+    with pytest.raises(ValueError, match="has one class, 'ant'; at least two are needed"):
+        load_folder(tmp_path, 16)
+
+
+@pytest.mark.parametrize("name", ["000.jpg", "001.png"])
+def test_a_damaged_image_raises_naming_it(name: str, root: Path) -> None:
+    path = root / "ant" / name
+    whole = path.read_bytes()
+    for damaged in (b"", b"<html>not found</html>", whole[: len(whole) // 2], whole[:20], whole[:-25]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"ant.{name} is no image, or a truncated one"):
+            load_folder(root, 16)
+
+
+def test_any_flipped_byte_of_a_png_is_harmless_or_an_error_naming_it(tmp_path: Path) -> None:
+    write(tmp_path / "bee", 2)
+    (tmp_path / "ant").mkdir()
+    path = tmp_path / "ant" / "0.png"
+    noise = torch.randint(0, 256, (16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    Image.fromarray(noise.numpy()).save(path)
+    whole = path.read_bytes()
+    messages = []
+    for place in range(60):
+        for flipped in (1, 128, 255):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ flipped]) + whole[place + 1 :])
+            try:
+                load_folder(tmp_path, 16)
+            except ValueError as error:
+                messages.append(str(error))
+    assert len(messages) > 60
+    assert all("0.png is no image, or a truncated one" in message for message in messages)
+
+
+def test_different_classes_for_training_and_test_raise(tmp_path: Path) -> None:
+    for folder in ("train/ant", "train/bee", "test/ant", "test/cat"):
+        write(tmp_path / folder, 2)
+    with pytest.raises(ValueError, match=r"train has the classes \['ant', 'bee'\], .*test has \['ant', 'cat'\]"):
+        load_folder(tmp_path, 16)
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_another_number_of_channels_raises(channels: int, root: Path) -> None:
+    with pytest.raises(ValueError, match=f"channels={channels} must be 1 for grey images or 3 for colour"):
+        load_folder(root, channels=channels)
+
+
+def test_classes_of_one_image_each_raise(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.new("L", (16, 16)).save(tmp_path / name / "only.png")
+    with pytest.raises(ValueError, match=r"each class in .* has a single image"):
+        load_folder(tmp_path, image_size=16)

@@ -1,0 +1,130 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_experiments import part
+
+from siamese_triplet import reproduction, runs
+from siamese_triplet.experiments import METHODS, Speed
+from siamese_triplet.history import History
+from siamese_triplet.images import Images
+from siamese_triplet.reproduction import DATASETS, ORIGINAL, reproduce, summary
+from siamese_triplet.runs import Data, Run
+
+
+@pytest.fixture(autouse=True)
+def _little_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """30 images of each class: enough for the batches of the book."""
+
+    def load(name: str, train: bool, root: Any, subset: str | None) -> Images:
+        return part(train, 30)
+
+    monkeypatch.setattr(runs, "load", load)
+
+
+def reproduced(folder: Path, **options: Any) -> None:
+    options = {"datasets": ["mnist"], "seeds": [0], "n_epochs": 1, "device": "cpu"} | options
+    reproduce(folder / "results", folder / "runs", **options)
+
+
+def write_result(folder: Path, dataset: str, method: str, seed: int, **last_epoch: float) -> None:
+    folder.mkdir(exist_ok=True)
+    result = {
+        "run": asdict(Run(Data(dataset), METHODS[method], seed=seed)),
+        "made": {"device": "a CPU", "threads": 1, "torch": "2", "python": "3", "date": "2000-01-01"},
+        "last_epoch": last_epoch,
+        "knn_accuracy": 0.9 + seed / 100,
+        "k": 5,
+        "n_train": 60000,
+        "n_epochs": 20,
+        "seconds": 3600,
+    }
+    (folder / f"{dataset}-{method}-{seed}.json").write_text(json.dumps(result))
+
+
+def rows(results: Path) -> list[list[str]]:
+    """The cells of the table of a summary, below its head."""
+    lines = [line for line in summary(results).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_every_result_is_a_file_with_all_that_it_came_from(tmp_path: Path) -> None:
+    reproduced(tmp_path, methods=["softmax", "online-triplet"], seeds=[0, 1], embedded=True, speed=Speed(bfloat16=True))
+    names = [f"mnist-{method}-{seed}" for method in ("online-triplet", "softmax") for seed in (0, 1)]
+    assert sorted(path.stem for path in (tmp_path / "results").iterdir()) == names
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
+    result = json.loads((tmp_path / "results" / "mnist-online-triplet-1.json").read_text())
+    assert (result["run"]["seed"], result["run"]["n_epochs"]) == (1, 1)
+    assert result["run"]["data"]["embedded"]
+    assert result["run"]["speed"]["bfloat16"]
+    assert result["run"]["experiment"]["method"] == "online-triplet"
+    assert result["history"] == History.load(tmp_path / "runs" / "mnist-online-triplet-1" / "history.json")
+    assert {"knn_accuracy", "last_epoch", "made", "seconds", "n_train", "n_test"} <= set(result)
+
+
+def test_what_has_a_result_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    ran = []
+    monkeypatch.setattr(reproduction, "train_run", lambda run, folder, **where: ran.append((folder.name, where)))
+    write_result(tmp_path / "results", "mnist", "siamese", 0, val_loss=0.1)
+    before = (tmp_path / "results" / "mnist-siamese-0.json").read_bytes()
+    reproduced(tmp_path, methods=["softmax", "siamese"], root="somewhere")
+    assert ran == [("mnist-softmax-0", {"root": "somewhere", "device": "cpu"})]
+    assert (tmp_path / "results" / "mnist-siamese-0.json").read_bytes() == before
+    assert capsys.readouterr().out == "mnist-softmax-0\nmnist-siamese-0: has a result already\n"
+
+
+def test_a_run_that_is_complete_but_has_no_result_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reproduced(tmp_path, methods=["softmax"])
+    path = tmp_path / "results" / "mnist-softmax-0.json"
+    before = path.read_bytes()
+    path.unlink()
+    monkeypatch.setattr("siamese_triplet.trainer._train_epoch", None)
+    reproduced(tmp_path, methods=["softmax"])
+    assert path.read_bytes() == before
+
+
+def test_without_being_told_all_of_the_book_is_run_seed_by_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+    monkeypatch.setattr(reproduction, "train_run", lambda run, folder, **where: ran.append((folder.name, run.n_epochs)))
+    reproduce(tmp_path / "results", tmp_path / "runs", methods=iter(METHODS))
+    expected = [f"{dataset}-{method}-{seed}" for seed in range(3) for dataset in DATASETS for method in METHODS]
+    assert ran == [(name, 20) for name in expected]
+
+
+def test_there_is_an_original_for_every_experiment() -> None:
+    assert set(ORIGINAL) == {(dataset, method) for dataset in DATASETS for method in METHODS}
+
+
+def test_the_summary_is_a_table_with_mean_and_spread(tmp_path: Path) -> None:
+    for seed, accuracy in enumerate((98.0, 99.0, 100.0)):
+        write_result(tmp_path, "mnist", "softmax", seed, val_accuracy=accuracy, val_loss=0.1)
+    write_result(tmp_path, "fashion-mnist", "online-triplet", 0, val_loss=1.5, val_nonzero_triplets=1700.0)
+    (tmp_path / "selection.json").write_text("[]")
+    (tmp_path / "notes.md").write_text("nothing")
+    expected = [
+        ["mnist", "softmax", "accuracy", "99.04", "99 ± 1"],
+        ["mnist", "softmax", "loss", "0.0898", "0.1 ± 0"],
+        ["mnist", "softmax", "accuracy of 5 neighbours", "91 ± 1"],
+        ["fashion-mnist", "online-triplet", "loss", "1.364", "1.5"],
+        ["fashion-mnist", "online-triplet", "nonzero triplets", "1700"],
+        ["fashion-mnist", "online-triplet", "accuracy of 5 neighbours", "90"],
+    ]
+    found = rows(tmp_path)
+    assert len(found) == len(expected)
+    for cells, row in zip(expected, found, strict=True):
+        assert set(cells) <= set(row)
+
+
+def test_the_summary_of_real_results_and_of_none(tmp_path: Path) -> None:
+    assert rows(tmp_path) == []
+    reproduced(tmp_path, methods=METHODS)
+    quantities = sum(len(ORIGINAL["mnist", method]) + 1 for method in METHODS)
+    assert len(rows(tmp_path / "results")) == quantities
