@@ -1,5 +1,6 @@
 """What `fit` shows while it trains: a bar that goes away, and a line for each epoch that stays."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,15 +19,19 @@ class Progress:
     """
 
     def __init__(self, n_epochs: int, n_batches: int | None, verbose: bool) -> None:
-        self.n_epochs, self.verbose = n_epochs, verbose
+        self.n_epochs, self.n_batches, self.verbose = n_epochs, n_batches, verbose
         in_notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
-        has_bar = verbose and n_epochs and (in_notebook or sys.stderr.isatty())
-        self.bar = tqdm(total=n_batches, leave=False) if has_bar else None
+        is_seen = (in_notebook or sys.stderr.isatty()) and not os.environ.get("TQDM_DISABLE")
+        self.has_bar = verbose and is_seen
+        self.bar: tqdm | None = None
         self.shown = time.perf_counter()
         self.pending = 0
 
     def start(self, epoch: int) -> None:
-        if self.bar is not None:
+        """An epoch begins; the first makes the bar."""
+        if self.has_bar:
+            if self.bar is None:
+                self.bar = tqdm(total=self.n_batches, leave=False)
             self.bar.reset()
             self.bar.set_description(f"Epoch {epoch + 1}/{self.n_epochs}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from siamese_triplet.experiments import METHODS, Speed
 from siamese_triplet.recipes import FULL_EPOCHS
-from siamese_triplet.runs import HISTORY, Data, Run, train_run, write_json
+from siamese_triplet.runs import HISTORY, NEIGHBOURS, Data, Run, train_run, write_json
 
 DATASETS = ("mnist", "fashion-mnist")
 
@@ -43,49 +43,65 @@ def reproduce(
 ) -> None:
     """Train every experiment that has no result yet, one after the other.
 
-    A result is a file `<data set>-<method>-<seed>.json` in `results`: history, evaluation, seed, device, versions, data
+    A result is a file in `results`, called as `run_name` says: history, evaluation, seed, device, versions, data
     and wall time. The runs themselves, with their checkpoints, are in `work`, and go on from there when interrupted.
     `where` is the `root` of the data and the `device`, for `train_run`.
     """
-    methods = tuple(methods)
+    methods, speed = tuple(methods), speed or Speed()
     for seed in seeds:
         for dataset in datasets:
             for method in methods:
-                name = f"{dataset}-{method}-{seed}"
+                name = run_name(dataset, method, seed, speed.bfloat16)
                 if (results / f"{name}.json").exists():
                     print(f"{name}: has a result already", flush=True)
                     continue
                 print(name, flush=True)
-                run = Run(Data(dataset, embedded), METHODS[method], n_epochs, seed, speed or Speed())
+                run = Run(Data(dataset, embedded), METHODS[method], n_epochs, seed, speed)
                 evaluation = train_run(run, work / name, **where)
                 if evaluation is not None:  # on the first of several processes
                     history = json.loads((work / name / HISTORY).read_text())
                     write_json(results / f"{name}.json", evaluation | {"history": history})
 
 
+def run_name(dataset: str, method: str, seed: int, bfloat16: bool) -> str:
+    """What a run and its result are called: `mnist-softmax-0`, or `mnist-softmax-bfloat16-0`."""
+    return "-".join([dataset, method, *(["bfloat16"] if bfloat16 else []), str(seed)])
+
+
 def summary(results: Path) -> str:
     """A table of all results in the folder, mean ± standard deviation over the seeds, beside the original's log.
 
-    Below it stands what the results came from. No results give a line that says so.
+    Behind them, in brackets, how many seeds are at least as good. Below the table stands what the results came from. No
+    results give a line that says so.
     """
     found = [json.loads(path.read_text()) for path in sorted(results.glob("*-[0-9]*.json"))]
-    of_experiment: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for result in found:
-        key = result["run"]["data"]["name"], result["run"]["experiment"]["method"]
-        of_experiment.setdefault(key, []).append(result)
     if not found:
         return f"There are no results in {results}."
-    rows = [["data", "method", "quantity", "the original's log", "here", "seeds as good"], ["---"] * 3 + ["---:"] * 3]
-    for key in ((dataset, method) for dataset in DATASETS for method in METHODS if (dataset, method) in of_experiment):
-        runs = of_experiment[key]
-        for quantity, original in ORIGINAL[key].items():
-            values = [run["last_epoch"][quantity] for run in runs]
-            is_as_good = [value >= original if "accuracy" in quantity else value <= original for value in values]
-            label = quantity.removeprefix("val_").replace("_", " ")
-            rows.append([*key, label, f"{original:.4g}", _spread(values), f"{sum(is_as_good)} of {len(runs)}"])
-        accuracies = [100 * run["knn_accuracy"] for run in runs]
-        rows.append([*key, f"accuracy of {runs[0]['k']} neighbours", "–", _spread(accuracies), "–"])
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for result in found:
+        run = result["run"]
+        groups.setdefault((run["data"]["name"], run["experiment"]["method"], _arithmetic(result)), []).append(result)
+    kinds = sorted({kind for _, _, kind in groups}, reverse=True)
+    rows = [["data", "method", "quantity", "the original's log", *kinds], ["---"] * 3 + ["---:"] * (1 + len(kinds))]
+    for key, log in ORIGINAL.items():
+        of_kinds = [groups.get((*key, kind), []) for kind in kinds]
+        if not any(of_kinds):
+            continue
+        for quantity, original in log.items():
+            cells = [_compared([run["last_epoch"][quantity] for run in runs], quantity, original) for runs in of_kinds]
+            rows.append([*key, quantity.removeprefix("val_").replace("_", " "), f"{original:.4g}", *cells])
+        cells = [_spread([100 * run["knn_accuracy"] for run in runs]) for runs in of_kinds]
+        rows.append([*key, f"accuracy of {NEIGHBOURS} neighbours", "–", *cells])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n\n" + _origin(found)
+
+
+def _arithmetic(result: dict[str, Any]) -> str:
+    return "bfloat16" if result["run"]["speed"]["bfloat16"] else "float32"
+
+
+def _compared(values: Sequence[float], quantity: str, original: float) -> str:
+    as_good = [value >= original if "accuracy" in quantity else value <= original for value in values]
+    return f"{_spread(values)} ({sum(as_good)} of {len(values)})" if values else "–"
 
 
 def _origin(found: list[dict[str, Any]]) -> str:
@@ -95,7 +111,6 @@ def _origin(found: list[dict[str, Any]]) -> str:
         "seeds": lambda result: str(run(result)["seed"]),
         "epochs": lambda result: str(result["n_epochs"]),
         "training images": lambda result: f"{result['n_train']:,}",
-        "arithmetic": lambda result: "bfloat16" if run(result)["speed"]["bfloat16"] else "float32",
         "layout": lambda result: "channels last" if run(result)["speed"]["channels_last"] else "channels first",
         "device": lambda result: f"{made(result)['device']}, threads: {made(result)['threads']}",
         "versions": lambda result: f"torch {made(result)['torch']}, Python {made(result)['python']}",
@@ -107,4 +122,6 @@ def _origin(found: list[dict[str, Any]]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
     return f"{mean(values):.4g} ± {stdev(values):.2g}" if len(values) > 1 else f"{values[0]:.4g}"

@@ -10,7 +10,7 @@ from siamese_triplet import reproduction, runs
 from siamese_triplet.experiments import METHODS, Speed
 from siamese_triplet.history import History
 from siamese_triplet.images import Images
-from siamese_triplet.reproduction import DATASETS, ORIGINAL, reproduce, summary
+from siamese_triplet.reproduction import DATASETS, ORIGINAL, reproduce, run_name, summary
 from siamese_triplet.runs import Data, Run
 
 
@@ -29,10 +29,12 @@ def reproduced(folder: Path, **options: Any) -> None:
     reproduce(folder / "results", folder / "runs", **options)
 
 
-def write_result(folder: Path, dataset: str, method: str, seed: int, **last_epoch: float) -> None:
+def write_result(
+    folder: Path, dataset: str, method: str, seed: int, bfloat16: bool = False, **last_epoch: float
+) -> None:
     folder.mkdir(exist_ok=True)
     result = {
-        "run": asdict(Run(Data(dataset), METHODS[method], seed=seed)),
+        "run": asdict(Run(Data(dataset), METHODS[method], seed=seed, speed=Speed(bfloat16))),
         "made": {"device": "a CPU", "threads": 1, "torch": "2", "python": "3", "date": "2000-01-01"},
         "last_epoch": last_epoch,
         "knn_accuracy": 0.9 + seed / 100,
@@ -41,7 +43,7 @@ def write_result(folder: Path, dataset: str, method: str, seed: int, **last_epoc
         "n_epochs": 20,
         "seconds": 3600,
     }
-    (folder / f"{dataset}-{method}-{seed}.json").write_text(json.dumps(result))
+    (folder / f"{run_name(dataset, method, seed, bfloat16)}.json").write_text(json.dumps(result))
 
 
 def rows(results: Path) -> list[list[str]]:
@@ -52,15 +54,15 @@ def rows(results: Path) -> list[list[str]]:
 
 def test_every_result_is_a_file_with_all_that_it_came_from(tmp_path: Path) -> None:
     reproduced(tmp_path, methods=["softmax", "online-triplet"], seeds=[0, 1], embedded=True, speed=Speed(bfloat16=True))
-    names = [f"mnist-{method}-{seed}" for method in ("online-triplet", "softmax") for seed in (0, 1)]
+    names = [f"mnist-{method}-bfloat16-{seed}" for method in ("online-triplet", "softmax") for seed in (0, 1)]
     assert sorted(path.stem for path in (tmp_path / "results").iterdir()) == names
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
-    result = json.loads((tmp_path / "results" / "mnist-online-triplet-1.json").read_text())
+    result = json.loads((tmp_path / "results" / "mnist-online-triplet-bfloat16-1.json").read_text())
     assert (result["run"]["seed"], result["run"]["n_epochs"]) == (1, 1)
     assert result["run"]["data"]["embedded"]
     assert result["run"]["speed"]["bfloat16"]
     assert result["run"]["experiment"]["method"] == "online-triplet"
-    assert result["history"] == History.load(tmp_path / "runs" / "mnist-online-triplet-1" / "history.json")
+    assert result["history"] == History.load(tmp_path / "runs" / "mnist-online-triplet-bfloat16-1" / "history.json")
     assert {"knn_accuracy", "last_epoch", "made", "seconds", "n_train", "n_test"} <= set(result)
 
 
@@ -106,21 +108,21 @@ def test_there_is_an_original_for_every_experiment() -> None:
 def test_the_summary_is_a_table_with_mean_and_spread(tmp_path: Path) -> None:
     for seed, accuracy in enumerate((98.0, 99.0, 100.0)):
         write_result(tmp_path, "mnist", "softmax", seed, val_accuracy=accuracy, val_loss=0.1)
+    write_result(tmp_path, "mnist", "softmax", 0, bfloat16=True, val_accuracy=99.5, val_loss=0.05)
     write_result(tmp_path, "fashion-mnist", "online-triplet", 0, val_loss=1.5, val_nonzero_triplets=1700.0)
     (tmp_path / "selection.json").write_text("[]")
     (tmp_path / "notes.md").write_text("nothing")
     expected = [
-        ["mnist", "softmax", "accuracy", "99.04", "99 ± 1"],
-        ["mnist", "softmax", "loss", "0.0898", "0.1 ± 0"],
-        ["mnist", "softmax", "accuracy of 5 neighbours", "91 ± 1"],
-        ["fashion-mnist", "online-triplet", "loss", "1.364", "1.5"],
-        ["fashion-mnist", "online-triplet", "nonzero triplets", "1700"],
-        ["fashion-mnist", "online-triplet", "accuracy of 5 neighbours", "90"],
+        ["mnist", "softmax", "accuracy", "99.04", "99 ± 1 (1 of 3)", "99.5 (1 of 1)"],
+        ["mnist", "softmax", "loss", "0.0898", "0.1 ± 0 (0 of 3)", "0.05 (1 of 1)"],
+        ["mnist", "softmax", "accuracy of 5 neighbours", "–", "91 ± 1", "90"],
+        ["fashion-mnist", "online-triplet", "loss", "1.364", "1.5 (0 of 1)", "–"],
+        ["fashion-mnist", "online-triplet", "nonzero triplets", "3454", "1700 (1 of 1)", "–"],
+        ["fashion-mnist", "online-triplet", "accuracy of 5 neighbours", "–", "90", "–"],
     ]
-    found = rows(tmp_path)
-    assert len(found) == len(expected)
-    for cells, row in zip(expected, found, strict=True):
-        assert set(cells) <= set(row)
+    assert rows(tmp_path) == expected
+    assert "- seeds: 0, 1, 2" in summary(tmp_path)
+    assert "of 5 runs together: 5.0 hours" in summary(tmp_path)
 
 
 def test_the_summary_of_real_results_and_of_none(tmp_path: Path) -> None:
