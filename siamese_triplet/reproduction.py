@@ -82,17 +82,26 @@ def summary(results: Path) -> str:
         run = result["run"]
         groups.setdefault((run["data"]["name"], run["experiment"]["method"], _arithmetic(result)), []).append(result)
     kinds = sorted({kind for _, _, kind in groups}, reverse=True)
-    rows = [["data", "method", "quantity", "the original's log", *kinds], ["---"] * 3 + ["---:"] * (1 + len(kinds))]
-    for key, log in ORIGINAL.items():
-        of_kinds = [groups.get((*key, kind), []) for kind in kinds]
-        if not any(of_kinds):
-            continue
-        for quantity, original in log.items():
-            cells = [_compared([run["last_epoch"][quantity] for run in runs], quantity, original) for runs in of_kinds]
-            rows.append([*key, quantity.removeprefix("val_").replace("_", " "), f"{original:.4g}", *cells])
-        cells = [_spread([100 * run["knn_accuracy"] for run in runs]) for runs in of_kinds]
-        rows.append([*key, f"accuracy of {NEIGHBOURS} neighbours", "–", *cells])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n\n" + _origin(found)
+    parts = []
+    for dataset in sorted({dataset for dataset, _, _ in groups}, reverse=True):
+        rows = [["method", "quantity", "the original's log", *kinds], ["---"] * 2 + ["---:"] * (1 + len(kinds))]
+        for method in METHODS:
+            rows += _rows(dataset, method, [groups.get((dataset, method, kind), []) for kind in kinds])
+        parts += [f"**{dataset}**", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n\n".join([*parts, _origin(found)])
+
+
+def _rows(dataset: str, method: str, runs_of_kinds: list[list[dict[str, Any]]]) -> list[list[str]]:
+    """The rows of one experiment, none where it was not run; the first says which it is."""
+    if not any(runs_of_kinds):
+        return []
+    rows = []
+    for quantity, original in ORIGINAL[dataset, method].items():
+        cells = [_compared([run["last_epoch"][quantity] for run in runs], quantity, original) for runs in runs_of_kinds]
+        rows.append([quantity.removeprefix("val_").replace("_", " "), f"{original:.4g}", *cells])
+    cells = [_spread([100 * run["knn_accuracy"] for run in runs]) for runs in runs_of_kinds]
+    rows.append([f"accuracy of {NEIGHBOURS} neighbours", "–", *cells])
+    return [[method if number == 0 else "", *row] for number, row in enumerate(rows)]
 
 
 def _arithmetic(result: dict[str, Any]) -> str:

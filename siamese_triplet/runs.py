@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import nn
 
-from siamese_triplet.checkpoints import load_weights
+from siamese_triplet.checkpoints import load_checkpoint, load_weights
 from siamese_triplet.datasets import SOURCES, load
 from siamese_triplet.devices import best_device
 from siamese_triplet.distributed import first_here_then_others, from_first, is_first, process_group
@@ -116,14 +116,13 @@ def evaluate_run(
     is no run, and CheckpointError where its checkpoint is not whole.
     """
     folder = Path(folder)
-    run, history = read_run(folder), History()
+    run = read_run(folder)
+    history = History.of(load_checkpoint(folder / CHECKPOINT)["history"], str(folder / CHECKPOINT))
     sets = run.data.load(root)
     model = run.experiment.network(sets[0]).to(best_device() if device is None else device)
     load_weights(folder / CHECKPOINT, model)
     if data is not None:
         return _evaluation(model, data.load(root))
-    if (folder / HISTORY).exists():
-        history = History.load(folder / HISTORY)
     return _write_evaluation(folder / EVALUATION, run, model, history, sets)
 
 
