@@ -5,7 +5,6 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 import torchvision
 from torch import nn
 
+from siamese_triplet import __version__
 from siamese_triplet.checkpoints import load_checkpoint, load_weights
 from siamese_triplet.datasets import SOURCES, load
 from siamese_triplet.devices import best_device
@@ -194,7 +194,7 @@ def provenance(model: nn.Module) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
-        "siamese_triplet": version("siamese_triplet"),
+        "siamese_triplet": __version__,
     }
 
 

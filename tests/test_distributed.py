@@ -13,6 +13,7 @@ import distributed_worker as worker
 import pytest
 import torch
 
+from siamese_triplet.checkpoints import load_checkpoint
 from siamese_triplet.distributed import Share, gather, is_distributed, is_first, of_all, process_group
 
 WORKER = Path(worker.__file__)
@@ -36,7 +37,7 @@ def free_port() -> str:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("alone")
     worker.main(folder)
-    return torch.load(folder / "0.pt")
+    return torch.load(folder / "0.pt", weights_only=True)
 
 
 @pytest.fixture(scope="module", params=[2, 4])
@@ -46,7 +47,7 @@ def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         torchrun(request.param, WORKER, folder), env=ENVIRONMENT, capture_output=True, text=True, timeout=5 * MINUTE
     )
     assert finished.returncode == 0, finished.stderr
-    return folder, [torch.load(folder / f"{rank}.pt") for rank in range(request.param)]
+    return folder, [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(request.param)]
 
 
 @pytest.mark.parametrize("case", worker.CASES)
@@ -186,7 +187,7 @@ def test_a_dead_process_ends_the_job_and_the_job_goes_on_from_its_checkpoint(sta
     _, errors = job.communicate(timeout=MINUTE)
     assert job.returncode not in (0, None)
     assert "-9" in errors
-    n_complete = torch.load(tmp_path / "run" / "checkpoint.pt")["epoch"]
+    n_complete = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["epoch"]
     assert 1 <= n_complete < 400
     settings = tmp_path / "run" / "settings.json"
     settings.write_text(settings.read_text().replace("400", str(n_complete + 1)))
@@ -213,7 +214,7 @@ def test_a_process_that_is_left_alone_stops_with_an_error(started: list, tmp_pat
     _, errors = first.communicate(timeout=MINUTE)
     assert first.returncode not in (0, None)
     assert errors
-    torch.load(tmp_path / "run" / "checkpoint.pt")
+    load_checkpoint(tmp_path / "run" / "checkpoint.pt")  # whole
 
 
 def test_a_corrupt_checkpoint_stops_every_process(tmp_path: Path) -> None:
