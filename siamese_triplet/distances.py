@@ -83,9 +83,12 @@ def _sum_of_squares(left: Tensor, right: Tensor) -> Tensor:
 
 
 def root(squared: Tensor) -> Tensor:
-    """The square root of squared distances, with gradient zero instead of infinity where a distance is zero."""
+    """The square root of squared distances, with gradient zero instead of infinity where a distance is zero.
+
+    NaN stays NaN.
+    """
     is_positive = squared > 0
-    return torch.where(is_positive, torch.where(is_positive, squared, 1).sqrt(), 0)
+    return torch.where(is_positive, torch.where(is_positive, squared, 1).sqrt(), squared.detach())
 
 
 def pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
