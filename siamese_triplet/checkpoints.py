@@ -5,6 +5,7 @@ leaves a whole checkpoint. It ends in a digest of all its bytes, so that a damag
 `weights_only=True`: loading one runs no code that it brings along.
 """
 
+import copy
 import hashlib
 import io
 import os
@@ -26,7 +27,7 @@ from siamese_triplet.randomness import random_states, restore_random_states
 
 DIGEST_SIZE = hashlib.sha256().digest_size
 FORMAT = "siamese_triplet checkpoint 1"
-PARTS = ("epoch", "history", "names", "model", "optimizer", "scheduler", "metrics", "random")
+PARTS = ("epoch", "history", "names", "model", "loss", "optimizer", "scheduler", "metrics", "random")
 
 
 class CheckpointError(ValueError):
@@ -35,7 +36,10 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that changes while a model is trained. `sources` hold random generators: the loaders, the loss."""
+    """Everything that changes while a model is trained. `sources` hold random generators: the loaders, the loss.
+
+    A loss may have parameters of its own, to be learned with the model's.
+    """
 
     model: nn.Module
     optimizer: Optimizer
@@ -43,6 +47,11 @@ class TrainingState:
     loss_fn: Any
     metrics: Sequence[Any]
     sources: dict[str, Any]
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The model and, where it is a module, the loss."""
+        return (self.model, self.loss_fn) if isinstance(self.loss_fn, nn.Module) else (self.model,)
 
     def save(self, path: str | os.PathLike, epoch: int, history: History) -> None:
         """Write a checkpoint after `epoch` epochs. Of several processes the first writes, but all must call."""
@@ -54,40 +63,56 @@ class TrainingState:
             "epoch": epoch,
             "history": dict(history),
             "names": self._names(),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
-            "metrics": [metric.state_dict() if hasattr(metric, "state_dict") else None for metric in self.metrics],
             "random": random,
+            **self._states(),
         }
         write_atomically(path, _packed(path, contents))
 
-    def restore(self, path: str | os.PathLike, contents: dict[str, Any]) -> History:
-        """Put back the `contents` of the checkpoint at `path`, and return its history.
-
-        Raises CheckpointError where they come from another training run; then nothing has changed.
-        """
+    def check(self, path: str | os.PathLike, contents: dict[str, Any]) -> None:
+        """Raise a CheckpointError unless the `contents` of the checkpoint at `path` come from a run like this one."""
         names = self._names()
         for part, name in contents["names"].items():
             if names[part] != name:
                 raise _foreign(path, f"its {part} is {name!r}, the {part} of this run {names[part]!r}")
-        _check_weights(path, contents["model"], self.model)
+        for part, module in zip(("model", "loss"), self.modules, strict=False):
+            _check_weights(path, contents[part], module)
+
+    def restore(self, path: str | os.PathLike, contents: dict[str, Any]) -> History:
+        """Put back the `contents` of the checkpoint at `path`, which `check` has passed, and return its history.
+
+        Raises CheckpointError where something does not fit after all; then nothing has changed.
+        """
+        history = History.of(contents["history"], str(path))
         share, random = Share.of_this_process(), contents["random"]
-        random_before, optimizer_before = random_states(**self.sources), self.optimizer.state_dict()
+        random_before, before = random_states(**self.sources), copy.deepcopy(self._states())
         try:
             restore_random_states(random[share.rank if share.world_size == len(random) else 0], **self.sources)
-            self.optimizer.load_state_dict(contents["optimizer"])
-        except ValueError as error:
+            self._load(contents)
+        except (ValueError, KeyError, IndexError, TypeError) as error:
             restore_random_states(random_before, **self.sources)
-            self.optimizer.load_state_dict(optimizer_before)
+            self._load(before)
             raise _foreign(path, str(error)) from error
-        self.model.load_state_dict(contents["model"])
+        return history
+
+    def _states(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "loss": self.loss_fn.state_dict() if isinstance(self.loss_fn, nn.Module) else {},
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "metrics": [metric.state_dict() if hasattr(metric, "state_dict") else None for metric in self.metrics],
+        }
+
+    def _load(self, states: dict[str, Any]) -> None:
+        """Put back what `_states` returned; first what may not fit."""
+        self.optimizer.load_state_dict(states["optimizer"])
         if self.scheduler is not None:
-            self.scheduler.load_state_dict(contents["scheduler"])
-        for metric, state in zip(self.metrics, contents["metrics"], strict=True):
+            self.scheduler.load_state_dict(states["scheduler"])
+        for metric, state in zip(self.metrics, states["metrics"], strict=True):
             if state is not None:
                 metric.load_state_dict(state)
-        return History.of(contents["history"], str(path))
+        for part, module in zip(("model", "loss"), self.modules, strict=False):
+            module.load_state_dict(states[part])
 
     def _names(self) -> dict[str, str]:
         parts = {name: type(getattr(self, name)).__name__ for name in ("model", "optimizer", "scheduler", "loss_fn")}

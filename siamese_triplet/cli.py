@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from siamese_triplet.checks import check_margin_or_soft
+from siamese_triplet.datasets import SOURCES
 from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS, Experiment, Speed
 from siamese_triplet.files import write_atomically
 from siamese_triplet.recipes import FULL_EPOCHS
@@ -139,6 +140,7 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=True,
         default=False,
+        choices=(True, "default", "reduce-overhead", "max-autotune"),
         metavar="MODE",
         help='compile the network; the mode "reduce-overhead" uses CUDA graphs',
     )
@@ -164,7 +166,7 @@ def _train(given: argparse.Namespace) -> int:
     }
     chosen = {name: value for name, value in settings.items() if value is not None}
     experiment: Experiment = dataclasses.replace(METHODS[given.method], **chosen)
-    data = Data(given.dataset, given.embedded, given.image_size, given.channels)
+    data = Data(_dataset(given.dataset), given.embedded, given.image_size, given.channels)
     run = Run(data, experiment, given.epochs, given.seed, _speed(given))
     evaluation = train_run(run, given.out, root=given.data, device=given.device)
     if evaluation is not None:
@@ -212,6 +214,11 @@ def _device(text: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise argparse.ArgumentTypeError(f"cannot use {text!r}: the number of GPUs is {torch.cuda.device_count()}")
     return device
+
+
+def _dataset(name: str) -> str:
+    """The name of a data set, or the whole path of a folder, so that a run knows it from wherever it is evaluated."""
+    return name if name in SOURCES or not Path(name).is_dir() else str(Path(name).resolve())
 
 
 def _count(text: str) -> int:

@@ -31,7 +31,9 @@ def move(
     model.to(device=device, memory_format=torch.channels_last if channels_last else torch.preserve_format)
     if isinstance(loss_fn, nn.Module):
         loss_fn.to(device)
-    for state in optimizer.state.values():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.ndim:  # the count of steps stays where the optimizer put it
-                state[name] = value.to(device)
+    for group in optimizer.param_groups:
+        counts_there = group.get("fused") or group.get("capturable")  # else the count of steps stays on the CPU
+        for state in (optimizer.state[parameter] for parameter in group["params"] if parameter in optimizer.state):
+            for name, value in state.items():
+                if isinstance(value, Tensor) and (value.ndim or counts_there):
+                    state[name] = value.to(device)

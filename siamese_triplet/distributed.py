@@ -56,16 +56,18 @@ def is_first() -> bool:
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
+def process_group(device: torch.device | str | None = None) -> Iterator[None]:
     """Join the processes that `torchrun` has started; without it, or in a group that there is already, do nothing.
 
-    GPUs talk over nccl, each process with one of its own; CPUs over gloo. Who does not answer within 45 seconds is
-    taken for dead: the others raise an error. Raises ValueError where a machine has fewer GPUs than processes.
+    GPUs talk over nccl, each process with one of its own; CPUs over gloo, also where `device` is "cpu". Who does not
+    answer within 45 seconds, whatever it is doing, is taken for dead: the others raise an error. Raises ValueError
+    where a machine has fewer GPUs than processes.
     """
     if "WORLD_SIZE" not in os.environ or is_distributed():
         yield
         return
-    if torch.cuda.is_available():
+    on_gpus = torch.cuda.is_available() and torch.device(device or "cuda").type == "cuda"
+    if on_gpus:
         local_rank = int(os.environ["LOCAL_RANK"])
         if local_rank >= torch.cuda.device_count():
             raise ValueError(
@@ -73,7 +75,7 @@ def process_group() -> Iterator[None]:
                 "many processes as GPUs with --nproc-per-node, or hide the GPUs with CUDA_VISIBLE_DEVICES= to use CPUs"
             )
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=PATIENCE)
     yield
     dist.destroy_process_group()  # not after an error: it would wait for the others
 
@@ -107,7 +109,10 @@ def gather(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Add up the gradients of all processes, in place, in one transfer for each dtype. Nothing without a group."""
+    """Add up the gradients of all processes, in place, in one transfer for each dtype. Nothing without a group.
+
+    For the parameters of the network. Those of a loss have their whole gradient on each process already.
+    """
     if not is_distributed():
         return
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
@@ -121,13 +126,14 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
             gradient.copy_(summed.view(gradient.shape))
 
 
-def send_to_all(model: nn.Module) -> None:
+def send_to_all(*modules: nn.Module) -> None:
     """Give every process the parameters and buffers of the first one. Nothing without a group."""
-    if is_distributed():
-        for tensor in (*model.parameters(), *model.buffers()):
-            values = tensor.detach().contiguous()
-            dist.broadcast(values, src=0)
-            tensor.data.copy_(values)
+    if not is_distributed():
+        return
+    for tensor in (tensor for module in modules for tensor in (*module.parameters(), *module.buffers())):
+        values = tensor.detach().contiguous()
+        dist.broadcast(values, src=0)
+        tensor.data.copy_(values)
 
 
 def from_first(make: Callable[[], Result]) -> Result:

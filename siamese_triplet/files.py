@@ -9,7 +9,7 @@ def write_atomically(path: str | os.PathLike, contents: bytes) -> None:
 
     Missing folders are made. Raises OSError where the file cannot be written; what was there before is untouched.
     """
-    path = Path(path)
+    path = Path(path).resolve()  # of a link, the file that it leads to
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")  # of a process that died here: overwritten by the next
     with open(partial, "wb") as file:

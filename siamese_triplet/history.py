@@ -27,6 +27,12 @@ class History(dict[str, list[float]]):
         for name, value in results.items():
             self.setdefault(name, []).append(float(value))
 
+    def with_epoch(self, results: Mapping[str, float]) -> "History":
+        """A new history, one epoch longer."""
+        longer = History({name: list(values) for name, values in self.items()})
+        longer.append(results)
+        return longer
+
     @property
     def n_epochs(self) -> int:
         """How many epochs it holds."""

@@ -1,6 +1,7 @@
 """The book's experiments at the full recipe: two data sets, five methods, several seeds, and one result file each."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -47,6 +48,11 @@ def reproduce(
     and wall time. The runs themselves, with their checkpoints, are in `work`, and go on from there when interrupted.
     `where` is the `root` of the data and the `device`, for `train_run`.
     """
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError(
+            "reproduce trains one run after another in one process; start it without torchrun, and several at once, if "
+            "you like, each with a data set or a method of its own"
+        )
     methods, speed = tuple(methods), speed or Speed()
     for seed in seeds:
         for dataset in datasets:
@@ -58,9 +64,8 @@ def reproduce(
                 print(name, flush=True)
                 run = Run(Data(dataset, embedded), METHODS[method], n_epochs, seed, speed)
                 evaluation = train_run(run, work / name, **where)
-                if evaluation is not None:  # on the first of several processes
-                    history = json.loads((work / name / HISTORY).read_text())
-                    write_json(results / f"{name}.json", evaluation | {"history": history})
+                history = json.loads((work / name / HISTORY).read_text())
+                write_json(results / f"{name}.json", evaluation | {"history": history})
 
 
 def run_name(dataset: str, method: str, seed: int, bfloat16: bool) -> str:

@@ -79,7 +79,7 @@ def train_run(
     all whole epochs safe.
     """
     folder = Path(folder)
-    with process_group():
+    with process_group(device):
         first = is_first()
         from_first(lambda: _claim(folder, run))
         train_set, test_set = first_here_then_others(lambda: run.data.load(root))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from siamese_triplet.distances import full_precision
 from siamese_triplet.distributed import gather
 from siamese_triplet.metrics import Metric
 
@@ -26,18 +27,28 @@ class Step:
     autocast: torch.dtype | None
     channels_last: bool
 
+    def __post_init__(self) -> None:
+        if self.autocast not in (None, torch.bfloat16):
+            raise ValueError(
+                f"autocast must be None or torch.bfloat16, which needs no scaled loss; got {self.autocast}"
+            )
+
     def __call__(self, batch: Sequence[Any]) -> Tensor:
-        data, target = batch
-        inputs = [self._placed(tensor) for tensor in _as_tuple(data)]
+        data, target = _unpacked(batch)
+        inputs = [self._placed(tensor) for tensor in data]
         is_empty = not len(inputs[0])  # the share of a process can be, and then its target is too
-        targets = tuple(t.to(self.device, non_blocking=True) for t in _as_tuple(target) if len(t) or is_empty)
+        targets = tuple(t.to(self.device, non_blocking=True) for t in target if len(t) or is_empty)
         with torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext():
-            outputs = _as_tuple(self.forward(*inputs))
+            outputs = tuple(map(full_precision, _as_tuple(self.forward(*inputs))))
         rows = gather((*outputs, *targets))  # with several processes, those of the whole batch
         outputs, targets = rows[: len(outputs)], rows[len(outputs) :]
         losses = _as_tuple(self.loss_fn(*outputs, *targets))
         for metric in self.metrics:
             metric(outputs, targets or None, losses)
+        if losses[0].ndim:
+            raise ValueError(
+                f"the loss must be one number, got a tensor of shape {tuple(losses[0].shape)}; take its mean"
+            )
         return losses[0]
 
     def _placed(self, tensor: Tensor) -> Tensor:
@@ -60,8 +71,11 @@ class Step:
         return dict(zip(self.names(part), values, strict=True))
 
     def names(self, part: str) -> list[str]:
-        """What a pass over the data is called in the history."""
-        return [f"{part}_{name.replace(' ', '_')}" for name in ("loss", *(metric.name() for metric in self.metrics))]
+        """What a pass over the data is called in the history. A ValueError for two metrics of one name."""
+        called = ["loss", *(metric.name() for metric in self.metrics)]
+        if len(set(called)) < len(called):
+            raise ValueError(f"the loss and the metrics must have different names, got {', '.join(called)}")
+        return [f"{part}_{name.replace(' ', '_')}" for name in called]
 
 
 @dataclass(frozen=True)
@@ -76,10 +90,13 @@ class Place:
         """What to raise for numbers that are not finite."""
         kept = ""
         if self.checkpoint is not None and os.path.exists(self.checkpoint):
-            kept = f". The checkpoint after epoch {self.epoch - 1} is kept in {self.checkpoint}"
+            kept = (
+                f". The checkpoint after epoch {self.epoch - 1} is kept in {self.checkpoint}: load_weights gives its "
+                "weights to a new model, to be trained with other settings and another checkpoint"
+            )
         return FloatingPointError(
-            f"epoch {self.epoch}, {where}, at a learning rate of {self.learning_rate:g}: {what}. Lower the learning "
-            f"rate, look for NaN in the images, or, with autocast, try full precision{kept}"
+            f"epoch {self.epoch}, {where}, at a learning rate of {self.learning_rate:g}: {what}. Train with a lower "
+            f"learning rate, look for NaN in the images, or, with autocast, try full precision{kept}"
         )
 
 
@@ -91,11 +108,12 @@ def check_losses(losses: list[Tensor], n_last: int, place: Place) -> None:
             raise place.error(f"step {number}", f"the training loss is {loss}")
 
 
-def check_parameters(model: nn.Module, place: Place) -> None:
-    """Raise for a model with parameters that are not finite: the last step of an epoch can do that. Waits."""
-    is_finite = [parameter.isfinite().all() for parameter in model.parameters()]
+def check_finite_state(modules: Sequence[nn.Module], place: Place) -> None:
+    """Raise for parameters or buffers that are not finite: the last step of an epoch can do that. Waits."""
+    tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    is_finite = [tensor.isfinite().all() for tensor in tensors]
     if is_finite and not torch.stack(is_finite).all():
-        raise place.error("after the last step", "the model has parameters that are NaN or infinite")
+        raise place.error("after the last step", "the model holds numbers that are NaN or infinite")
 
 
 def compiled(model: nn.Module, compile: bool | str) -> Callable[..., Any]:
@@ -103,6 +121,19 @@ def compiled(model: nn.Module, compile: bool | str) -> Callable[..., Any]:
     if not compile:
         return model
     return torch.compile(model, mode=compile if isinstance(compile, str) else None)
+
+
+def _unpacked(batch: Any) -> tuple[tuple, tuple]:
+    """The inputs and the targets of a batch, none of either being no target at all."""
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        given = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, (tuple, list)) else type(batch).__name__
+        raise ValueError(f"a batch must be (inputs, target), with [] for no target, got a {given}")
+    inputs, target = map(_as_tuple, batch)
+    for part in (*inputs, *target):
+        if not isinstance(part, Tensor) or not part.ndim:
+            given = "a number" if isinstance(part, Tensor) else f"a {type(part).__name__}"
+            raise ValueError(f"the inputs and the target of a batch must be tensors of one row an image, got {given}")
+    return inputs, target
 
 
 def _as_tuple(value: Any) -> tuple:

@@ -20,7 +20,7 @@ from siamese_triplet.history import History
 from siamese_triplet.metrics import Metric
 from siamese_triplet.networks import evaluating
 from siamese_triplet.progress import Progress
-from siamese_triplet.steps import Place, Step, check_losses, check_parameters, compiled
+from siamese_triplet.steps import Place, Step, check_finite_state, check_losses, compiled
 
 NOT_FINITE = "the embeddings hold NaN, or are too large for their squares"
 CHECK_EVERY = 50  # steps between two looks for a loss that is not finite, where a look waits for the device
@@ -54,15 +54,16 @@ def fit(
     a tuple that begins with it. The scheduler steps once an epoch, after the optimizer.
 
     - `metrics` are called after every batch, and reset before every pass over the data.
-    - `device` is where model, loss and batches are moved; by default a GPU where there is one, or where the model is,
-      if that is not the CPU.
+    - `device` is where model, loss and batches are moved; by default a CUDA GPU where there is one, or where the model
+      is, if that is not the CPU.
     - `verbose` prints a line an epoch, with a progress bar in a terminal or a notebook.
     - `checkpoint` is a file. If it exists, the run goes on from it, with the weights, optimizer, scheduler, history and
-      random states that it holds, and ends as if it had never stopped; it is written anew after every epoch.
+      random states that it holds, learning rates among them, and ends as if it had never stopped (but for what worker
+      processes that outlive an epoch draw). It is written anew after every epoch.
     - `start_epoch` counts epochs that were trained before; the scheduler is brought there. With a `checkpoint` that
       exists it is not needed.
     - `callbacks` are called as `callback(epoch, history, model)` after every epoch, the first being 1, with the history
-      up to it; one that returns True ends the run.
+      up to it; one that returns True ends the run. They are not called for epochs that a checkpoint holds already.
     - `autocast=torch.bfloat16` runs the network in that precision, the loss in full; `channels_last` lays out images
       and filters with the channels innermost; `compile` compiles the network, as `torch.compile` does with the mode
       given, "reduce-overhead" for CUDA graphs.
@@ -84,11 +85,10 @@ def fit(
     state = TrainingState(
         model, optimizer, scheduler, loss_fn, metrics, {"train": train_loader, "val": val_loader, "loss": loss_fn}
     )
-    send_to_all(model)
-    epoch, history = _start(state, checkpoint, start_epoch, n_epochs)
-    if not history:
-        parts = ["train"] if val_loader is None else ["train", "val"]
-        history |= {name: [] for part in parts for name in step.names(part)} | {"learning_rate": [], "seconds": []}
+    send_to_all(*state.modules)
+    parts = ["train"] if val_loader is None else ["train", "val"]
+    names = [*(name for part in parts for name in step.names(part)), "learning_rate", "seconds"]
+    epoch, history = _start(state, checkpoint, start_epoch, n_epochs, names)
     progress = Progress(n_epochs, _length(train_loader), verbose and is_first())
     for past, results in enumerate(history.epochs(), start=epoch - history.n_epochs):
         progress.finish(past, results)
@@ -96,20 +96,23 @@ def fit(
         while epoch < n_epochs:
             started = time.perf_counter()
             progress.start(epoch)
+            _announce(train_loader, epoch)
             rate = float(optimizer.param_groups[0]["lr"])
             place = Place(epoch + 1, rate, checkpoint)
             results = _train_epoch(train_loader, step, optimizer, progress, place)
             if val_loader is not None:
                 results |= _validate(val_loader, step, place)
-            check_parameters(model, place)
+            check_finite_state(state.modules, place)
+            results |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
+            results = from_first(lambda results=results: results)  # the same, to the last bit, for all schedulers
             _step_scheduler(scheduler, results)
-            history.append(results | {"learning_rate": rate, "seconds": time.perf_counter() - started})
-            progress.finish(epoch, history.epochs()[-1])
-            epoch += 1
+            longer = history.with_epoch(results)
             if checkpoint is not None:
-                state.save(checkpoint, epoch, history)
+                state.save(checkpoint, epoch + 1, longer)
+            epoch, history = epoch + 1, longer  # complete only when it is saved: Ctrl-C may come in between
+            progress.finish(epoch - 1, results)
             wants_to_stop = [callback(epoch, history, model) for callback in callbacks]  # all are called
-            if callbacks and any(of_all(any(wants_to_stop))):
+            if any(of_all(any(wants_to_stop))):
                 break
     except KeyboardInterrupt:
         progress.say(f"interrupted in epoch {epoch + 1}; {epoch} of {n_epochs} epochs are complete")
@@ -129,7 +132,8 @@ def evaluate(
 ) -> dict[str, float]:
     """The loss and the metrics of `model` over `loader`, as `val_loss` and `val_<name>`: no gradients, evaluation mode.
 
-    The model is left in the mode it was in. See `fit` for the arguments.
+    The model is left in the mode it was in. See `fit` for the arguments. In a group of processes all must call it, each
+    with its share of every batch.
     """
     return _evaluate(loader, Step(model, model, loss_fn, metrics, device_of(model), autocast, channels_last))
 
@@ -178,16 +182,18 @@ def _evaluate(loader: Iterable, step: Step) -> dict[str, float]:
 
 
 def _start(
-    state: TrainingState, checkpoint: str | os.PathLike | None, start_epoch: int, n_epochs: int
+    state: TrainingState, checkpoint: str | os.PathLike | None, start_epoch: int, n_epochs: int, names: list[str]
 ) -> tuple[int, History]:
-    """The epochs that are complete, and their history: from the checkpoint, if there is one."""
+    """The epochs that are complete, and their history with these names: from the checkpoint, if there is one."""
     if start_epoch < 0:
         raise ValueError(f"{start_epoch=} must not be negative")
+    if len(set(of_all(checkpoint is None))) > 1:
+        raise ValueError("some processes were given a checkpoint and others none; give all the same")
     if checkpoint is None or not from_first(Path(checkpoint).exists):
         if checkpoint is not None and is_first():
             Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)  # an error now, not after an epoch
         _advance(state.scheduler, start_epoch)
-        return start_epoch, History()
+        return start_epoch, History({name: [] for name in names})
     contents = from_first(lambda: load_checkpoint(checkpoint))
     epoch = contents["epoch"]
     if epoch > n_epochs or start_epoch not in (0, epoch):
@@ -195,15 +201,21 @@ def _start(
             f"{checkpoint} was written after {epoch} epochs, which does not go with {n_epochs=} and {start_epoch=}; "
             "name another file to train anew, or ask for as many epochs and leave start_epoch out"
         )
+    state.check(checkpoint, contents)
+    if set(contents["history"]) != set(names):
+        raise CheckpointError(
+            f"{checkpoint} has a history of {', '.join(contents['history'])}, this run would have one of "
+            f"{', '.join(names)}; give the same metrics, and a val_loader if there was one, or name another file"
+        )
     return epoch, state.restore(checkpoint, contents)
 
 
 def _advance(scheduler: LRScheduler | None, n_epochs: int) -> None:
-    if isinstance(scheduler, ReduceLROnPlateau):  # which goes by the losses of those epochs
+    if scheduler is None or isinstance(scheduler, ReduceLROnPlateau):  # which goes by the losses of those epochs
         return
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
-        while scheduler is not None and scheduler.last_epoch < n_epochs:
+        for _ in range(getattr(scheduler, "last_epoch", 0), n_epochs):
             scheduler.step()
 
 
@@ -221,5 +233,15 @@ def _device_for(model: nn.Module, asked: torch.device | str | None) -> torch.dev
     return best_device() if device.type == "cpu" else device
 
 
+def _announce(loader: Iterable, epoch: int) -> None:
+    """Tell the epoch to samplers that shuffle by it, as torch's DistributedSampler does."""
+    for sampler in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(epoch)
+
+
 def _length(loader: Iterable) -> int | None:
-    return len(loader) if hasattr(loader, "__len__") else None
+    try:
+        return len(loader)
+    except TypeError:  # as of a DataLoader whose data have no length
+        return None

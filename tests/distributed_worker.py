@@ -13,7 +13,16 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
 
 from siamese_triplet.batches import TensorLoader
-from siamese_triplet.distributed import Share, from_first, gather, of_all, process_group, send_to_all, sum_gradients
+from siamese_triplet.distributed import (
+    Share,
+    from_first,
+    gather,
+    is_first,
+    of_all,
+    process_group,
+    send_to_all,
+    sum_gradients,
+)
 from siamese_triplet.experiments import BATCH_ALL, METHODS, TRIPLET_SELECTORS, Experiment
 from siamese_triplet.images import Images, normalization
 from siamese_triplet.losses import OnlineTripletLoss
@@ -106,7 +115,7 @@ def trained(n_epochs: int, checkpoint: Path | None = None) -> dict:
         StepLR(optimizer, 2, 0.5),
         n_epochs,
         metrics=[AverageNonzeroTripletsMetric()],
-        callbacks=[lambda epoch, history, model: calls.append(epoch)],
+        callbacks=[lambda epoch, history, model: calls.append(epoch)] if is_first() else [],
         checkpoint=checkpoint,
         verbose=False,
     )

@@ -81,7 +81,7 @@ def test_a_run_of_fit_equals_that_of_one_process(what: str, alone: dict, togethe
         for name, values in expected["history"].items():
             assert found["history"][name] == pytest.approx(values, rel=1e-9)
         torch.testing.assert_close(found["weights"], expected["weights"], rtol=1e-9, atol=1e-9)
-        assert found["calls"] == ([1, 2, 3] if what == "trained" else [2, 3])
+    assert results[0][what]["calls"] == ([1, 2, 3] if what == "trained" else [2, 3])
 
 
 def test_one_process_goes_on_where_several_stopped(alone: dict, together: tuple, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,18 @@ def write_result(
     (folder / f"{run_name(dataset, method, seed, bfloat16)}.json").write_text(json.dumps(result))
 
 
+def pretended(note: Callable[[Run, str, dict], None]) -> Callable[..., dict]:
+    """What stands in for training a run: it is noted, and leaves an empty history."""
+
+    def train_run(run: Run, folder: Path, **where: object) -> dict:
+        note(run, folder.name, where)
+        folder.mkdir(parents=True)
+        (folder / "history.json").write_text("{}")
+        return {}
+
+    return train_run
+
+
 def rows(results: Path) -> list[list[str]]:
     """The cells of the tables of a summary, below their heads."""
     lines = [line for line in summary(results).splitlines() if line.startswith("|")]
@@ -71,7 +84,7 @@ def test_what_has_a_result_is_not_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     ran = []
-    monkeypatch.setattr(reproduction, "train_run", lambda run, folder, **where: ran.append((folder.name, where)))
+    monkeypatch.setattr(reproduction, "train_run", pretended(lambda run, name, where: ran.append((name, where))))
     write_result(tmp_path / "results", "mnist", "siamese", 0, val_loss=0.1)
     before = (tmp_path / "results" / "mnist-siamese-0.json").read_bytes()
     reproduced(tmp_path, methods=["softmax", "siamese"], root="somewhere")
@@ -96,10 +109,16 @@ def test_without_being_told_all_of_the_book_is_run_seed_by_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = []
-    monkeypatch.setattr(reproduction, "train_run", lambda run, folder, **where: ran.append((folder.name, run.n_epochs)))
+    monkeypatch.setattr(reproduction, "train_run", pretended(lambda run, name, where: ran.append((name, run.n_epochs))))
     reproduce(tmp_path / "results", tmp_path / "runs", methods=iter(METHODS))
     expected = [f"{dataset}-{method}-{seed}" for seed in range(3) for dataset in DATASETS for method in METHODS]
     assert ran == [(name, 20) for name in expected]
+
+
+def test_it_is_not_for_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="start it without torchrun"):
+        reproduced(tmp_path)
 
 
 def test_there_is_an_original_for_every_experiment() -> None:
