@@ -10,21 +10,23 @@ from torch.optim import Adam
 
 from siamese_triplet import EmbeddingNet
 
-OPTIONS = {  # whose PReLU, and how it is computed
-    "as written, with `torch.nn.PReLU`": ("theirs", {}),
-    "with our PReLU": ("ours", {}),
-    "+ channels-last": ("ours", {"channels_last": True}),
-    "+ bf16": ("ours", {"bfloat16": True}),
-    "+ both": ("ours", {"channels_last": True, "bfloat16": True}),
-    "+ both, compiled": ("ours", {"channels_last": True, "bfloat16": True, "compile": True}),
+HOW: dict[str, dict[str, bool]] = {
+    "as written": {},
+    "channels-last": {"channels_last": True},
+    "bf16": {"bfloat16": True},
+    "both": {"channels_last": True, "bfloat16": True},
 }
+OPTIONS = {  # whose PReLU, and how it is computed
+    f"{name}, {prelu}": (prelu, how) for name, how in HOW.items() for prelu in ("`torch.nn.PReLU`", "our PReLU")
+}
+OPTIONS["both, our PReLU, compiled"] = ("our PReLU", HOW["both"] | {"compile": True})
 
 
 def options(seconds: float, batch_size: int = 256) -> list[dict]:
     """Images per second through the network: forward, backward, fused Adam; the loss is a mean of squares."""
     calls, notes = {}, {}
     for name, (prelu, how) in OPTIONS.items():
-        step = _step(network() if prelu == "theirs" else EmbeddingNet(), batch_size, **how)
+        step = _step(EmbeddingNet() if prelu == "our PReLU" else network(), batch_size, **how)
         try:
             step()
         except Exception as error:  # no compiler, or one that fails: the others count all the same

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 class PReLU(nn.PReLU):
     """`torch.nn.PReLU` with one slope, the same in every respect but speed (He and others, 2015).
 
-    PyTorch's own backward pass on a CPU writes the slope's gradient of every number before it adds them up, and takes
-    about as long as a convolution; this one is three to five times faster. On other devices, when compiled or under
+    PyTorch's own backward pass on a CPU writes what every number contributes to the slope's gradient before it adds
+    that up; this one adds it up image by image. It shows where the convolutions are fast, in 16 bits above all; see
+    `benchmarks/training.py`. On other devices, when compiled or under
     `torch.func`, and without gradients, it is PyTorch's.
     """
 
