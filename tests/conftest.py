@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from siamese_triplet import Images
+
 torch.set_num_threads(1)
 
 
@@ -17,3 +19,18 @@ def global_random_state_untouched() -> Iterator[None]:
     yield
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (random.getstate(), str(np.random.get_state())) == before[1:]  # noqa: NPY002
+
+
+@pytest.fixture
+def little_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For runs in a folder: MNIST is 10 images of each class, FashionMNIST the same upside down."""
+    from test_experiments import part
+
+    from siamese_triplet import runs
+
+    def load(name: str, train: bool, root: object, subset: str | None) -> Images:
+        images = part(train, 10)
+        images.data = images.data.flip(1) if name == "fashion-mnist" else images.data
+        return images
+
+    monkeypatch.setattr(runs, "load", load)

@@ -9,29 +9,18 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from test_experiments import part
 
 from siamese_triplet import cli, runs
 from siamese_triplet.checkpoints import load_checkpoint
 from siamese_triplet.cli import main
 from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, TRIPLET_SELECTORS, Speed
-from siamese_triplet.images import Images
 from siamese_triplet.runs import Data, read_run
 
 MNIST = ["--dataset", "mnist", "--embedded", "--device", "cpu"]
 SMALL = [*MNIST, "--epochs", "1", "--n-samples", "5"]
 
 
-@pytest.fixture(autouse=True)
-def _little_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten images of each class, FashionMNIST upside down."""
-
-    def load(name: str, train: bool, root: Any, subset: str | None) -> Images:
-        images = part(train, 10)
-        images.data = images.data.flip(1) if name == "fashion-mnist" else images.data
-        return images
-
-    monkeypatch.setattr(runs, "load", load)
+pytestmark = pytest.mark.usefixtures("little_data")
 
 
 @pytest.fixture

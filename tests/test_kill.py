@@ -5,12 +5,14 @@ Also a script: `python tests/test_kill.py --kills 20 --seed 0`.
 
 import argparse
 import multiprocessing
+import os
 import random
 import signal
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -94,6 +96,7 @@ def compare(folder: Path, n_kills: int, seed: int) -> tuple[list[int], list[str]
     return left, differences(folder / "whole", folder / "killed")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="starts processes by forking a server")
 def test_a_run_killed_at_20_random_moments_ends_bit_for_bit_like_one_that_never_was(tmp_path: Path) -> None:
     left, differing = compare(tmp_path, n_kills=20, seed=0)
     assert len(left) == 20

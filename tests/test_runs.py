@@ -7,30 +7,19 @@ from typing import Any
 
 import pytest
 import torch
-from test_experiments import part
 
 from siamese_triplet import runs
 from siamese_triplet.checkpoints import CheckpointError, load_checkpoint
 from siamese_triplet.evaluation import knn_accuracy
 from siamese_triplet.experiments import METHODS, Speed, embed
 from siamese_triplet.history import History
-from siamese_triplet.images import Images
 from siamese_triplet.runs import Data, Run, evaluate_run, read_run, train_run
 
 FILES = ["checkpoint.pt", "evaluation.json", "history.json", "settings.json"]
 RUN = Run(Data("mnist", True), replace(METHODS["online-triplet"], n_samples=5), 2)
 
 
-@pytest.fixture(autouse=True)
-def _little_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MNIST is 10 images of each class; FashionMNIST is the same upside down."""
-
-    def load(name: str, train: bool, root: Any, subset: str | None) -> Images:
-        images = part(train, 10)
-        images.data = images.data.flip(1) if name == "fashion-mnist" else images.data
-        return images
-
-    monkeypatch.setattr(runs, "load", load)
+pytestmark = pytest.mark.usefixtures("little_data")
 
 
 def trained(folder: Path, run: Run = RUN, **options: Any) -> dict:
