@@ -48,6 +48,7 @@ def use_tqdm(monkeypatch: pytest.MonkeyPatch, **fixed: float) -> None:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Standard error as a terminal that keeps what it shows, and a bar that shows every step."""
     stderr = Terminal()
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)  # as for the chapters
     monkeypatch.setattr(sys, "stderr", stderr)
     monkeypatch.setattr(progress, "REFRESH", 0)
     use_tqdm(monkeypatch, disable=False, mininterval=0)

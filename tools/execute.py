@@ -17,6 +17,7 @@ BOOK = Path(__file__).parents[1] / "book"
 
 def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("widgets", None)  # the state of those of an execution before
     NotebookClient(
         notebook,
         timeout=None,
