@@ -138,4 +138,7 @@ def _origin(found: list[dict[str, Any]]) -> str:
 def _spread(values: Sequence[float]) -> str:
     if not values:
         return "–"
-    return f"{mean(values):.4g} ± {stdev(values):.2g}" if len(values) > 1 else f"{values[0]:.4g}"
+    if len(values) == 1:
+        return f"{values[0]:.4g}"
+    deviation = stdev(values)
+    return f"{mean(values):.4g} ± {deviation:.2g}" if deviation < 10 else f"{mean(values):.4g} ± {deviation:.0f}"
