@@ -58,7 +58,10 @@ def check_finite(name: str, embeddings: Tensor) -> None:
 
 
 def check_labels(embeddings: Tensor, labels: Tensor) -> None:
-    """Raise a ValueError unless `embeddings` are a (B, D) matrix and `labels` B integers on the same device."""
+    """Raise a ValueError unless `embeddings` are a (B, D) matrix and `labels` B integers on the same device.
+
+    Booleans are the integers 0 and 1.
+    """
     check_matrix("embeddings", embeddings)
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         raise ValueError(

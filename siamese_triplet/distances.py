@@ -9,7 +9,7 @@ rows of a few numbers, and on devices without float64 are sums of squared differ
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -53,25 +53,60 @@ def distance_blocks(rows: Tensor) -> Iterator[Tensor]:
 
     Without gradients. A block has `block_rows(rows)` rows, the last one perhaps fewer.
     """
-    n_columns = rows.shape[1]
-    size = block_rows(rows)
-    if rows.dtype == wide_dtype(rows) or n_columns <= FEW_COLUMNS:
-        yield from (_sum_of_squares(block, rows) for block in rows.split(size))
-        return
-    wide = centred(rows)
-    norms = wide.square().sum(dim=1, keepdim=True)  # (B, 1)
-    ones = torch.ones_like(norms)
-    left, right = torch.cat([-2 * wide, norms, ones], dim=1), torch.cat([wide, ones, norms], dim=1).T
-    rounding = (4 * (n_columns + 2) * torch.finfo(torch.float64).eps * norms).float()  # (B, 1)
-    for block, resolution in zip(left.split(size), rounding.split(size), strict=True):
-        distances = (block @ right).float()  # (b, B)
-        yield distances.mul_(torch.gt(distances, resolution, out=torch.empty_like(distances)))
+    distances, size = SquaredDistances(rows), block_rows(rows)
+    for first in range(0, max(1, len(rows)), size):  # one block, empty, of no rows
+        yield distances.block(first, first + size)
 
 
-def block_rows(rows: Tensor) -> int:
-    """How many rows a block of distances to `rows` (B, D) has: few enough for the caches, memory linear in B."""
-    numbers = BLOCK if rows.device.type == "cpu" else 64 * BLOCK
+class SquaredDistances:
+    """The squared distances of `rows` (B, D), float32 or float64, to all `others` (N, D), by default `rows` again.
+
+    What all blocks of the (B, N) matrix need is computed once. Without gradients.
+    """
+
+    def __init__(self, rows: Tensor, others: Tensor | None = None) -> None:
+        self.rows, self.others = rows, rows if others is None else others
+        n_columns = rows.shape[1]
+        self.by_product = rows.dtype != wide_dtype(rows) and n_columns > FEW_COLUMNS
+        if self.by_product:
+            right = _Wide.of(self.others)
+            left = right if others is None else _Wide.of(rows, right.mean)
+            self.factors = torch.cat([-2 * left.rows, left.norms, left.ones], dim=1)  # (B, D + 2)
+            self.transposed = torch.cat([right.rows, right.ones, right.norms], dim=1).T  # (D + 2, N)
+            self.rounding = (4 * (n_columns + 2) * torch.finfo(torch.float64).eps * left.norms).float()  # (B, 1)
+
+    def block(self, first: int, end: int) -> Tensor:
+        """The rows from `first` up to `end` of the matrix, which the caller may overwrite."""
+        if not self.by_product:
+            return _sum_of_squares(self.rows[first:end], self.others)
+        distances = (self.factors[first:end] @ self.transposed).float()
+        return distances.mul_(torch.gt(distances, self.rounding[first:end], out=torch.empty_like(distances)))
+
+
+def block_rows(rows: Tensor, on_cpu: int | None = None) -> int:
+    """How many rows a block of distances to `rows` (B, D) has: few enough for the caches, memory linear in B.
+
+    On a CPU so many that a block has about `on_cpu` numbers, by default `BLOCK`, and 32 rows at least.
+    """
+    numbers = (on_cpu or BLOCK) if rows.device.type == "cpu" else 64 * BLOCK
     return max(32, numbers // max(1, len(rows)))
+
+
+class _Wide(NamedTuple):
+    """Rows in float64, less a mean, and the squares of their lengths."""
+
+    rows: Tensor  # (B, D)
+    norms: Tensor  # (B, 1)
+    ones: Tensor  # (B, 1)
+    mean: Tensor  # (D,)
+
+    @classmethod
+    def of(cls, rows: Tensor, mean: Tensor | None = None) -> "_Wide":
+        wide = rows.to(wide_dtype(rows))
+        mean = wide.mean(dim=0) if mean is None else mean
+        wide = wide - mean
+        norms = wide.square().sum(dim=1, keepdim=True)
+        return cls(wide, norms, torch.ones_like(norms), mean)
 
 
 def _sum_of_squares(left: Tensor, right: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 import siamese_triplet.distances
 from siamese_triplet.checks import check_batch, check_margin
 from siamese_triplet.distances import (
+    SquaredDistances,
     block_rows,
     chosen_distances,
     distance_blocks,
@@ -226,3 +227,44 @@ def test_the_resolution_of_a_row_is_its_own_in_every_block(monkeypatch: pytest.M
     near = 1e-4 * torch.randn(32, 16, generator=generator)
     distances = pairwise_distances(torch.cat([far, -far, near]))[32:, 32:]
     torch.testing.assert_close(distances, pairwise_distances(near.double()).float(), rtol=1e-4, atol=1e-12)
+
+
+# to other rows
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+@pytest.mark.parametrize("n_columns", [1, 8, 9, 64])
+@pytest.mark.parametrize(("n_rows", "n_others"), [(1, 1), (5, 40), (40, 3)])
+def test_distances_to_other_rows_equal_brute_force(
+    n_rows: int, n_others: int, n_columns: int, offset: float, dtype: torch.dtype
+) -> None:
+    rows, others = (points(n, n_columns, seed=n, dtype=dtype) + offset for n in (n_rows, n_others))
+    expected = [[reference.squared_distance(a, b) for b in others.tolist()] for a in rows.tolist()]
+    found = SquaredDistances(rows, others).block(0, n_rows)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=dtype), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_columns", [3, 9])
+def test_distances_to_other_rows_come_in_blocks_of_any_size(n_columns: int, dtype: torch.dtype) -> None:
+    rows, others = points(23, n_columns, dtype=dtype), points(50, n_columns, seed=1, dtype=dtype) + 1
+    distances = SquaredDistances(rows, others)
+    blocks = torch.cat([distances.block(first, first + 5) for first in range(0, 23, 5)])
+    torch.testing.assert_close(blocks, distances.block(0, 23), rtol=torch.finfo(dtype).eps, atol=0)
+    torch.testing.assert_close(blocks, SquaredDistances(others, rows).block(0, 50).T, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("n_columns", [2, 9, 64])
+def test_rows_that_coincide_with_other_rows_are_at_distance_zero_and_no_others_are(n_columns: int) -> None:
+    others = 1000 + points(60, n_columns)
+    which = torch.randint(60, (40,), generator=torch.Generator().manual_seed(0))
+    is_zero = SquaredDistances(others[which], others).block(0, 40) == 0
+    assert torch.equal(is_zero, which[:, None] == torch.arange(60))
+
+
+@pytest.mark.parametrize("n_columns", [2, 9, 40])
+def test_distances_of_integers_to_other_integers_are_exact(n_columns: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows, others = (torch.randint(-9, 10, (n, n_columns), generator=generator).float() + 500 for n in (30, 70))
+    assert torch.equal(SquaredDistances(rows, others).block(0, 30), (rows[:, None] - others).square().sum(dim=2))

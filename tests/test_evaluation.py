@@ -1,12 +1,27 @@
 import math
 
+import evaluation_reference
 import pytest
 import reference
 import torch
+from elsewhere import Elsewhere
+from evaluation_reference import examples, random_set, sets
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from siamese_triplet.evaluation import extract_embeddings, knn_accuracy
+from siamese_triplet.evaluation import (
+    extract_embeddings,
+    few_shot_accuracy,
+    knn_accuracy,
+    knn_predictions,
+    nearest,
+    neighbours,
+    retrieval_metrics,
+    verification_metrics,
+)
 from siamese_triplet.networks import ClassificationNet, EmbeddingNet, SiameseNet
 
 
@@ -80,9 +95,36 @@ def test_knn_accuracy_of_half_precision_is_that_of_float32(dtype: torch.dtype) -
     assert half == knn_accuracy(points[:30].float(), labels[:30], points[30:].float(), labels[30:])
 
 
-def test_no_queries_give_nan() -> None:
+def test_empty_sets_raise() -> None:
     points, labels = torch.randn(6, 2), torch.arange(6)
-    assert math.isnan(knn_accuracy(points, labels, points[:0], labels[:0]))
+    with pytest.raises(ValueError, match="test_embeddings are empty"):
+        knn_accuracy(points, labels, points[:0], labels[:0])
+    with pytest.raises(ValueError, match="train_embeddings are empty"):
+        knn_accuracy(points[:0], labels[:0], points, labels)
+
+
+def test_neighbours_and_predictions_are_those_of_scikit_learn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    gallery, queries = torch.randn(300, 5, generator=generator), torch.randn(70, 5, generator=generator)
+    labels = torch.randint(0, 4, (300,), generator=generator)
+    peer = KNeighborsClassifier(5).fit(gallery, labels)
+    distances, indices = peer.kneighbors(queries)
+    found = nearest(queries, gallery, 5)
+    assert torch.equal(found.indices, torch.from_numpy(indices))
+    torch.testing.assert_close(found.distances, torch.from_numpy(distances).float())
+    assert torch.equal(knn_predictions(gallery, labels, queries), torch.from_numpy(peer.predict(queries)))
+
+
+def test_of_equal_distances_the_first_in_the_gallery_comes_first() -> None:
+    gallery = torch.tensor([[1.0], [0.0], [-1.0], [1.0], [0.0]])
+    found = nearest(torch.zeros(1, 1), gallery, 4)
+    assert found.indices.tolist() == [[1, 4, 0, 2]]
+    assert nearest(gallery, k=4).indices[1].tolist() == [4, 0, 2, 3]  # itself excluded
+
+
+def test_no_queries_have_no_neighbours() -> None:
+    found = nearest(torch.empty(0, 2), torch.rand(4, 2), 3)
+    assert found.distances.shape == found.indices.shape == (0, 3)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +142,72 @@ def test_no_queries_give_nan() -> None:
 def test_bad_input_raises(queries: Tensor, labels: Tensor, k: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         knn_accuracy(torch.randn(6, 2), torch.arange(6), queries, labels, k)
+
+
+# ties
+
+
+@examples(100)
+@given(sets(least=2), st.data())
+def test_nearest_among_the_others_equals_brute_force(images: tuple[Tensor, Tensor], data: st.DataObject) -> None:
+    embeddings, k = images[0], data.draw(st.integers(1, len(images[0]) - 1))
+    found, rows = nearest(embeddings, k=k), embeddings.tolist()
+    assert found.indices.tolist() == evaluation_reference.nearest(rows, None, k)
+    for query, (indices, distances) in enumerate(zip(found.indices.tolist(), found.distances.tolist(), strict=True)):
+        assert distances == pytest.approx([math.dist(rows[query], rows[index]) for index in indices])
+
+
+@examples(100)
+@given(sets(n_columns=2), sets(n_columns=2, most=20), st.data())
+def test_nearest_and_predictions_in_a_gallery_equal_brute_force(
+    queries: tuple[Tensor, Tensor], gallery: tuple[Tensor, Tensor], data: st.DataObject
+) -> None:
+    k = data.draw(st.integers(1, len(gallery[0])))
+    rows, others = queries[0].tolist(), gallery[0].tolist()
+    expected = evaluation_reference.knn_predictions(others, gallery[1].tolist(), rows, k)
+    assert nearest(queries[0], gallery[0], k).indices.tolist() == evaluation_reference.nearest(rows, others, k)
+    assert knn_predictions(*gallery, queries[0], k).tolist() == expected
+    n_right = sum(a == b for a, b in zip(expected, queries[1].tolist(), strict=True))
+    assert knn_accuracy(*gallery, *queries, k) == pytest.approx(n_right / len(rows))
+
+
+@pytest.mark.parametrize("n_columns", [2, 9])
+def test_ties_in_many_blocks_of_queries_equal_brute_force(n_columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK", 1)  # blocks of 32 queries
+    embeddings = torch.randint(-1, 2, (110, n_columns), generator=torch.Generator().manual_seed(0)).float()
+    rows = embeddings.tolist()
+    assert nearest(embeddings, k=7).indices.tolist() == evaluation_reference.nearest(rows, None, 7)
+    found = nearest(embeddings[:70], embeddings[30:], 7)
+    assert found.indices.tolist() == evaluation_reference.nearest(rows[:70], rows[30:], 7)
+
+
+def test_on_another_device_the_neighbours_are_those_of_the_cpu() -> None:
+    embeddings, labels = random_set(0)
+    embeddings = embeddings.round()
+    expected = nearest(embeddings), knn_predictions(embeddings, labels, embeddings)
+    with Elsewhere() as elsewhere:
+        there, labels = elsewhere.send(embeddings), elsewhere.send(labels)
+        found, predictions = nearest(there), knn_predictions(there, labels, there)
+    torch.testing.assert_close(found.distances.inner, expected[0].distances)
+    assert torch.equal(found.indices.inner, expected[0].indices)
+    assert torch.equal(predictions.inner, expected[1])
+
+
+def test_no_images_among_themselves_have_no_neighbours_and_neighbours_carry_no_gradient() -> None:
+    assert nearest(torch.empty(0, 2)).indices.shape == (0, 5)
+    assert not nearest(torch.rand(9, 2, requires_grad=True)).distances.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int32])
+def test_labels_of_every_integer_type_give_the_same(dtype: torch.dtype) -> None:
+    embeddings, labels = random_set(0)
+    labels = labels % 2
+    assert knn_predictions(embeddings, labels.to(dtype), embeddings).dtype == dtype
+    for figures in (
+        lambda of: knn_accuracy(embeddings, of, embeddings[:9], of[:9]),
+        lambda of: retrieval_metrics(embeddings, of),
+        lambda of: retrieval_metrics(embeddings, of, embeddings[:20], of[:20]),
+        lambda of: verification_metrics(embeddings, of, max_pairs=100)["auc"],
+        lambda of: few_shot_accuracy(embeddings, of, 2, 1, n_episodes=20),
+    ):
+        assert figures(labels.to(dtype)) == figures(labels)

@@ -1,0 +1,28 @@
+"""From a trained model to embeddings, and from embeddings to numbers that can be compared between methods.
+
+Everything here takes embeddings (N, D) and integer labels (N,), on a CPU or a GPU, whatever the network and the loss
+were that made them; is exact; and goes block by block, so that memory is linear in the number of images. Ties between
+distances count against the embedding: one that puts all images on one point scores nothing.
+"""
+
+from siamese_triplet.evaluation.embeddings import extract_embeddings
+from siamese_triplet.evaluation.few_shot import few_shot_accuracy
+from siamese_triplet.evaluation.intervals import bootstrap_interval
+from siamese_triplet.evaluation.neighbours import Neighbours, knn_accuracy, knn_predictions, nearest
+from siamese_triplet.evaluation.retrieval import retrieval_metrics, retrieval_values
+from siamese_triplet.evaluation.verification import Roc, roc_curve, verification_metrics
+
+__all__ = [
+    "Neighbours",
+    "Roc",
+    "bootstrap_interval",
+    "extract_embeddings",
+    "few_shot_accuracy",
+    "knn_accuracy",
+    "knn_predictions",
+    "nearest",
+    "retrieval_metrics",
+    "retrieval_values",
+    "roc_curve",
+    "verification_metrics",
+]

@@ -1,0 +1,28 @@
+"""From a trained model to the embeddings of a whole data set."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from siamese_triplet.devices import device_of
+from siamese_triplet.networks import evaluating
+
+
+def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, Tensor]:
+    """The embeddings (N, D) and labels (N,) of all images of `dataloader`, both on the CPU, in its order.
+
+    `dataloader` gives batches of (images, labels). The embeddings are `model.get_embedding(images)`, or `model(images)`
+    where there is no such method, in evaluation mode and without gradients; the model is left in the mode it was in.
+    Raises ValueError for a loader without batches.
+    """
+    embed = getattr(model, "get_embedding", model)
+    device = device_of(model)
+    embeddings, labels = [], []
+    with evaluating(model):
+        for images, targets in dataloader:
+            embeddings.append(embed(images.to(device)).cpu())
+            labels.append(targets.cpu())
+    if not embeddings:
+        raise ValueError("extract_embeddings: the loader has no batches")
+    return torch.cat(embeddings), torch.cat(labels)

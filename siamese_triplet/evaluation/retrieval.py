@@ -1,0 +1,140 @@
+"""Does a search find images of the same class? Retrieval metrics, exactly and in linear memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from siamese_triplet.checks import check_labels
+from siamese_triplet.evaluation.intervals import bootstrap_intervals
+from siamese_triplet.evaluation.neighbours import (
+    check_k,
+    check_not_empty,
+    checked_sets,
+    of_blocks,
+    ordered_keys,
+    smallest,
+)
+
+
+def retrieval_metrics(
+    embeddings: Tensor,
+    labels: Tensor,
+    gallery: Tensor | None = None,
+    gallery_labels: Tensor | None = None,
+    ks: Sequence[int] = (1, 5, 10),
+    *,
+    n_resamples: int = 0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """How well each of `embeddings` (Q, D) finds the images of its class in `gallery` (N, D) by distance.
+
+    Without a gallery each image queries the others, itself excluded. R is the number of images of the query's class
+    that it can find. Means over the queries of
+
+    - `precision_at_1`: the nearest image is of the query's class;
+    - `recall_at_<k>` for each of `ks`: one at least of the `k` nearest is (as metric learning has it, Jégou and others,
+      2011);
+    - `r_precision`: the share of the class among the R nearest;
+    - `map_at_r`: the mean of the precisions at the places 1 … R, counted where an image of the class stands, 0
+      elsewhere (Musgrave, Belongie and Lim, 2020);
+    - `mrr`: one over the place of the first image of the class.
+
+    Queries whose class has no (other) image in the gallery are left out: `n_queries` and `n_excluded` count them. With
+    `n_resamples` each mean has a 95 % bootstrap interval over the queries, `<name>_interval`, drawn from `seed`.
+
+    Of images at the same distance, in the precision of the embeddings (float32 at least), those of other classes come
+    first. Memory is linear in Q and N. Raises ValueError for empty sets, embeddings that are not finite, embeddings and
+    labels that do not fit together, a k above the number of images to choose from, and where all queries are left out.
+    """
+    values = retrieval_values(embeddings, labels, gallery, gallery_labels, ks)
+    is_counted = ~values["precision_at_1"].isnan()
+    values = {name: of_queries[is_counted] for name, of_queries in values.items()}
+    n_queries = int(is_counted.sum())
+    if not n_queries:
+        raise ValueError(
+            f"none of the {len(embeddings)} queries has {'another' if gallery is None else 'an'} image of its class "
+            "in the gallery; are the labels right?"
+        )
+    metrics: dict[str, Any] = {name: of_queries.mean().item() for name, of_queries in values.items()}
+    if n_resamples:
+        metrics |= bootstrap_intervals(values, n_resamples, seed=seed)
+    return metrics | {"n_queries": n_queries, "n_excluded": len(embeddings) - n_queries}
+
+
+def retrieval_values(
+    embeddings: Tensor,
+    labels: Tensor,
+    gallery: Tensor | None = None,
+    gallery_labels: Tensor | None = None,
+    ks: Sequence[int] = (1, 5, 10),
+) -> dict[str, Tensor]:
+    """What `retrieval_metrics` takes the means of: a float64 vector (Q,) each, NaN for a query that is left out."""
+    if (gallery is None) != (gallery_labels is None):
+        raise ValueError("give both gallery and gallery_labels, or neither")
+    check_not_empty("embeddings", embeddings)
+    check_labels(embeddings, labels)
+    if gallery is not None:
+        check_not_empty("gallery", gallery)
+        check_labels(gallery, gallery_labels)
+    queries, gallery, itself = checked_sets(embeddings, gallery)
+    for k in ks:
+        check_k(k, len(gallery) - itself)
+    gallery_labels = labels if itself else gallery_labels
+    n_relevant = _class_sizes(labels, gallery_labels) - int(itself)  # (Q,)
+
+    def of_block(rows: slice, distances: Tensor) -> Tensor:
+        is_same = labels[rows, None] == gallery_labels  # (b, N)
+        if itself:
+            is_same.diagonal(rows.start).fill_(True)  # the last of all
+        return _of_block(distances, is_same, n_relevant[rows], ks)
+
+    columns = torch.cat(of_blocks(queries, gallery, itself, of_block))  # (Q, M)
+    columns[n_relevant < 1] = torch.nan
+    return dict(zip(_names(ks), columns.T, strict=True))
+
+
+def _names(ks: Sequence[int]) -> list[str]:
+    return ["precision_at_1", *(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r", "mrr"]
+
+
+def _class_sizes(labels: Tensor, gallery_labels: Tensor) -> Tensor:
+    """How many images of its class the gallery has for each of `labels` (Q,)."""
+    labels = labels.long()
+    classes, sizes = gallery_labels.long().unique(return_counts=True)
+    place = torch.searchsorted(classes, labels).clamp(max=len(classes) - 1)
+    return sizes[place] * (classes[place] == labels)
+
+
+def _of_block(distances: Tensor, is_same: Tensor, n_relevant: Tensor, ks: Sequence[int]) -> Tensor:
+    """The metrics of a block of queries, (b, M), from squared distances (b, N), which are overwritten."""
+    n_places = min(distances.shape[1], max(1, int(n_relevant.max()), *ks))
+    keys = ordered_keys(distances, is_same)  # (b, N)
+    is_hit = smallest(keys, n_places).bitwise_and_(1)  # (b, n_places)
+    n_hits = is_hit.cumsum(dim=1, dtype=torch.float32)
+    place = torch.arange(1, n_places + 1, device=distances.device)
+    precisions = torch.where(place <= n_relevant[:, None], n_hits / place * is_hit, 0)
+    n_relevant = n_relevant.clamp(min=1)
+    hits_within = n_hits.gather(1, n_relevant[:, None] - 1).squeeze(1)
+    return torch.stack(
+        [
+            is_hit[:, 0].double(),
+            *((n_hits[:, k - 1] > 0).double() for k in ks),
+            hits_within.double() / n_relevant,
+            precisions.sum(dim=1, dtype=torch.float64) / n_relevant,
+            1 / _first_hits(is_hit, keys).double(),
+        ],
+        dim=1,
+    )
+
+
+def _first_hits(is_hit: Tensor, keys: Tensor) -> Tensor:
+    """The place, from 1, of the first image of the class, (b,): among the nearest, else among all `keys` (b, N)."""
+    place = is_hit.argmax(dim=1) + 1
+    missing = (is_hit.amax(dim=1) == 0).nonzero().squeeze(1)
+    if len(missing):
+        rest = keys[missing]
+        first = rest.masked_fill(rest.bitwise_and(1) == 0, torch.iinfo(rest.dtype).max).amin(dim=1, keepdim=True)
+        place[missing] = (rest < first).sum(dim=1) + 1
+    return place

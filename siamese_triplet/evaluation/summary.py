@@ -1,0 +1,40 @@
+"""The figures by which the book compares methods, all at once."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from siamese_triplet.evaluation.neighbours import knn_accuracy
+from siamese_triplet.evaluation.retrieval import retrieval_metrics
+from siamese_triplet.evaluation.verification import verification_metrics
+
+Embedded = tuple[Tensor, Tensor]  # embeddings (N, D) and labels (N,)
+NEIGHBOURS = 5
+
+
+def seen_classes(train: Embedded, test: Embedded) -> dict[str, Any]:
+    """The figures of test images whose classes were trained on.
+
+    `knn_accuracy` with `k` neighbours among the training images; among the test images alone `recall_at_1`,
+    `r_precision`, `map_at_r`, and `auc` and `eer` of verification. See the functions of those names.
+    """
+    accuracy = knn_accuracy(*train, *test, k=NEIGHBOURS)
+    return {"knn_accuracy": accuracy, "k": NEIGHBOURS, **among_themselves(test)}
+
+
+def among_themselves(test: Embedded) -> dict[str, float]:
+    """The figures that need no other images: each image queries the others.
+
+    Images of one class have no figures of verification, and single images of their classes have none at all.
+    """
+    embeddings, labels = test
+    figures: dict[str, float] = {}
+    sizes = torch.unique(labels, return_counts=True)[1]
+    if sizes.max() > 1:
+        found = retrieval_metrics(embeddings, labels, ks=(1,))
+        figures |= {name: found[name] for name in ("recall_at_1", "r_precision", "map_at_r", "mrr")}
+        if len(sizes) > 1:
+            verified = verification_metrics(embeddings, labels)
+            figures |= {name: verified[name] for name in ("auc", "eer")}
+    return figures

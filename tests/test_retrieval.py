@@ -1,0 +1,315 @@
+import math
+from collections.abc import Iterator
+
+import evaluation_reference
+import pytest
+import reference
+import torch
+from elsewhere import Elsewhere, Largest
+from evaluation_reference import DTYPES, examples, random_set, sets
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from siamese_triplet.evaluation import bootstrap_interval, neighbours, retrieval_metrics, retrieval_values
+from siamese_triplet.evaluation.neighbours import ordered_keys, smallest
+
+GRID = torch.tensor([[0.0], [1], [1], [3], [3], [4]])
+GRID_LABELS = torch.tensor([0, 0, 1, 1, 0, 2])
+FIGURES = ["precision_at_1", "recall_at_1", "r_precision", "map_at_r", "mrr"]
+
+
+@pytest.fixture
+def little_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 32 queries, however large the gallery."""
+    monkeypatch.setattr(neighbours, "BLOCK", 1)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def assert_equal_brute_force(
+    embeddings: Tensor,
+    labels: Tensor,
+    gallery: Tensor | None = None,
+    gallery_labels: Tensor | None = None,
+    ks: tuple[int, ...] = (1,),
+) -> None:
+    lists = [None if given is None else given.tolist() for given in (embeddings, labels, gallery, gallery_labels)]
+    expected = evaluation_reference.retrieval(*lists, ks)
+    values = retrieval_values(embeddings, labels, gallery, gallery_labels, ks)
+    counted = [figures for figures in expected if figures]
+    for name, of_queries in values.items():
+        assert of_queries.tolist() == pytest.approx(
+            [figures[name] if figures else math.nan for figures in expected], rel=1e-6, nan_ok=True
+        )
+    assert all(list(values) == list(figures) for figures in counted)
+    assert all(of_queries.dtype == torch.float64 for of_queries in values.values())
+    if not counted:
+        with pytest.raises(ValueError, match="none of the"):
+            retrieval_metrics(embeddings, labels, gallery, gallery_labels, ks)
+        return
+    metrics = retrieval_metrics(embeddings, labels, gallery, gallery_labels, ks)
+    assert (metrics.pop("n_queries"), metrics.pop("n_excluded")) == (len(counted), len(expected) - len(counted))
+    assert metrics == pytest.approx(
+        {name: sum(figures[name] for figures in counted) / len(counted) for name in values}, rel=1e-6
+    )
+
+
+@examples(150)
+@given(sets(least=2), st.data())
+def test_each_image_among_the_others_equals_brute_force(images: tuple[Tensor, Tensor], data: st.DataObject) -> None:
+    ks = data.draw(st.lists(st.integers(1, len(images[0]) - 1), max_size=3).map(tuple))
+    assert_equal_brute_force(*images, ks=ks)
+
+
+@examples(150)
+@given(sets(n_columns=2), sets(n_columns=2, most=20), st.data())
+def test_queries_in_a_gallery_equal_brute_force(
+    queries: tuple[Tensor, Tensor], gallery: tuple[Tensor, Tensor], data: st.DataObject
+) -> None:
+    ks = data.draw(st.lists(st.integers(1, len(gallery[0])), max_size=3).map(tuple))
+    assert_equal_brute_force(*queries, *gallery, ks=ks)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_columns", [4, 20])
+@pytest.mark.parametrize("seed", range(3))
+def test_images_in_general_position_equal_brute_force(seed: int, n_columns: int, dtype: torch.dtype) -> None:
+    embeddings, labels = random_set(seed, n_columns=n_columns)
+    embeddings = embeddings.to(dtype)
+    assert_equal_brute_force(embeddings, labels, ks=(1, 5, 59))
+    assert_equal_brute_force(embeddings[:20], labels[:20], embeddings[20:], labels[20:], ks=(40, 3))
+
+
+def test_an_example_by_hand() -> None:
+    """Of the image at 3 with label 1, that at 1 is the third of the others, behind those at 3 and 4."""
+    values = retrieval_values(GRID, GRID_LABELS, ks=(1, 2, 3, 4))
+    assert values["mrr"][3].item() == pytest.approx(1 / 4)
+    assert values["recall_at_3"][3] == 0
+    assert values["recall_at_4"][3] == 1
+    assert values["mrr"][0].item() == pytest.approx(1 / 2)
+    assert values["r_precision"][0].item() == pytest.approx(1 / 2)
+    assert values["map_at_r"][0].item() == pytest.approx(1 / 4)
+    assert [name for name, of_queries in values.items() if not of_queries[5].isnan()] == []
+
+
+@pytest.mark.parametrize("n_columns", [2, 16])
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_a_collapsed_embedding_finds_nothing(with_gallery: bool, n_columns: int) -> None:
+    embeddings, labels = torch.full((60, n_columns), 0.1), torch.arange(60) % 3
+    gallery = (embeddings + 1, labels) if with_gallery else ()
+    metrics = retrieval_metrics(embeddings, labels, *gallery, ks=(1, 30))
+    n_others = 40  # of other classes, all of which come first
+    assert metrics == {
+        "precision_at_1": 0,
+        "recall_at_1": 0,
+        "recall_at_30": 0,
+        "r_precision": 0,
+        "map_at_r": 0,
+        "mrr": pytest.approx(1 / (n_others + 1)),
+        "n_queries": 60,
+        "n_excluded": 0,
+    }
+
+
+def test_classes_far_apart_are_found_in_full() -> None:
+    labels = torch.tensor([0] * 20 + [1] * 3 + [7] * 2)
+    embeddings = 100.0 * labels[:, None] + torch.rand(25, 3, generator=torch.Generator().manual_seed(0))
+    metrics = retrieval_metrics(embeddings, labels, ks=(1, 24))
+    assert {name: metrics[name] for name in FIGURES} == dict.fromkeys(FIGURES, 1)
+
+
+def test_queries_without_an_image_of_their_class_are_left_out_and_counted() -> None:
+    embeddings, labels = torch.tensor([[0.0], [1], [5], [9]]), torch.tensor([0, 0, 1, 2])
+    metrics = retrieval_metrics(embeddings, labels, ks=(1,))
+    assert (metrics["n_queries"], metrics["n_excluded"], metrics["precision_at_1"]) == (2, 2, 1)
+    metrics = retrieval_metrics(embeddings, labels, embeddings[2:], labels[2:], ks=(1,))
+    assert (metrics["n_queries"], metrics["n_excluded"], metrics["precision_at_1"]) == (2, 2, 1)
+
+
+def test_a_gallery_of_the_same_images_holds_the_query_itself() -> None:
+    embeddings, labels = random_set(0)
+    assert retrieval_metrics(embeddings, labels, embeddings, labels)["precision_at_1"] == 1
+    assert retrieval_metrics(embeddings, labels)["precision_at_1"] < 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_columns", [2, 9])
+def test_many_blocks_of_tied_images_equal_brute_force(n_columns: int, dtype: torch.dtype, little_blocks: None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randint(-2, 3, (101, n_columns), generator=generator).to(dtype)
+    labels = torch.randint(0, 6, (101,), generator=generator) ** 2 // 4
+    assert_equal_brute_force(embeddings, labels, ks=(1, 10, 100))
+    assert_equal_brute_force(embeddings[:70], labels[:70], embeddings[50:], labels[50:], ks=(1, 51))
+
+
+def test_a_gallery_much_larger_than_a_block_gives_what_one_block_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery, gallery_labels = random_set(0, 5000, 12)
+    queries, labels = random_set(1, 150, 12)
+    expected = retrieval_values(queries, labels, gallery, gallery_labels)
+    monkeypatch.setattr(neighbours, "BLOCK", 2**12)
+    with Largest() as largest:
+        values = retrieval_values(queries, labels, gallery, gallery_labels)
+    for name, of_queries in values.items():
+        torch.testing.assert_close(of_queries, expected[name], rtol=0, atol=0)
+    assert largest.numel <= 32 * 5000
+
+
+def test_threads_share_the_blocks(little_blocks: None, two_threads: None) -> None:
+    embeddings, labels = random_set(0, 200)
+    values = retrieval_values(embeddings.requires_grad_(), labels)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    expected = retrieval_values(embeddings.detach(), labels)
+    assert all(torch.equal(of_queries, expected[name]) for name, of_queries in values.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_every_integer_type_is_a_label(dtype: torch.dtype) -> None:
+    embeddings, labels = random_set(0)
+    expected = retrieval_metrics(embeddings, labels)
+    assert retrieval_metrics(embeddings, labels.to(dtype)) == expected
+    assert retrieval_metrics(embeddings, labels.to(dtype), embeddings, labels)["mrr"] == 1
+
+
+def test_embeddings_and_labels_are_left_as_they_were() -> None:
+    embeddings, labels = random_set(0, n_columns=2)
+    copies = embeddings.clone(), labels.clone()
+    retrieval_metrics(embeddings, labels, embeddings, labels)
+    assert torch.equal(embeddings, copies[0])
+    assert torch.equal(labels, copies[1])
+
+
+def test_intervals_are_those_of_the_queries_that_count(global_random_state_untouched: None) -> None:
+    embeddings, labels = random_set(0)
+    labels[0] = 1000
+    metrics = retrieval_metrics(embeddings, labels, n_resamples=50, seed=3)
+    values = retrieval_values(embeddings, labels)
+    for name, of_queries in values.items():
+        assert metrics[f"{name}_interval"] == pytest.approx(bootstrap_interval(of_queries[1:], 50, seed=3))
+    assert not [name for name in retrieval_metrics(embeddings, labels) if name.endswith("_interval")]
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_metrics_are_those_of_pytorch_metric_learning(seed: int, with_gallery: bool) -> None:
+    pytest.importorskip("pytorch_metric_learning")
+    from pytorch_metric_learning.distances import LpDistance
+    from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+    from pytorch_metric_learning.utils.inference import CustomKNN
+
+    names = {
+        "precision_at_1": "precision_at_1",
+        "r_precision": "r_precision",
+        "mean_average_precision_at_r": "map_at_r",
+        "mean_reciprocal_rank": "mrr",
+    }
+    calculator = AccuracyCalculator(
+        include=tuple(names),
+        k=None if with_gallery else "max_bin_count",
+        knn_func=CustomKNN(LpDistance(normalize_embeddings=False)),
+        device=torch.device("cpu"),
+    )
+    queries, labels = random_set(seed)
+    gallery = random_set(seed + 100, 90) if with_gallery else ()
+    theirs = calculator.get_accuracy(queries, labels, *(gallery or (None, None)))
+    ours = retrieval_metrics(queries, labels, *gallery)
+    compared = [name for name in names if with_gallery or name != "mean_reciprocal_rank"]  # theirs looks at k only
+    assert {name: ours[names[name]] for name in compared} == pytest.approx({name: theirs[name] for name in compared})
+
+
+def test_on_another_device_the_values_are_those_of_the_cpu() -> None:
+    embeddings, labels = random_set(0)
+    embeddings = embeddings.round()
+    expected = retrieval_values(embeddings, labels), retrieval_values(embeddings, labels, embeddings[:30], labels[:30])
+    with Elsewhere() as elsewhere:
+        images = elsewhere.send(embeddings), elsewhere.send(labels)
+        gallery = elsewhere.send(embeddings[:30]), elsewhere.send(labels[:30])
+        there = retrieval_values(*images), retrieval_values(*images, *gallery)
+    for values, of_cpu in zip(there, expected, strict=True):
+        for name, of_queries in values.items():
+            torch.testing.assert_close(of_queries.inner, of_cpu[name], rtol=0, atol=0, equal_nan=True)
+
+
+# keys
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_keys_are_in_the_order_of_the_distances_and_of_equal_ones_some_are_last(dtype: torch.dtype) -> None:
+    tiny, huge = torch.finfo(dtype).smallest_normal, torch.finfo(dtype).max
+    distances = [0.0, tiny / 4, tiny, 1.0, torch.tensor(1.0).nextafter(torch.tensor(2.0)).item(), 3.5, huge, math.inf]
+    pairs = [(distance, is_last) for distance in distances for is_last in (False, True)]
+    distances, is_last = (list(of) for of in zip(*pairs, strict=True))
+    is_last = torch.tensor(is_last)
+    keys = ordered_keys(torch.tensor([distances], dtype=dtype), is_last[None])[0]
+    assert keys.diff().min() > 0
+    assert torch.equal(keys & 1, is_last.to(keys.dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("k", [1, 2, 7, 49, 50])
+def test_the_smallest_keys_are_those_of_topk_and_in_order(k: int, dtype: torch.dtype) -> None:
+    info, generator = torch.iinfo(dtype), torch.Generator().manual_seed(k)
+    keys = torch.randint(info.min, info.max, (20, 50), generator=generator, dtype=dtype)
+    keys[:, ::3] = keys[:, :1]
+    expected = keys.topk(k, dim=1, largest=False).values
+    with Elsewhere() as elsewhere:
+        there = smallest(elsewhere.send(keys), k)
+    assert torch.equal(there.inner, expected)
+    assert torch.equal(expected, keys.sort(dim=1).values[:, :k])
+    assert torch.equal(smallest(keys, k), expected)
+
+
+# errors
+
+
+@pytest.mark.parametrize("case", reference.BAD_BATCHES)
+@pytest.mark.parametrize("in_gallery", [False, True])
+def test_a_bad_set_raises(case: str, in_gallery: bool) -> None:
+    embeddings, labels, message = reference.BAD_BATCHES[case]
+    arguments = (embeddings, labels, torch.zeros(2, 2), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=message.replace("embeddings are on", "(embeddings|gallery) (are|is) on")):
+        retrieval_metrics(*(arguments[2:] + arguments[:2] if in_gallery else arguments), ks=(1,))
+
+
+@pytest.mark.parametrize("ks", [(1, 6), (0,), (-1,)])
+def test_a_k_that_the_images_to_choose_from_cannot_give_raises(ks: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=f"k={ks[-1]} must be between 1 and the 5 images of the gallery"):
+        retrieval_metrics(GRID, GRID_LABELS, ks=ks)
+    if ks[-1] < 1:
+        with pytest.raises(ValueError, match=f"k={ks[-1]} must be between 1 and the 6 images of the gallery"):
+            retrieval_metrics(GRID, GRID_LABELS, GRID, GRID_LABELS, ks=ks)
+    else:
+        retrieval_metrics(GRID, GRID_LABELS, GRID, GRID_LABELS, ks=ks)
+
+
+def test_empty_sets_raise() -> None:
+    with pytest.raises(ValueError, match=r"embeddings are empty, shape \(0, 1\)"):
+        retrieval_metrics(GRID[:0], GRID_LABELS[:0])
+    with pytest.raises(ValueError, match=r"embeddings are empty, shape \(0, 1\)"):
+        retrieval_metrics(GRID[:0], GRID_LABELS[:0], GRID, GRID_LABELS)
+    with pytest.raises(ValueError, match=r"gallery are empty, shape \(0, 1\)"):
+        retrieval_metrics(GRID, GRID_LABELS, GRID[:0], GRID_LABELS[:0])
+
+
+@pytest.mark.parametrize("gallery", [(GRID, None), (None, GRID_LABELS)])
+def test_a_gallery_without_labels_or_labels_without_a_gallery_raise(gallery: tuple[Tensor | None, ...]) -> None:
+    with pytest.raises(ValueError, match="give both gallery and gallery_labels, or neither"):
+        retrieval_metrics(GRID, GRID_LABELS, *gallery)
+
+
+def test_a_gallery_of_another_embedding_size_raises() -> None:
+    with pytest.raises(ValueError, match=r"embeddings of one size, got \(6, 2\) and \(6, 1\)"):
+        retrieval_metrics(GRID, GRID_LABELS, GRID.expand(6, 2), GRID_LABELS)
+
+
+def test_no_query_with_an_image_of_its_class_raises() -> None:
+    with pytest.raises(ValueError, match="none of the 6 queries has another image of its class"):
+        retrieval_metrics(GRID, torch.arange(6), ks=(1,))
+    with pytest.raises(ValueError, match="none of the 6 queries has an image of its class"):
+        retrieval_metrics(GRID, GRID_LABELS, GRID, GRID_LABELS + 3, ks=(1,))
