@@ -6,7 +6,6 @@ leaves a whole checkpoint. It ends in a digest of all its bytes, so that a damag
 """
 
 import copy
-import hashlib
 import io
 import os
 import pickle
@@ -21,11 +20,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from siamese_triplet.distributed import Share, is_first, of_all
-from siamese_triplet.files import write_atomically
+from siamese_triplet.files import sealed, unsealed, write_atomically
 from siamese_triplet.history import History
 from siamese_triplet.randomness import random_states, restore_random_states
 
-DIGEST_SIZE = hashlib.sha256().digest_size
 FORMAT = "siamese_triplet checkpoint 1"
 PARTS = ("epoch", "history", "names", "model", "loss", "optimizer", "scheduler", "metrics", "random")
 
@@ -131,11 +129,7 @@ def _packed(path: str | os.PathLike, contents: dict[str, Any]) -> bytes:
                 f"a checkpoint for {path} would not be safe to load: the model, the optimizer, the scheduler or a "
                 f"metric keeps more than tensors, numbers and text in its state: {_first_line(error)}"
             ) from error
-    return buffer.getvalue() + _digest(buffer.getvalue())
-
-
-def _digest(contents: bytes) -> bytes:
-    return hashlib.sha256(contents).digest()
+    return sealed(buffer.getvalue())
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
@@ -148,11 +142,8 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}" + (", but a folder" if path.is_dir() else ""))
     packed = path.read_bytes()
-    packed, digest = packed[:-DIGEST_SIZE], packed[-DIGEST_SIZE:]
     try:
-        if digest != _digest(packed):
-            raise ValueError("it is truncated or damaged, or nothing that fit has written")
-        contents = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
+        contents = torch.load(io.BytesIO(unsealed(packed, "fit")), map_location="cpu", weights_only=True)
     except (ValueError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: {_first_line(error)}. It is left as it is; move it away, or name "

@@ -1,7 +1,10 @@
-"""Files that are either the old ones or the new ones, whenever a process dies."""
+"""Files that are either the old ones or the new ones, whenever a process dies, and that tell when they are damaged."""
 
+import hashlib
 import os
 from pathlib import Path
+
+DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def write_atomically(path: str | os.PathLike, contents: bytes) -> None:
@@ -23,3 +26,16 @@ def write_atomically(path: str | os.PathLike, contents: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def sealed(contents: bytes) -> bytes:
+    """`contents` with a digest of them at the end, for `unsealed`."""
+    return contents + hashlib.sha256(contents).digest()
+
+
+def unsealed(packed: bytes, writer: str) -> bytes:
+    """What `sealed` was given by `writer`. Raises ValueError, naming it, where a byte is missing or differs."""
+    contents, digest = packed[:-DIGEST_SIZE], packed[-DIGEST_SIZE:]
+    if digest != hashlib.sha256(contents).digest():
+        raise ValueError(f"it is truncated or damaged, or nothing that {writer} has written")
+    return contents

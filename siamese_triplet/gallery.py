@@ -1,0 +1,108 @@
+"""Embeddings put to use: a gallery of labelled images that can be searched, saved and loaded."""
+
+import io
+import os
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from siamese_triplet.checks import check_batch
+from siamese_triplet.distances import full_precision
+from siamese_triplet.evaluation.neighbours import Neighbours, check_not_empty, knn_predictions, nearest
+from siamese_triplet.files import sealed, unsealed, write_atomically
+
+FORMAT = "siamese_triplet.Gallery"
+
+
+class Gallery:
+    """Embeddings (N, D) of known images with labels (N,) and the names of the classes.
+
+    A label is an index into `classes`, or, without these, any integer. Raises ValueError for an empty gallery,
+    embeddings that are not finite, and labels that do not fit.
+    """
+
+    def __init__(self, embeddings: Tensor, labels: Tensor, classes: Sequence[str] = ()) -> None:
+        check_not_empty("the gallery's embeddings", embeddings)
+        check_batch(embeddings, labels)
+        if classes and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
+            raise ValueError(
+                f"labels from {int(labels.min())} to {int(labels.max())} do not go with {len(classes)} classes; each "
+                "must be an index into classes"
+            )
+        self.embeddings, self.labels, self.classes = full_precision(embeddings.detach()), labels, list(classes)
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def __repr__(self) -> str:
+        n_classes = len(self.labels.unique())
+        return f"Gallery of {len(self):,} images of {n_classes} classes, embeddings of size {self.embeddings.shape[1]}"
+
+    def search(self, queries: Tensor, k: int = 5) -> Neighbours:
+        """The `k` nearest images of each of `queries` (Q, D): distances, not squared, and indices. See `nearest`."""
+        return nearest(queries, self.embeddings, k)
+
+    def classify(self, queries: Tensor, k: int = 5) -> Tensor:
+        """The labels (Q,) of `queries` (Q, D) by majority of the `k` nearest. See `knn_predictions`."""
+        return knn_predictions(self.embeddings, self.labels, queries, k)
+
+    def prototypes(self) -> "Gallery":
+        """The mean of each class, as a gallery of one image a class: a classifier from a handful of images."""
+        labels, place = self.labels.unique(return_inverse=True)
+        sums = self.embeddings.new_zeros(len(labels), self.embeddings.shape[1]).index_add(0, place, self.embeddings)
+        return Gallery(sums / place.bincount()[:, None], labels, self.classes)
+
+    def few_labels(self, n: int, seed: int = 0) -> "Gallery":
+        """A gallery with only `n` images of each class, drawn from `seed`: as if no more had been labelled.
+
+        Raises ValueError where a class has fewer.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        chosen = []
+        for label in self.labels.unique():
+            members = (self.labels == label).nonzero().squeeze(1)
+            if not 1 <= n <= len(members):
+                raise ValueError(f"{n=} images a class: class {int(label)} has {len(members)}")
+            chosen.append(members[torch.randperm(len(members), generator=generator)[:n].to(members.device)])
+        indices = torch.cat(chosen)
+        return Gallery(self.embeddings[indices], self.labels[indices], self.classes)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the gallery into one file, which `load` reads."""
+        contents = {"format": FORMAT, "embeddings": self.embeddings.cpu(), "labels": self.labels.cpu()}
+        stream = io.BytesIO()
+        torch.save(contents | {"classes": self.classes}, stream)
+        write_atomically(path, sealed(stream.getvalue()))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, device: torch.device | str = "cpu") -> "Gallery":
+        """The gallery that `save` wrote into `path`. Raises ValueError for any other file, and for a damaged one.
+
+        Every byte is checked, and loading runs no code that the file brings along.
+        """
+        packed = Path(path).read_bytes()
+        try:
+            contents = torch.load(io.BytesIO(unsealed(packed, "Gallery.save")), map_location=device, weights_only=True)
+            if contents["format"] != FORMAT:
+                raise ValueError("it holds something else")
+            return cls(contents["embeddings"], contents["labels"], contents["classes"])
+        except (ValueError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, AttributeError) as error:
+            cause = str(error).partition("\n")[0]
+            raise ValueError(f"{path} is no gallery, or a damaged one: {cause}; save it anew") from error
+
+    def to_faiss(self) -> "faiss.IndexFlatL2":  # noqa: F821
+        """The same search as an exact index of faiss, whose distances are squared: `index.search(queries.numpy(), k)`.
+
+        For galleries of millions, build an approximate index of faiss from `embeddings` instead. Raises ImportError
+        where faiss is not installed, the extra "search".
+        """
+        try:
+            import faiss
+        except ImportError as error:
+            raise ImportError("to_faiss needs faiss: python -m pip install faiss-cpu") from error
+        index = faiss.IndexFlatL2(self.embeddings.shape[1])
+        index.add(self.embeddings.cpu().float().contiguous().numpy())
+        return index

@@ -1,0 +1,177 @@
+"""A gallery: search, classify, save, load."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from siamese_triplet import EmbeddingNet, knn_predictions, nearest
+from siamese_triplet.gallery import Gallery
+
+
+def gallery(n: int = 60) -> Gallery:
+    generator = torch.Generator().manual_seed(0)
+    return Gallery(torch.randn(n, 4, generator=generator), torch.arange(n) % 3, ["a", "b", "c"])
+
+
+def test_search_and_classify_are_those_of_evaluation() -> None:
+    known, queries = gallery(), torch.randn(9, 4, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(known.search(queries, 3).indices, nearest(queries, known.embeddings, 3).indices)
+    assert torch.equal(known.classify(queries), knn_predictions(known.embeddings, known.labels, queries))
+    assert len(known) == 60
+    assert "60 images of 3 classes, embeddings of size 4" in repr(known)
+
+
+def test_a_search_of_no_queries_finds_nothing_and_too_many_neighbours_raise() -> None:
+    assert gallery().search(torch.empty(0, 4)).indices.shape == (0, 5)
+    with pytest.raises(ValueError, match="k=61 must be between 1 and the 60 images"):
+        gallery().search(torch.zeros(1, 4), 61)
+    with pytest.raises(ValueError, match="embeddings of one size"):
+        gallery().search(torch.zeros(1, 3))
+
+
+def test_labels_without_names_are_any_integers() -> None:
+    known = Gallery(torch.tensor([[0.0, 0], [1, 0], [9, 9], [9, 8]]), torch.tensor([-7, -7, 300, 300]))
+    assert known.classify(torch.tensor([[0.0, 1], [8, 8]]), k=1).tolist() == [-7, 300]
+    prototypes = known.prototypes()
+    assert (prototypes.labels.tolist(), prototypes.classes) == ([-7, 300], [])
+    assert prototypes.embeddings.tolist() == [[0.5, 0], [9, 8.5]]
+    assert known.few_labels(1).labels.tolist() == [-7, 300]
+
+
+def test_embeddings_of_training_in_half_precision_are_kept_in_full_without_a_gradient() -> None:
+    embeddings = torch.randn(4, 2, requires_grad=True)
+    known = Gallery(embeddings.bfloat16(), torch.arange(4))
+    assert known.embeddings.dtype == torch.float32
+    assert not known.embeddings.requires_grad
+
+
+def test_prototypes_are_the_means_of_the_classes() -> None:
+    known = gallery()
+    prototypes = known.prototypes()
+    assert prototypes.labels.tolist() == [0, 1, 2]
+    torch.testing.assert_close(prototypes.embeddings[1], known.embeddings[known.labels == 1].mean(dim=0))
+
+
+def test_a_few_labels_of_each_class_are_drawn_from_the_seed() -> None:
+    few = gallery().few_labels(4, seed=1)
+    assert few.labels.bincount().tolist() == [4, 4, 4]
+    assert torch.equal(few.embeddings, gallery().few_labels(4, seed=1).embeddings)
+    assert not torch.equal(few.embeddings, gallery().few_labels(4, seed=2).embeddings)
+    assert few.classes == gallery().classes
+    rows = set(map(tuple, few.embeddings.tolist()))
+    assert len(rows) == 12
+    for label in range(3):
+        known = gallery().embeddings[gallery().labels == label].tolist()
+        assert set(map(tuple, few.embeddings[few.labels == label].tolist())) <= set(map(tuple, known))
+
+
+@pytest.mark.parametrize("n", [0, -1, 21])
+def test_too_few_labels_and_more_than_there_are_raise(n: int) -> None:
+    with pytest.raises(ValueError, match=f"n={n} images a class: class 0 has 20"):
+        gallery().few_labels(n)
+
+
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    gallery().save(tmp_path / "new" / "gallery.pt")
+    again = Gallery.load(tmp_path / "new" / "gallery.pt")
+    assert torch.equal(again.embeddings, gallery().embeddings)
+    assert torch.equal(again.labels, gallery().labels)
+    assert again.classes == ["a", "b", "c"]
+
+
+def test_a_file_that_is_no_gallery_raises(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.pt"
+    with pytest.raises(FileNotFoundError):
+        Gallery.load(path)
+    for contents in (
+        {"format": "another"},
+        {"format": "siamese_triplet.Gallery"},
+        EmbeddingNet().state_dict(),
+        [1, 2],
+        EmbeddingNet(),
+    ):
+        torch.save(contents, path)
+        with pytest.raises(ValueError, match=r"(?s)gallery\.pt is no gallery, or a damaged one: .*save it anew"):
+            Gallery.load(path)
+
+
+def test_a_damaged_file_raises_whatever_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.pt"
+    gallery().save(path)
+    whole = path.read_bytes()
+    for length in (0, 1, 10, 500, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"gallery\.pt is no gallery, or a damaged one"):
+            Gallery.load(path)
+
+
+@pytest.mark.parametrize("kind", ["text", "tensor", "no tensors", "damaged name"])
+def test_no_other_file_gets_past(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "gallery.pt"
+    if kind == "text":
+        path.write_text("embeddings of yesterday")
+    elif kind == "tensor":
+        torch.save(torch.zeros(3), path)
+    elif kind == "no tensors":
+        torch.save({"format": "siamese_triplet.Gallery", "embeddings": 1, "labels": 2, "classes": []}, path)
+    else:
+        gallery().save(path)
+        contents = bytearray(path.read_bytes())
+        contents[contents.index(b"embeddings")] ^= 255
+        path.write_bytes(contents)
+    with pytest.raises(ValueError, match=r"gallery\.pt is no gallery, or a damaged one"):
+        Gallery.load(path)
+
+
+def test_a_flipped_byte_of_the_embeddings_is_noticed(tmp_path: Path) -> None:
+    path, known = tmp_path / "gallery.pt", gallery()
+    known.save(path)
+    contents = bytearray(path.read_bytes())
+    contents[contents.index(known.embeddings.numpy().tobytes())] ^= 1
+    path.write_bytes(contents)
+    with pytest.raises(ValueError, match=r"gallery\.pt is no gallery, or a damaged one"):
+        Gallery.load(path)
+
+
+def test_a_gallery_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery().save(tmp_path / "gallery.pt")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        gallery(3).save(tmp_path / "gallery.pt")
+    assert len(Gallery.load(tmp_path / "gallery.pt")) == 60
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "classes", "message"),
+    [
+        (torch.empty(0, 2), torch.empty(0, dtype=torch.int64), (), "empty"),
+        (torch.full((2, 2), torch.nan), torch.arange(2), (), "NaN"),
+        (torch.rand(2, 2), torch.arange(3), (), "2 embeddings but 3 labels"),
+        (torch.rand(2, 2), torch.arange(2), ["a"], "labels from 0 to 1 do not go with 1 classes"),
+        (torch.rand(2, 2), torch.tensor([-1, 0]), ["a"], "labels from -1 to 0 do not go with 1 classes"),
+        (torch.rand(3), torch.arange(3), (), "must be a matrix|shape"),
+        (torch.rand(2, 2), torch.rand(2), (), "integer"),
+    ],
+)
+def test_bad_input_raises(embeddings: torch.Tensor, labels: torch.Tensor, classes: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Gallery(embeddings, labels, classes)
+
+
+def test_faiss_finds_the_same() -> None:
+    pytest.importorskip("faiss", reason="faiss is not installed, the extra search")
+    known, queries = gallery(), torch.randn(9, 4, generator=torch.Generator().manual_seed(2))
+    squared, indices = known.to_faiss().search(queries.numpy(), 5)
+    found = known.search(queries, 5)
+    assert torch.equal(torch.from_numpy(indices), found.indices)
+    torch.testing.assert_close(torch.from_numpy(squared), found.distances.square(), rtol=1e-4, atol=1e-5)
+
+
+def test_without_faiss_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ImportError, match="pip install faiss-cpu"):
+        gallery().to_faiss()
