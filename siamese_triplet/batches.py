@@ -1,6 +1,6 @@
 """Batches drawn by index from images that already lie on the training device."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -25,8 +25,11 @@ class TensorLoader:
     `((anchors, positives, negatives), [])`. The same `seed` shuffles alike in every run. In a job of several processes
     each gets its share of every batch; `share=Share(0, 1)` gives each the whole.
 
-    Raises ValueError for a transform that does not treat every pixel alike, such as an augmentation: a `DataLoader`
-    does those; for an empty data set, and for arguments that do not go together.
+    `augment`, such as a `RandomWarp`, changes each batch of normalised images (b, C, H, W), as a whole and on the
+    device.
+
+    Raises ValueError for a transform that does not treat every pixel alike, such as an augmentation of single images: a
+    `DataLoader` does those; for an empty data set, and for arguments that do not go together.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class TensorLoader:
         seed: int = 0,
         device: torch.device | str | None = None,
         share: Share | None = None,
+        augment: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         if (batch_size is None) == (batch_sampler is None) or (batch_sampler is not None and (shuffle or drop_last)):
             raise ValueError(
@@ -50,7 +54,7 @@ class TensorLoader:
             raise ValueError(f"TensorLoader: {batch_size=} must be at least 1")
         self.device = best_device() if device is None else torch.device(device)
         self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, batch_size, shuffle, drop_last
-        self.batch_sampler = batch_sampler
+        self.batch_sampler, self.augment = batch_sampler, augment
         self.share = Share.of_this_process() if share is None else share
         self.generator = torch.Generator().manual_seed(seed)
         self.images = _normalised(getattr(dataset, "source", dataset), self.device)  # (N, C, H, W)
@@ -69,8 +73,12 @@ class TensorLoader:
         for batch in batches:
             chosen = self.share.slice(first, first + len(batch))
             first += len(batch)
-            inputs = tuple(self.images.index_select(0, column[chosen]) for column in columns)
+            inputs = tuple(self._images(column[chosen]) for column in columns)
             yield inputs if len(inputs) > 1 else inputs[0], [] if targets is None else targets[chosen]
+
+    def _images(self, indices: Tensor) -> Tensor:
+        images = self.images.index_select(0, indices)
+        return images if self.augment is None else self.augment(images)
 
     def _indices(self) -> list[Tensor]:
         """The batches of an epoch, as indices into the data set."""

@@ -1,14 +1,11 @@
-"""MNIST and FashionMNIST: found on disk, downloaded, or taken from the subset inside the package.
+"""MNIST, FashionMNIST and Omniglot: found on disk, downloaded, or taken from the subset inside the package.
 
 The pairs and triplets drawn from them (`SiameseMNIST`, `TripletMNIST`) and the balanced batches
 (`BalancedBatchSampler`) can be imported from here too.
 """
 
-import contextlib
 import hashlib
-import io
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,21 +16,16 @@ from torch import Tensor
 from torchvision import datasets as torchvision_datasets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
+from siamese_triplet.downloads import DATA_VARIABLE, cache_directory, named_place
+from siamese_triplet.downloads import download as fetch
 from siamese_triplet.images import Images, normalization
+from siamese_triplet.omniglot import OMNIGLOT, load_omniglot
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
 
 __all__ = ["BalancedBatchSampler", "Images", "SiameseMNIST", "TripletMNIST", "load"]
 
-DATA_VARIABLE = "SIAMESE_TRIPLET_DATA"
 EMBEDDED = Path(__file__).parent / "embedded"
-DOWNLOAD_TIMEOUT = 20  # seconds without an answer
-DOWNLOAD_STEPS = (
-    "Downloading",
-    "Failed to download",
-    "Error downloading",
-    "Tried",
-)  # what torchvision says beside causes
 
 
 @dataclass(frozen=True)
@@ -76,8 +68,13 @@ def load(
     root: str | os.PathLike | None = None,
     download: bool = True,
     subset: str | None = None,
+    *,
+    image_size: int | None = None,
 ) -> Images:
-    """The training or the test images of `"mnist"` or `"fashion-mnist"`, normalised for a network.
+    """The training or the test images of `"mnist"`, `"fashion-mnist"` or `"omniglot"`, normalised for a network.
+
+    What follows is about the first two; for Omniglot, `subset="minimal"` and `image_size` see
+    `siamese_triplet.omniglot.load_omniglot`.
 
     The full data, 60,000 and 10,000 images, is looked for in `root`, else in the folder that the environment variable
     SIAMESE_TRIPLET_DATA names, else in the user's cache directory, under `MNIST/raw` or `FashionMNIST/raw` as
@@ -95,21 +92,29 @@ def load(
 
     Sources: LeCun, Cortes and Burges, MNIST (CC BY-SA 3.0); Xiao, Rasul and Vollgraf, "Fashion-MNIST", 2017 (MIT).
     """
+    if name == OMNIGLOT:
+        return load_omniglot(train, root, download, subset, image_size)
     if name not in SOURCES:
-        raise ValueError(f"unknown data set {name!r}; there are {', '.join(map(repr, SOURCES))}")
+        raise ValueError(f"unknown data set {name!r}; there are {', '.join(map(repr, (*SOURCES, OMNIGLOT)))}")
     if subset not in (None, "embedded"):
         raise ValueError(f"unknown {subset=}; it is None for the full data or 'embedded'")
+    if image_size is not None:
+        raise ValueError(f"the images of {name} have one size, 28; {image_size=} is for Omniglot")
     source = SOURCES[name]
     if subset == "embedded":
         return _images(source, *_read_embedded(name, train), train)
 
-    named = root or os.environ.get(DATA_VARIABLE)
-    place = Path(named) if named else _cache_directory()
+    named = named_place(root)
+    place = named or cache_directory()
     files = _files(source, place, train)
     if not all(file.is_file() for file in files):
-        problem = _download(source, place) if download else "download=False"
+        problem = (
+            fetch(lambda: source.torchvision_class(place, download=True), _raw(source, place))
+            if download
+            else "download=False"
+        )
         if problem:
-            return _without_full_data(name, train, place, problem, is_named=bool(named))
+            return _without_full_data(name, train, place, problem, is_named=named is not None)
     images, labels = _read(files[0], read_image_file, source), _read(files[1], read_label_file, source)
     n_classes = len(source.torchvision_class.classes)
     if len(images) != len(labels) or labels.max() >= n_classes:
@@ -136,10 +141,6 @@ def _without_full_data(name: str, train: bool, place: Path, problem: str, is_nam
     return images
 
 
-def _cache_directory() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_triplet"
-
-
 def _raw(source: _Source, place: Path) -> Path:
     return place / source.torchvision_class.__name__ / "raw"
 
@@ -148,27 +149,6 @@ def _files(source: _Source, place: Path, train: bool) -> tuple[Path, Path]:
     raw = _raw(source, place)
     split = "train" if train else "t10k"
     return raw / f"{split}-images-idx3-ubyte", raw / f"{split}-labels-idx1-ubyte"
-
-
-def _download(source: _Source, place: Path) -> str | None:
-    """Download all files of a data set into `place`; returns the problem in a few words, None if there was none."""
-    timeout = socket.getdefaulttimeout()
-    printed = io.StringIO()
-    new_folders = [folder for folder in (_raw(source, place), *_raw(source, place).parents) if not folder.exists()]
-    try:
-        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        with contextlib.redirect_stdout(printed):  # torchvision reports every mirror that it tries
-            source.torchvision_class(place, download=True)
-    except (RuntimeError, OSError) as error:
-        with contextlib.suppress(OSError):  # not empty: what has arrived is kept for the next try
-            for folder in new_folders:
-                folder.rmdir()
-        lines = f"{printed.getvalue()}\n{error}".splitlines()  # older versions of torchvision only print the cause
-        causes = [line for line in lines if line.strip() and not line.startswith(DOWNLOAD_STEPS)]
-        return causes[-1] if causes else type(error).__name__
-    finally:
-        socket.setdefaulttimeout(timeout)
-    return None
 
 
 def _read(file: Path, reader: Callable[[str], Tensor], source: _Source) -> Tensor:

@@ -26,19 +26,32 @@ class Images(Dataset):
     """Images with labels, in memory: `images[i]` is `(transform(image), label)`, as in torchvision's MNIST.
 
     `data` is uint8 (N, H, W) or (N, H, W, C), `targets` int64 (N,), `classes` the names of the classes. `transform`
-    gets one PIL image, like any transform of torchvision; without one the item is the PIL image.
+    gets one PIL image, like any transform of torchvision; without one the item is the PIL image. `groups`, int64 (N,),
+    tell what the classes belong to, such as the alphabets of characters, and `group_names` what those are called; most
+    data sets have none.
     """
 
     def __init__(
-        self, data: Tensor, targets: Tensor, classes: Sequence[str], train: bool = True, transform: Any = None
+        self,
+        data: Tensor,
+        targets: Tensor,
+        classes: Sequence[str],
+        train: bool = True,
+        transform: Any = None,
+        groups: Tensor | None = None,
+        group_names: Sequence[str] = (),
     ) -> None:
         if len(data) != len(targets):
             raise ValueError(f"got {len(data)} images but {len(targets)} targets; there must be one target each")
+        if groups is not None and len(groups) != len(data):
+            raise ValueError(f"got {len(data)} images but {len(groups)} groups; there must be one group each")
         self.data = data
         self.targets = targets
         self.classes = list(classes)
         self.train = train
         self.transform = transform
+        self.groups = groups
+        self.group_names = list(group_names)
 
     def __len__(self) -> int:
         return len(self.data)

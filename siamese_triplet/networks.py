@@ -61,9 +61,51 @@ class EmbeddingNetL2(EmbeddingNet):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        embeddings = super().forward(x)
-        norms = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True)  # (B, 1)
-        return embeddings / torch.where(norms > 0, norms, 1)
+        return _on_unit_sphere(super().forward(x))
+
+
+class ConvEmbeddingNet(nn.Module):
+    """Images (B, C, H, W) to embeddings (B, D) for harder data: four convolutions, a linear layer.
+
+    Each block is a convolution 3×3, batch normalisation, ReLU and max pooling, `width` channels wide (Vinyals and
+    others, 2016; Snell and others, 2017). `embedding_size` is D, `input_size` is (C, H, W), at least 16 × 16. On the
+    unit sphere embeddings have length 1, but for a zero, which has no direction. Under autocast the last layer stays in
+    the precision of its weights. Raises ValueError for images of another size.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int = 128,
+        input_size: tuple[int, int, int] = (1, 28, 28),
+        width: int = 64,
+        unit_sphere: bool = True,
+    ) -> None:
+        super().__init__()
+        channels, height, width_of_input = input_size
+        if min(height, width_of_input) < 16 or embedding_size < 1 or width < 1:
+            raise ValueError(
+                f"ConvEmbeddingNet: {input_size=} must be at least (1, 16, 16), "
+                f"{embedding_size=} and {width=} at least 1"
+            )
+        self.embedding_size, self.input_size, self.unit_sphere = embedding_size, tuple(input_size), unit_sphere
+        blocks = [
+            (nn.Conv2d(n_in, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2))
+            for n_in in (channels, width, width, width)
+        ]
+        self.convnet = nn.Sequential(*(layer for block in blocks for layer in block))
+        self.fc = nn.Linear(width * (height // 16) * (width_of_input // 16), embedding_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1:] != self.input_size:
+            raise ValueError(
+                f"ConvEmbeddingNet expects images of shape (batch, {', '.join(map(str, self.input_size))}), "
+                f"got {tuple(x.shape)}; pass input_size=(channels, height, width) for another size"
+            )
+        embeddings = _in_full_precision(self.fc, self.convnet(x).flatten(1))
+        return _on_unit_sphere(embeddings) if self.unit_sphere else embeddings
+
+    def get_embedding(self, x: Tensor) -> Tensor:
+        return self(x)
 
 
 class ClassificationNet(nn.Module):
@@ -144,3 +186,8 @@ def _embedding_size(net: nn.Module) -> int:
             "set embedding_net.embedding_size to the size of its embeddings"
         )
     return linear_layers[-1].out_features
+
+
+def _on_unit_sphere(embeddings: Tensor) -> Tensor:
+    norms = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True)  # (B, 1)
+    return embeddings / torch.where(norms > 0, norms, 1)

@@ -63,6 +63,63 @@ class BalancedBatchSampler(Sampler[list[int]]):
             yield torch.cat(hands).tolist()
 
 
+class GroupedBatchSampler(Sampler[list[int]]):
+    """A batch sampler for classes that belong to groups: `n_groups` groups × `n_classes` classes × `n_samples` images.
+
+    Classes of one group, such as the characters of an alphabet, look alike, so that a batch of few groups has harder
+    negatives than one of as many classes from all of them. `labels` and `groups` are integers, one an image. A group
+    with fewer than `n_classes` classes gives all it has, so that such batches are smaller. An epoch is `len(labels) //
+    (n_groups * n_classes * n_samples)` batches, at least one; groups, the classes of a group and the images of a class
+    are each drawn equally often, give or take one. Each epoch is shuffled anew, from `seed`.
+
+    Raises ValueError where there are fewer than `n_groups` groups, a class is in two groups, or a class has fewer than
+    `n_samples` images.
+    """
+
+    def __init__(
+        self,
+        labels: Tensor | Sequence[int],
+        groups: Tensor | Sequence[int],
+        n_groups: int,
+        n_classes: int,
+        n_samples: int,
+        seed: int = 0,
+    ) -> None:
+        labels, groups = torch.as_tensor(labels).cpu(), torch.as_tensor(groups).cpu()
+        if labels.shape != groups.shape:
+            raise ValueError(
+                f"GroupedBatchSampler: one label and one group an image, got {tuple(labels.shape)} labels and "
+                f"{tuple(groups.shape)} groups"
+            )
+        self.members = BalancedBatchSampler(labels, 1, n_samples).members  # which checks both
+        both = torch.stack([groups, labels], dim=1).unique(dim=0)  # (C, 2), a row for each class
+        if len(both) > len(self.members):
+            raise ValueError("GroupedBatchSampler: a class has images in two groups; give all images of a class one")
+        self.classes = {int(group): both[both[:, 0] == group, 1] for group in both[:, 0].unique()}
+        if not 1 <= n_groups <= len(self.classes) or n_classes < 1:
+            raise ValueError(
+                f"GroupedBatchSampler: {n_groups=} must be between 1 and the {len(self.classes)} groups, {n_classes=} "
+                "at least 1"
+            )
+        self.n_groups, self.n_classes, self.n_samples = n_groups, n_classes, n_samples
+        self.n_batches = max(1, len(labels) // (n_groups * n_classes * n_samples))
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        groups = _Deck(torch.tensor(list(self.classes)), self.generator)
+        classes = {group: _Deck(members, self.generator) for group, members in self.classes.items()}
+        images = {label: _Deck(members, self.generator) for label, members in self.members.items()}
+        for _ in range(self.n_batches):
+            hands = []
+            for group in groups.deal(self.n_groups).tolist():
+                dealt = classes[group].deal(min(self.n_classes, len(self.classes[group])))
+                hands += [images[label].deal(self.n_samples) for label in dealt.tolist()]
+            yield torch.cat(hands).tolist()
+
+
 class _Deck:
     """A shuffled deck of cards that is dealt out, and shuffled again when it runs short."""
 

@@ -161,3 +161,16 @@ def test_repr_says_what_the_images_are(data: Tensor, train: bool, expected: str)
 def test_images_and_targets_of_different_lengths_raise() -> None:
     with pytest.raises(ValueError, match="256 images but 3 targets"):
         Images(GREY, torch.arange(3), ["a"])
+
+
+def test_groups_are_kept_with_their_names_and_most_images_have_none() -> None:
+    groups = torch.arange(256) % 2
+    dataset = Images(GREY, torch.arange(256) % 4, "abcd", groups=groups, group_names=("x", "y"))
+    assert torch.equal(dataset.groups, groups)
+    assert dataset.group_names == ["x", "y"]
+    assert (images().groups, images().group_names) == (None, [])
+
+
+def test_images_and_groups_of_different_lengths_raise() -> None:
+    with pytest.raises(ValueError, match="256 images but 3 groups; there must be one group each"):
+        Images(GREY, torch.arange(256), ["a"], groups=torch.arange(3))

@@ -6,6 +6,7 @@ from torch import nn
 
 from siamese_triplet.networks import (
     ClassificationNet,
+    ConvEmbeddingNet,
     EmbeddingNet,
     EmbeddingNetL2,
     SiameseNet,
@@ -97,6 +98,82 @@ def test_l2_under_autocast_is_finite(dtype: torch.dtype) -> None:
     embeddings.float().square().sum().backward()
     torch.testing.assert_close(embeddings.float().norm(dim=1), torch.ones(3), atol=0.01, rtol=0)
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
+def test_conv_embedding_net_has_the_layers_of_the_literature() -> None:
+    net = ConvEmbeddingNet()
+    layers = [type(m).__name__ for m in net.modules() if not list(m.children())]
+    assert layers == [*["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"] * 4, "Linear"]
+    assert [tuple(p.shape) for p in net.parameters() if p.ndim > 1] == [
+        (64, 1, 3, 3),
+        *[(64, 64, 3, 3)] * 3,
+        (128, 64),
+    ]
+
+
+@pytest.mark.parametrize("unit_sphere", [True, False])
+@pytest.mark.parametrize(
+    ("embedding_size", "input_size"), [(2, (1, 28, 28)), (64, (3, 32, 40)), (1, (1, 16, 16)), (5, (2, 17, 105))]
+)
+def test_conv_embedding_net_of_any_size(
+    embedding_size: int, input_size: tuple[int, int, int], unit_sphere: bool
+) -> None:
+    net = ConvEmbeddingNet(embedding_size, input_size, 8, unit_sphere).eval()
+    x = images(4, input_size)
+    embeddings = net(x)
+    assert embeddings.shape == (4, embedding_size)
+    assert (net.embedding_size, net.input_size) == (embedding_size, input_size)
+    assert torch.equal(net.get_embedding(x), embeddings)
+    assert net(x[:0]).shape == (0, embedding_size)
+    plain = net.fc(net.convnet(x).flatten(1))
+    torch.testing.assert_close(embeddings, plain / plain.norm(dim=1, keepdim=True) if unit_sphere else plain)
+
+
+def test_conv_embeddings_of_training_have_length_one() -> None:
+    torch.testing.assert_close(ConvEmbeddingNet(width=8)(images(20)).norm(dim=1), torch.ones(20))
+
+
+def test_a_zero_conv_embedding_is_zero_with_a_finite_gradient() -> None:
+    net = ConvEmbeddingNet(4, width=8)
+    for parameter in net.fc.parameters():
+        nn.init.zeros_(parameter)
+    embeddings = net(images())
+    assert torch.equal(embeddings, torch.zeros(3, 4))
+    embeddings.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("unit_sphere", [True, False])
+def test_conv_embeddings_under_autocast_are_in_the_precision_of_the_weights(unit_sphere: bool) -> None:
+    net = ConvEmbeddingNet(4, width=8, unit_sphere=unit_sphere)
+    with torch.autocast("cpu", torch.bfloat16):
+        embeddings = net(images())
+        assert net.convnet(images()).dtype == torch.bfloat16
+    assert embeddings.dtype == torch.float32
+    if unit_sphere:
+        torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
+    embeddings.square().sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_size": (1, 15, 28)}, r"input_size=\(1, 15, 28\) must be at least \(1, 16, 16\)"),
+        ({"input_size": (1, 28, 15)}, r"input_size=\(1, 28, 15\) must be at least \(1, 16, 16\)"),
+        ({"embedding_size": 0}, "embedding_size=0"),
+        ({"width": 0}, "width=0"),
+    ],
+)
+def test_too_small_a_conv_embedding_net_raises(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=f"ConvEmbeddingNet: .*{message}"):
+        ConvEmbeddingNet(**options)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 32, 32), (3, 3, 28, 28), (3, 28, 28), (1, 28, 28)])
+def test_images_of_another_size_than_the_conv_embedding_nets_raise(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"ConvEmbeddingNet expects images of shape \(batch, 1, 28, 28\), got"):
+        ConvEmbeddingNet()(torch.zeros(shape))
 
 
 class WithAttribute(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from siamese_triplet.samplers import BalancedBatchSampler
+from siamese_triplet.samplers import BalancedBatchSampler, GroupedBatchSampler
 
 
 def random_labels(seed: int, n_classes: int, smallest: int, largest: int) -> list[int]:
@@ -119,3 +119,114 @@ def test_replacement_gives_a_batch_that_is_larger_than_the_data_set() -> None:
 def test_bad_input_raises(labels: list, n_classes: int, n_samples: int, message: str) -> None:
     with pytest.raises(ValueError, match=f"BalancedBatchSampler: .*{message}"):
         BalancedBatchSampler(labels, n_classes, n_samples)
+
+
+# batches of few groups
+
+
+def grouped(seed: int, sizes: tuple[int, ...] = (4, 3, 6, 5)) -> tuple[list[int], list[int]]:
+    """Labels and groups of uneven classes of as many groups as there are `sizes`, shuffled."""
+    labels = random_labels(seed, sum(sizes), 6, 12)
+    names = torch.tensor(sorted(set(labels)))[torch.randperm(sum(sizes), generator=torch.Generator().manual_seed(seed))]
+    group_of = {name: 10 * group - 3 for group, part in enumerate(names.split(list(sizes))) for name in part.tolist()}
+    return labels, [group_of[label] for label in labels]
+
+
+def classes_of(labels: list[int], groups: list[int]) -> dict[int, set[int]]:
+    return {group: {a for a, b in zip(labels, groups, strict=True) if b == group} for group in set(groups)}
+
+
+@pytest.mark.parametrize(
+    ("n_groups", "n_classes", "n_samples"), [(1, 1, 1), (2, 3, 4), (4, 3, 2), (1, 3, 6), (3, 2, 5)]
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_batch_has_so_many_classes_of_each_of_so_many_groups(
+    seed: int, n_groups: int, n_classes: int, n_samples: int
+) -> None:
+    labels, groups = grouped(seed)
+    sampler = GroupedBatchSampler(labels, groups, n_groups, n_classes, n_samples, seed)
+    assert len(sampler) == len(labels) // (n_groups * n_classes * n_samples)
+    for _ in range(2):
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        for batch in batches:
+            assert all(isinstance(index, int) for index in batch)
+            assert len(set(batch)) == len(batch) == n_groups * n_classes * n_samples
+            assert list(Counter(labels[index] for index in batch).values()) == [n_samples] * n_groups * n_classes
+            assert list(Counter(groups[index] for index in batch).values()) == [n_classes * n_samples] * n_groups
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_and_the_classes_of_a_group_and_the_images_of_a_class_are_drawn_evenly(seed: int) -> None:
+    labels, groups = grouped(seed)
+    batches = list(GroupedBatchSampler(labels, groups, 2, 2, 3, seed))
+    of_group = Counter(group for batch in batches for group in {groups[index] for index in batch})
+    of_class = Counter(label for batch in batches for label in {labels[index] for index in batch})
+    of_image = Counter(index for batch in batches for index in batch)
+    members = classes_of(labels, groups)
+    assert max(of_group.values()) - min(of_group[group] for group in members) <= 1
+    for classes in members.values():
+        assert max(of_class[label] for label in classes) - min(of_class[label] for label in classes) <= 1
+        for label in classes:
+            drawn = [of_image[index] for index, of in enumerate(labels) if of == label]
+            assert max(drawn) - min(drawn) <= 1
+
+
+def test_equal_groups_and_classes_are_covered_exactly_once() -> None:
+    labels = torch.arange(12).repeat_interleave(6)
+    sampler = GroupedBatchSampler(labels, labels // 4, n_groups=3, n_classes=2, n_samples=3)
+    for _ in range(3):
+        assert sorted(index for batch in sampler for index in batch) == list(range(72))
+
+
+def test_a_small_group_gives_all_its_classes() -> None:
+    labels, groups = grouped(0, (2, 5, 1))
+    sampler = GroupedBatchSampler(labels, groups, n_groups=2, n_classes=4, n_samples=3)
+    members = classes_of(labels, groups)
+    sizes = set()
+    for _ in range(5):
+        for batch in sampler:
+            drawn = classes_of([labels[index] for index in batch], [groups[index] for index in batch])
+            assert len(drawn) == 2
+            for group, classes in drawn.items():
+                assert len(classes) == min(4, len(members[group]))
+                assert classes <= members[group]
+            sizes.add(len(batch))
+    assert sizes == {3 * (2 + 4), 3 * (2 + 1), 3 * (4 + 1)}
+
+
+def test_grouped_batches_of_a_small_data_set_are_at_least_one() -> None:
+    sampler = GroupedBatchSampler([0, 0, 1, 1], [0, 0, 1, 1], n_groups=2, n_classes=40, n_samples=2)
+    assert [sorted(batch) for batch in sampler] == [[0, 1, 2, 3]]
+    assert len(sampler) == 1
+
+
+@pytest.mark.usefixtures("global_random_state_untouched")
+def test_grouped_epochs_differ_and_the_same_seed_gives_the_same_epochs() -> None:
+    labels, groups = grouped(1)
+    one, same, other = (GroupedBatchSampler(labels, groups, 2, 2, 3, seed) for seed in (1, 1, 2))
+    first, second = list(one), list(one)
+    assert first != second
+    assert [list(same), list(same)] == [first, second]
+    assert list(other) != first
+    arrays = GroupedBatchSampler(np.array(labels), torch.tensor(groups), 2, 2, 3, 1)
+    assert list(arrays) == first
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "sizes", "message"),
+    [
+        ([0, 0, 1, 1], [0, 0, 1], (1, 1, 1), "GroupedBatchSampler: one label and one group an image"),
+        ([0, 0, 1, 1], [0, 1, 2, 2], (1, 1, 1), "GroupedBatchSampler: a class has images in two groups"),
+        ([0, 0, 1, 1], [0, 0, 1, 1], (3, 1, 1), "n_groups=3 must be between 1 and the 2 groups"),
+        ([0, 0, 1, 1], [0, 0, 1, 1], (0, 1, 1), "n_groups=0 must be between 1 and the 2 groups"),
+        ([0, 0, 1, 1], [0, 0, 1, 1], (1, 0, 1), "n_classes=0 at least 1"),
+        ([0, 0, 1, 1], [0, 0, 1, 1], (1, 1, 0), "n_samples=0"),
+        ([0, 0, 1, 1, 1], [0, 0, 1, 1, 1], (1, 1, 3), "class 0 has 2 images, fewer than n_samples=3"),
+        ([], [], (1, 1, 1), "non-empty"),
+        ([0.0, 1.0], [0, 1], (1, 1, 1), "integers, got torch.float32"),
+    ],
+)
+def test_groups_that_do_not_fit_raise(labels: list, groups: list, sizes: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GroupedBatchSampler(labels, groups, *sizes)

@@ -1,0 +1,285 @@
+"""Omniglot, from little archives made here, and from the real minimal ones where they are."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from siamese_triplet import Images, load, omniglot
+from siamese_triplet.omniglot import MINIMAL, Archive, has_omniglot, rotations_as_classes
+
+
+def drawing(number: int) -> bytes:
+    image = Image.fromarray(np.where(np.arange(105 * 105).reshape(105, 105) % 7 < number % 5, 0, 255).astype("uint8"))
+    file = io.BytesIO()
+    image.convert("1").save(file, "PNG")
+    return file.getvalue()
+
+
+def write(path: Path, alphabets: tuple[str, ...], n_characters: int = 2, n_drawings: int = 20) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("folder/", b"")
+        for alphabet in alphabets:
+            for character in range(1, n_characters + 1):
+                for number in range(n_drawings):
+                    file.writestr(f"folder/{alphabet}/character{character:02}/0001_{number:02}.png", drawing(number))
+    return path
+
+
+@pytest.fixture
+def minimal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with both minimal archives, two characters an alphabet, of which Greek and Latin are in both."""
+    of = Archive.minimal.__func__
+
+    def smaller(cls: type, place: Path, train: bool) -> Archive:
+        return Archive(of(cls, place, train).path, 10)
+
+    monkeypatch.setattr(Archive, "minimal", classmethod(smaller))
+    write(Archive.minimal(tmp_path, True).path, MINIMAL[True])
+    write(Archive.minimal(tmp_path, False).path, (*MINIMAL[False], "Greek", "Latin"))
+    return tmp_path
+
+
+def test_minimal_sets_have_no_alphabet_in_common(minimal: Path) -> None:
+    train, test = (load("omniglot", train, minimal, subset="minimal", image_size=20) for train in (True, False))
+    assert (len(train), len(train.classes), train.group_names) == (200, 10, list(MINIMAL[True]))
+    assert (len(test), len(test.classes), test.group_names) == (120, 6, list(MINIMAL[False]))
+    assert train.classes[:2] == ["Balinese/character01", "Balinese/character02"]
+    assert torch.equal(train.groups, train.targets // 2)
+    assert train.targets.bincount().tolist() == [20] * 10
+
+
+def test_ink_is_bright_and_items_are_what_a_network_takes(minimal: Path) -> None:
+    images = load("omniglot", True, minimal, subset="minimal")
+    assert images.data.shape == (200, 105, 105)
+    assert images.data[0].max() == 0  # an empty drawing
+    assert (images.data[4] == 255).double().mean() == pytest.approx(4 / 7, abs=0.01)
+    image, label = images[0]
+    assert (image.shape, image.dtype, label) == ((1, 105, 105), torch.float32, 0)
+    small = load("omniglot", True, minimal, subset="minimal", image_size=28)
+    assert small.data.shape == (200, 28, 28)
+    assert small.data[4].float().mean() == pytest.approx(images.data[4].float().mean().item(), rel=0.05)
+
+
+def test_without_a_subset_the_minimal_sets_are_used_where_there_are_no_others(minimal: Path, capsys) -> None:
+    assert len(load("omniglot", False, minimal).classes) == 6
+    assert "using the minimal set images_background_small2.zip" in capsys.readouterr().out
+
+
+def test_the_minimal_sets_are_parts_of_the_background_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alphabets = ("Arcadian", *MINIMAL[True], *MINIMAL[False])
+    archive = write(Archive.full(tmp_path, True).path, alphabets)
+    monkeypatch.setattr(Archive, "full", classmethod(lambda cls, place, train: Archive(archive, 18)))
+    assert load("omniglot", False, tmp_path, subset="minimal").group_names == list(MINIMAL[False])
+    assert len(load("omniglot", True, tmp_path).group_names) == 9
+
+
+def test_the_minimal_sets_of_the_full_archive_are_those_of_their_own_archives(minimal: Path, tmp_path: Path) -> None:
+    ours = [load("omniglot", train, minimal, subset="minimal", image_size=16) for train in (True, False)]
+    full = Archive.full(tmp_path, True).path
+    write(full, tuple(sorted({"Arcadian", *MINIMAL[True], *MINIMAL[False]})))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Archive, "full", classmethod(lambda cls, place, train: Archive(full, 18)))
+        for train in (True, False):
+            Archive.minimal(minimal, train).path.unlink()
+        theirs = [load("omniglot", train, minimal, subset="minimal", image_size=16) for train in (True, False)]
+    for own, of_full in zip(ours, theirs, strict=True):
+        assert (of_full.classes, of_full.group_names) == (own.classes, own.group_names)
+        assert torch.equal(of_full.data, own.data)
+        assert torch.equal(of_full.targets, own.targets)
+        assert torch.equal(of_full.groups, own.groups)
+
+
+def test_the_places_and_sizes_of_the_official_archives(tmp_path: Path) -> None:
+    found = [of(tmp_path, train) for of in (Archive.full, Archive.minimal) for train in (True, False)]
+    assert [str(archive.path.relative_to(tmp_path)) for archive in found] == [
+        "omniglot-py/images_background.zip",
+        "omniglot-py/images_evaluation.zip",
+        "omniglot-minimal/images_background_small1.zip",
+        "omniglot-minimal/images_background_small2.zip",
+    ]
+    assert [archive.n_characters for archive in found] == [964, 659, 136, 156]
+
+
+def test_images_of_both_parts_know_what_they_are(minimal: Path, capsys: pytest.CaptureFixture) -> None:
+    for train in (True, False):
+        images = load("omniglot", train, minimal, subset="minimal", image_size=8)
+        assert images.train is train
+        assert images.data.shape[1:] == (8, 8)
+        assert (images.data.dtype, images.targets.dtype, images.groups.dtype) == (
+            torch.uint8,
+            torch.int64,
+            torch.int64,
+        )
+        for label, group in zip(images.targets.tolist(), images.groups.tolist(), strict=True):
+            assert images.classes[label].startswith(images.group_names[group] + "/character")
+    assert capsys.readouterr().out == ""
+
+
+def test_shrinking_is_antialiased(minimal: Path) -> None:
+    whole, small = (load("omniglot", True, minimal, subset="minimal", image_size=size).data for size in (105, 21))
+    assert set(whole.unique().tolist()) == {0, 255}
+    middle = whole[:, 5:-5, 5:-5].float().mean(dim=(1, 2))
+    torch.testing.assert_close(small[:, 1:-1, 1:-1].float().mean(dim=(1, 2)), middle, atol=3, rtol=0)
+    assert len(small.unique()) > 5
+
+
+def test_the_folder_can_be_named_by_the_variable(minimal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIAMESE_TRIPLET_DATA", str(minimal))
+    assert has_omniglot("minimal")
+    assert len(load("omniglot", subset="minimal", image_size=8)) == 200
+
+
+def test_a_truncated_archive_raises_naming_it(minimal: Path) -> None:
+    path = Archive.minimal(minimal, True).path
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(ValueError, match=r"images_background_small1.zip is truncated or corrupt: .*copy it anew"):
+        load("omniglot", True, minimal, subset="minimal")
+
+
+def test_a_damaged_drawing_raises_naming_the_archive(minimal: Path) -> None:
+    path = Archive.minimal(minimal, True).path
+    contents = bytearray(path.read_bytes())
+    contents[len(contents) // 3] ^= 255
+    path.write_bytes(contents)
+    with pytest.raises(ValueError, match=r"images_background_small1\.zip"):
+        load("omniglot", True, minimal, subset="minimal")
+
+
+@pytest.mark.parametrize("length", [0, 100, 5000])
+def test_the_first_bytes_of_an_archive_alone_raise_naming_it(length: int, minimal: Path) -> None:
+    path = Archive.minimal(minimal, False).path
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ValueError, match=r"images_background_small2\.zip is truncated or corrupt: .*; delete it"):
+        load("omniglot", False, minimal, subset="minimal")
+
+
+@pytest.mark.parametrize("broken", [b"", b"not a drawing", drawing(1)[:60]])
+def test_a_whole_archive_with_a_broken_drawing_raises_naming_it(broken: bytes, minimal: Path) -> None:
+    path = Archive.minimal(minimal, True).path
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("folder/Latin/character02/0001_99.png", broken)
+    with pytest.raises(ValueError, match=r"images_background_small1\.zip is truncated or corrupt"):
+        load("omniglot", True, minimal, subset="minimal")
+
+
+def test_a_drawing_of_another_size_raises_naming_the_archive(minimal: Path) -> None:
+    path, stream = Archive.minimal(minimal, True).path, io.BytesIO()
+    Image.new("1", (50, 105)).save(stream, "PNG")
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("folder/Latin/character02/0001_99.png", stream.getvalue())
+    with pytest.raises(ValueError, match=r"images_background_small1\.zip is truncated or corrupt"):
+        load("omniglot", True, minimal, subset="minimal")
+
+
+@pytest.mark.parametrize(("n_drawings", "n_found"), [(19, 190), (21, 210)])
+def test_missing_drawings_and_too_many_raise(n_drawings: int, n_found: int, minimal: Path) -> None:
+    write(Archive.minimal(minimal, True).path, MINIMAL[True], n_drawings=n_drawings)
+    with pytest.raises(ValueError, match=rf"small1\.zip holds {n_found} drawings, not the 200 of the official archive"):
+        load("omniglot", True, minimal, subset="minimal")
+
+
+def test_no_data_and_no_download_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError, match="download=False"):
+        load("omniglot", True, tmp_path, download=False)
+
+    def offline(*arguments: object, **options: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(omniglot, "Omniglot", type("Omniglot", (), {"folder": "omniglot-py", "__init__": offline}))
+    with pytest.raises(FileNotFoundError, match=r"no omniglot data: .*was not downloaded: no network\. Connect once"):
+        load("omniglot", True, tmp_path)
+    assert not has_omniglot("minimal", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("subset", [None, "minimal"])
+@pytest.mark.parametrize("train", [True, False])
+def test_what_is_not_there_is_downloaded(
+    train: bool, subset: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Downloading:
+        folder = "omniglot-py"
+
+        def __init__(self, place: Path, background: bool, download: bool) -> None:
+            asked.append((place, background, download))
+            write(Archive.full(place, background).path, (*MINIMAL[True], *MINIMAL[False]))
+
+    of = Archive.full.__func__
+    monkeypatch.setattr(omniglot, "Omniglot", Downloading)
+    monkeypatch.setattr(Archive, "full", classmethod(lambda cls, *where: Archive(of(cls, *where).path, 16)))
+    for _ in range(2):
+        images = load("omniglot", train, tmp_path, subset=subset, image_size=8)
+        assert images.group_names == sorted(MINIMAL[train] if subset else (*MINIMAL[True], *MINIMAL[False]))
+    assert asked == [(tmp_path, train or subset == "minimal", True)]
+
+
+def test_one_part_alone_is_not_enough_for_has_omniglot(minimal: Path) -> None:
+    assert has_omniglot("minimal", minimal)
+    assert has_omniglot(None, minimal)
+    Archive.minimal(minimal, False).path.unlink()
+    assert not has_omniglot("minimal", minimal)
+    assert not has_omniglot(None, minimal)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("omniglot", {"subset": "embedded"}, "unknown subset='embedded' of omniglot"),
+        ("omniglot", {"subset": "small1"}, "unknown subset='small1' of omniglot"),
+        ("omniglot", {"image_size": 0}, "image_size=0"),
+        ("omniglot", {"image_size": 7}, "image_size=7"),
+        ("omniglot", {"image_size": 106}, "image_size=106"),
+        ("mnist", {"image_size": 28}, "image_size=28 is for Omniglot"),
+        ("fashion-mnist", {"image_size": 32, "subset": "embedded"}, "image_size=32 is for Omniglot"),
+    ],
+)
+def test_bad_input_raises(name: str, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(name, **options)
+
+
+def test_turned_characters_are_new_classes(minimal: Path) -> None:
+    images = load("omniglot", False, minimal, subset="minimal", image_size=16)
+    turned = rotations_as_classes(images)
+    assert (len(turned), len(turned.classes), len(turned.group_names)) == (480, 24, 12)
+    assert torch.equal(turned.data[120 + 7], images.data[7].rot90())
+    assert turned.targets[120 + 7] == images.targets[7] + 6
+    assert turned.groups[240 + 7] == images.groups[7] + 6
+    assert turned.classes[6 + int(images.targets[7])] == f"{images.classes[images.targets[7]]} turned by 90°"
+    for turn in range(4):
+        part = slice(120 * turn, 120 * (turn + 1))
+        assert torch.equal(turned.data[part], images.data.rot90(turn, (1, 2)))
+        assert torch.equal(turned.targets[part], images.targets + 6 * turn)
+        assert torch.equal(turned.groups[part], images.groups + 3 * turn)
+    for label, group in zip(turned.targets.tolist(), turned.groups.tolist(), strict=True):
+        alphabet, _, turn = turned.group_names[group].partition(" ")
+        assert turned.classes[label].startswith(alphabet + "/")
+        assert turned.classes[label].endswith(turn)
+    assert turned.targets.bincount().tolist() == [20] * 24
+    assert (turned.train, turned.transform) == (images.train, images.transform)
+
+
+def test_turned_images_without_groups_have_none() -> None:
+    data = torch.arange(9, dtype=torch.uint8).reshape(1, 3, 3)
+    turned = rotations_as_classes(Images(data, torch.zeros(1, dtype=torch.int64), ["a"]))
+    assert (turned.groups, turned.group_names) == (None, [])
+    assert turned.classes == ["a", "a turned by 90°", "a turned by 180°", "a turned by 270°"]
+    assert turned.data[1].tolist() == [[2, 5, 8], [1, 4, 7], [0, 3, 6]]  # against the clock
+
+
+@pytest.mark.skipif(not has_omniglot("minimal"), reason="Omniglot is not in the folder that SIAMESE_TRIPLET_DATA names")
+def test_the_real_minimal_sets_have_242_characters() -> None:
+    train, test = (load("omniglot", train, subset="minimal", image_size=28) for train in (True, False))
+    assert (len(train.classes), len(test.classes)) == (136, 106)
+    assert len(train) + len(test) == 4840
+    assert not set(train.group_names) & set(test.group_names)
+    ink = train.data.float() / 255
+    assert (ink.mean().item(), ink.std().item()) == pytest.approx((omniglot.MEAN, omniglot.STD), abs=2e-3)
