@@ -11,7 +11,17 @@ from siamese_triplet.batches import TensorLoader
 from siamese_triplet.checkpoints import CheckpointError, load_checkpoint, load_weights
 from siamese_triplet.datasets import Images, load
 from siamese_triplet.diagnostics import CollapseWarning, Diagnosis, SpreadMetric, diagnose
-from siamese_triplet.evaluation import extract_embeddings, knn_accuracy
+from siamese_triplet.evaluation import (
+    bootstrap_interval,
+    extract_embeddings,
+    few_shot_accuracy,
+    knn_accuracy,
+    knn_predictions,
+    nearest,
+    retrieval_metrics,
+    retrieval_values,
+    verification_metrics,
+)
 from siamese_triplet.folders import load_folder
 from siamese_triplet.history import History
 from siamese_triplet.losses import (
@@ -94,16 +104,23 @@ __all__ = [
     "TripletMNIST",
     "TripletNet",
     "TripletSelector",
+    "bootstrap_interval",
     "diagnose",
     "evaluate",
     "extract_embeddings",
+    "few_shot_accuracy",
     "fit",
     "knn_accuracy",
+    "knn_predictions",
     "load",
     "load_checkpoint",
     "load_folder",
     "load_weights",
+    "nearest",
     "plot_embeddings",
+    "retrieval_metrics",
+    "retrieval_values",
+    "verification_metrics",
 ]
 
 

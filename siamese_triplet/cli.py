@@ -1,4 +1,4 @@
-"""The command line: `python -m siamese_triplet train | evaluate | reproduce`."""
+"""The command line: `python -m siamese_triplet train | evaluate | reproduce | compare | omniglot`."""
 
 import argparse
 import dataclasses
@@ -12,9 +12,12 @@ from typing import Any
 import torch
 
 from siamese_triplet.checks import check_margin_or_soft
+from siamese_triplet.comparison import Settings, compare, compare_unseen, sweep
+from siamese_triplet.comparison_report import COMPARISON, SWEEP, UNSEEN, write_report
 from siamese_triplet.datasets import SOURCES
 from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS, Experiment, Speed
 from siamese_triplet.files import write_atomically
+from siamese_triplet.one_shot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.recipes import FULL_EPOCHS
 from siamese_triplet.reproduction import DATASETS, reproduce, summary
 from siamese_triplet.runs import Data, Run, evaluate_run, read_run, train_run
@@ -67,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_reproduce(commands)
+    _add_compare(commands)
+    _add_omniglot(commands)
     return parser
 
 
@@ -130,6 +135,47 @@ def _add_reproduce(commands: Any) -> None:
     again.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder of the runs (%(default)s)")
     _add_speed(again)
     _add_place(again)
+
+
+def _add_compare(commands: Any) -> None:
+    compared = commands.add_parser(
+        "compare",
+        help="run the book's comparison of methods",
+        description="Train the five methods on both data sets, on all classes (seen) and on six of them (unseen), and "
+        "online triplets with one setting changed at a time (sweep); write all figures as JSON, and as the tables and "
+        "figures of the book. What has a result is not run again.",
+    )
+    compared.set_defaults(command=_compare)
+    compared.add_argument("--part", choices=("seen", "unseen", "sweep", "report"), action="append", help="(all)")
+    compared.add_argument("--seeds", type=_count, default=3, help="how many, from 0 on (3)")
+    compared.add_argument("--epochs", type=_count, default=FULL_EPOCHS, help="of the part seen (%(default)s)")
+    compared.add_argument("--short-epochs", type=_count, default=3, help="of the other parts (%(default)s)")
+    compared.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    compared.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder of the runs (%(default)s)")
+    _add_speed(compared)
+    _add_place(compared)
+
+
+def _add_omniglot(commands: Any) -> None:
+    omniglot = commands.add_parser(
+        "omniglot",
+        help="run the book's experiment on Omniglot",
+        description="Train an embedding on the five alphabets of the first minimal set of Omniglot, and print its "
+        "errors on the three alphabets that only the second has. What has a result is not run again.",
+    )
+    omniglot.set_defaults(command=_omniglot)
+    omniglot.add_argument("--seeds", type=_count, default=3, help="how many, from 0 on (3)")
+    omniglot.add_argument("--epochs", type=_count, default=Characters.n_epochs, help="default: %(default)s")
+    omniglot.add_argument(
+        "--selection",
+        action="store_true",
+        help="instead, selectors and losses side by side, in a quarter of the epochs",
+    )
+    omniglot.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    omniglot.add_argument("--out", type=Path, default=Path("runs/omniglot"), help="folder of the runs (%(default)s)")
+    omniglot.add_argument("--bfloat16", action="store_true", help="the network in 16-bit floating point, by autocast")
+    omniglot.add_argument("--data", type=Path, metavar="FOLDER", help="of Omniglot, see omniglot.load_omniglot")
+    omniglot.add_argument("--device", type=_device, help="such as cpu or cuda:1; by default a GPU where there is one")
 
 
 def _add_speed(parser: argparse.ArgumentParser) -> None:
@@ -232,3 +278,33 @@ def _margin(text: str) -> float | str:
         return check_margin_or_soft(text if text == "soft" else float(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'expected a number ≥ 0 or "soft", got {text!r}') from error
+
+
+def _compare(given: argparse.Namespace) -> int:
+    parts = given.part or ["seen", "unseen", "sweep", "report"]
+    settings = Settings(
+        given.epochs, tuple(range(given.seeds)), given.embedded, given.data, given.device, _speed(given)
+    )
+    short = dataclasses.replace(settings, n_epochs=given.short_epochs)
+    if "seen" in parts:
+        compare(given.results / COMPARISON, given.out, settings)
+    if "unseen" in parts:
+        compare_unseen(given.results / UNSEEN, short)
+    if "sweep" in parts:
+        sweep(given.results / SWEEP, short)
+    if "report" in parts:
+        print(write_report(given.results))
+    return 0
+
+
+def _omniglot(given: argparse.Namespace) -> int:
+    chosen = dataclasses.replace(Characters(n_epochs=given.epochs), bfloat16=given.bfloat16)
+    seeds = range(given.seeds)
+    if given.selection:
+        runs = selection_runs(dataclasses.replace(chosen, n_epochs=max(1, given.epochs // 4)), seeds)
+    else:
+        runs = [("batch-all", chosen, seed) for seed in seeds]
+    name = "omniglot-selection.json" if given.selection else "omniglot.json"
+    results = reproduce_characters(given.results / name, given.out, runs, root=given.data, device=given.device)
+    print(error_table(results))
+    return 0

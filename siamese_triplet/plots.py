@@ -191,3 +191,60 @@ def _image_grid(rows: Sequence[Sequence[Tensor]]) -> tuple[Figure, np.ndarray]:
         ax.imshow(image.squeeze(0).numpy(), cmap="gray_r")
         ax.set(xticks=[], yticks=[])
     return figure, axes
+
+
+def plot_groups(
+    groups: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, *, percent: bool = True, ax: Axes | None = None
+) -> Axes:
+    """Figures of several seeds, one row for each name in a group and one colour and marker for each group.
+
+    `groups[group][name]` are the values; each is a small mark, their mean a large one, and a line joins the least and
+    the greatest.
+    """
+    names = list(dict.fromkeys(name for of_group in groups.values() for name in of_group))
+    ax = ax or plt.subplots(figsize=(7, 0.9 + 0.42 * len(names)), layout="constrained")[1]
+    factor = 100 if percent else 1
+    offsets = np.linspace(-0.18, 0.18, len(groups)) if len(groups) > 1 else [0.0]
+    for number, ((group, of_group), offset) in enumerate(zip(groups.items(), offsets, strict=True)):
+        colour, marker = COLOURS[2 * number % 10], MARKERS[number]
+        for name, values in of_group.items():
+            row, scaled = names.index(name) + offset, [factor * value for value in values]
+            ax.plot([min(scaled), max(scaled)], [row, row], "-", color=colour, lw=1.2)
+            ax.plot(scaled, [row] * len(scaled), marker, color=colour, ms=3, alpha=0.6)
+            label = group if name == next(iter(of_group)) else ""
+            ax.plot([sum(scaled) / len(scaled)], [row], marker, color=colour, ms=8, mec="white", label=label)
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.set(xlabel=xlabel)
+    ax.grid(axis="x", alpha=0.3)
+    if len(groups) > 1:
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return ax
+
+
+def plot_neighbours(
+    queries: Images, gallery: Images, indices: Sequence[int], found: Tensor, distances: Tensor | None = None
+) -> Figure:
+    """A row for each of `indices` into `queries`: the image, then those of `gallery` that were `found` (n, k) for it.
+
+    Above each stands its class, in red with a cross where it is not the query's, and, with `distances` (n, k), how far
+    it is.
+    """
+    rows = [
+        [queries[index][0], *(gallery[neighbour][0] for neighbour in row)]
+        for index, row in zip(indices, found.tolist(), strict=True)
+    ]
+    figure, axes = _image_grid(rows)
+    for number, (index, row) in enumerate(zip(indices, found.tolist(), strict=True)):
+        label = int(queries.targets[index])
+        axes[number, 0].set_title(queries.classes[label], fontsize=9, fontweight="bold")
+        for place, (ax, neighbour) in enumerate(zip(axes[number, 1:], row, strict=True)):
+            other = int(gallery.targets[neighbour])
+            far = "" if distances is None else f" {distances[number, place]:.2f}"
+            right = other == label
+            title = f"{'' if right else '✗ '}{gallery.classes[other]}{far}"
+            ax.set_title(title, fontsize=8, color="black" if right else "#AA2222")
+    for ax in axes[:, 0]:
+        for spine in ax.spines.values():
+            spine.set_linewidth(2.5)
+    return figure

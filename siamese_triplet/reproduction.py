@@ -7,9 +7,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from siamese_triplet.evaluation.summary import NEIGHBOURS
 from siamese_triplet.experiments import METHODS, Speed
 from siamese_triplet.recipes import FULL_EPOCHS
-from siamese_triplet.runs import HISTORY, NEIGHBOURS, Data, Run, train_run, write_json
+from siamese_triplet.runs import HISTORY, Data, Run, train_run, write_json
 
 DATASETS = ("mnist", "fashion-mnist")
 

@@ -17,7 +17,7 @@ from siamese_triplet.checkpoints import load_checkpoint, load_weights
 from siamese_triplet.datasets import SOURCES, load
 from siamese_triplet.devices import best_device
 from siamese_triplet.distributed import first_here_then_others, from_first, is_first, process_group
-from siamese_triplet.evaluation import knn_accuracy
+from siamese_triplet.evaluation.summary import seen_classes
 from siamese_triplet.experiments import Experiment, Speed, embed, fit_experiment
 from siamese_triplet.files import write_atomically
 from siamese_triplet.folders import load_folder
@@ -25,7 +25,6 @@ from siamese_triplet.history import History
 from siamese_triplet.images import Images
 
 SETTINGS, CHECKPOINT, HISTORY, EVALUATION = "settings.json", "checkpoint.pt", "history.json", "evaluation.json"
-NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
@@ -165,13 +164,8 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _evaluation(model: nn.Module, sets: tuple[Images, Images]) -> dict[str, Any]:
-    gallery, queries = (embed(model, images) for images in sets)
-    return {
-        "knn_accuracy": knn_accuracy(*gallery, *queries, k=NEIGHBOURS),
-        "k": NEIGHBOURS,
-        "n_train": len(gallery[0]),
-        "n_test": len(queries[0]),
-    }
+    train, test = (embed(model, images) for images in sets)
+    return {**seen_classes(train, test), "n_train": len(train[0]), "n_test": len(test[0])}
 
 
 def _write_evaluation(

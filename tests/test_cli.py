@@ -13,7 +13,9 @@ from PIL import Image
 from siamese_triplet import cli, runs
 from siamese_triplet.checkpoints import load_checkpoint
 from siamese_triplet.cli import main
+from siamese_triplet.comparison import Settings
 from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, TRIPLET_SELECTORS, Speed
+from siamese_triplet.one_shot import Characters, selection_runs
 from siamese_triplet.runs import Data, read_run
 
 MNIST = ["--dataset", "mnist", "--embedded", "--device", "cpu"]
@@ -146,6 +148,158 @@ def test_evaluate_on_other_data_writes_nothing(tmp_path: Path, capsys: pytest.Ca
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+# the comparison and the characters
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list:
+    """What the parts of the comparison are called with, in place of their training."""
+    calls: list = []
+    for name in ("compare", "compare_unseen", "sweep"):
+        monkeypatch.setattr(cli, name, lambda *given, name=name: calls.append((name, *given)))
+    monkeypatch.setattr(cli, "write_report", lambda folder: calls.append(("report", folder)) or "the report")
+    return calls
+
+
+def test_compare_runs_all_parts_as_in_the_book(compared: list, capsys: pytest.CaptureFixture) -> None:
+    assert main(["compare"]) == 0
+    results, settings, short = Path("book/results"), Settings(20, (0, 1, 2)), Settings(3, (0, 1, 2))
+    assert compared == [
+        ("compare", results / "comparison.json", Path("runs/compare"), settings),
+        ("compare_unseen", results / "unseen.json", short),
+        ("sweep", results / "sweep.json", short),
+        ("report", results),
+    ]
+    assert capsys.readouterr().out == "the report\n"
+
+
+def test_the_options_of_compare_reach_its_parts(compared: list, tmp_path: Path) -> None:
+    options = "--seeds 2 --epochs 7 --short-epochs 4 --embedded --device cpu --bfloat16 --channels-last --compile"
+    folders = ["--results", str(tmp_path), "--out", "runs/x", "--data", "somewhere"]
+    assert main(["compare", *options.split(), *folders]) == 0
+    speed = Speed(bfloat16=True, channels_last=True, compile=True)
+    of = [Settings(n, (0, 1), True, Path("somewhere"), torch.device("cpu"), speed) for n in (7, 4)]
+    assert compared == [
+        ("compare", tmp_path / "comparison.json", Path("runs/x"), of[0]),
+        ("compare_unseen", tmp_path / "unseen.json", of[1]),
+        ("sweep", tmp_path / "sweep.json", of[1]),
+        ("report", tmp_path),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (["report"], ["report"]),
+        (["seen"], ["compare"]),
+        (["sweep", "unseen"], ["compare_unseen", "sweep"]),
+        (["report", "seen"], ["compare", "report"]),
+    ],
+)
+def test_parts_of_compare_may_be_chosen(parts: list[str], expected: list[str], compared: list) -> None:
+    assert main(["compare", *(argument for part in parts for argument in ("--part", part))]) == 0
+    assert [name for name, *_ in compared] == expected
+
+
+@pytest.fixture
+def characters(monkeypatch: pytest.MonkeyPatch) -> list:
+    """What the experiment on Omniglot is called with, in place of its training."""
+    calls: list = []
+
+    def reproduce(path: Path, work: Path, runs: list, **options: Any) -> list[str]:
+        calls.append((path, work, list(runs), options))
+        return ["a result"]
+
+    monkeypatch.setattr(cli, "reproduce_characters", reproduce)
+    monkeypatch.setattr(cli, "error_table", lambda results: f"the table of {results}")
+    return calls
+
+
+def test_omniglot_runs_as_in_the_book(characters: list, capsys: pytest.CaptureFixture) -> None:
+    assert main(["omniglot"]) == 0
+    runs = [("batch-all", Characters(), seed) for seed in range(3)]
+    where = {"root": None, "device": None}
+    assert characters == [(Path("book/results/omniglot.json"), Path("runs/omniglot"), runs, where)]
+    assert capsys.readouterr().out == "the table of ['a result']\n"
+
+
+def test_the_options_of_omniglot_reach_the_runs(characters: list, tmp_path: Path) -> None:
+    folders = ["--results", str(tmp_path), "--out", "runs/x", "--data", "somewhere", "--device", "cpu"]
+    assert main(["omniglot", "--seeds", "1", "--epochs", "5", "--bfloat16", *folders]) == 0
+    runs = [("batch-all", Characters(n_epochs=5, bfloat16=True), 0)]
+    where = {"root": Path("somewhere"), "device": torch.device("cpu")}
+    assert characters == [(tmp_path / "omniglot.json", Path("runs/x"), runs, where)]
+
+
+@pytest.mark.parametrize(("epochs", "quarter"), [(80, 20), (10, 2), (1, 1)])
+def test_the_selection_of_omniglot_has_a_quarter_of_the_epochs(epochs: int, quarter: int, characters: list) -> None:
+    assert main(["omniglot", "--selection", "--seeds", "2", "--epochs", str(epochs), "--bfloat16"]) == 0
+    [(path, _, runs, _)] = characters
+    assert path == Path("book/results/omniglot-selection.json")
+    assert runs == selection_runs(Characters(n_epochs=quarter, bfloat16=True), (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [
+        ("compare", "compare"),
+        ("compare", "compare_unseen"),
+        ("compare", "sweep"),
+        ("compare", "write_report"),
+        ("omniglot", "reproduce_characters"),
+    ],
+)
+@pytest.mark.parametrize("kind", [ValueError, FileNotFoundError, FloatingPointError])
+def test_errors_of_the_experiments_are_a_line_and_status_1(
+    command: str,
+    function: str,
+    kind: type,
+    compared: list,
+    characters: list,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise kind("something is wrong")
+
+    monkeypatch.setattr(cli, function, fails)
+    assert main([command]) == 1
+    assert error(capsys) == "error: something is wrong\n"
+
+
+@pytest.mark.parametrize(("command", "function"), [("compare", "compare"), ("omniglot", "reproduce_characters")])
+def test_an_interrupted_experiment_ends_with_status_130(
+    command: str, function: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, function, interrupted)
+    assert main([command]) == 130
+    assert error(capsys).startswith("interrupted; the same command goes on")
+
+
+def test_omniglot_without_its_data_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def offline(*_: Any, **__: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("siamese_triplet.omniglot.Omniglot.__init__", offline)
+    folders = ["--data", str(tmp_path / "empty"), "--results", str(tmp_path), "--out", str(tmp_path)]
+    assert main(["omniglot", "--seeds", "1", *folders]) == 1
+    assert "error: no omniglot data: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "name"), [("compare", "comparison.json"), ("omniglot", "omniglot.json")])
+def test_a_damaged_file_of_results_is_an_error_that_names_it(
+    command: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / name).write_text('[{"seed": 0')
+    assert main([command, "--results", str(tmp_path), "--out", str(tmp_path / "runs")]) == 1
+    assert name in error(capsys)
+
+
 # errors
 
 
@@ -215,6 +369,10 @@ def test_files_that_cannot_be_used_are_errors_too(tmp_path: Path, capsys: pytest
         (["train", "--out", "x", *MNIST, "--device", "gpu"], "cannot use 'gpu': "),
         (["train", "--out", "x", *MNIST, "--device", "cuda:99"], "cannot use 'cuda:99': "),
         (["reproduce", "--dataset", "cifar"], "invalid choice: 'cifar'"),
+        (["compare", "--part", "all"], "invalid choice: 'all'"),
+        (["compare", "--seeds", "0"], "expected a whole number from 1 on, got '0'"),
+        (["omniglot", "--epochs", "-1"], "expected a whole number from 1 on, got '-1'"),
+        (["omniglot", "--device", "gpu"], "cannot use 'gpu': "),
     ],
 )
 def test_a_command_that_makes_no_sense_ends_with_its_usage(
@@ -271,11 +429,13 @@ def test_ctrl_c_outside_of_training_ends_with_status_130(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        ([], ["train", "evaluate", "reproduce"]),
+        ([], ["train", "evaluate", "reproduce", "compare", "omniglot"]),
         (["train"], ["Ctrl-C", *METHODS, *PAIR_SELECTORS, *TRIPLET_SELECTORS, BATCH_ALL, "torchrun", "examples"]),
         (["train"], ["--margin", "--dim", "--unit-sphere", "--image-size", "--bfloat16", "--compile", "--device"]),
         (["evaluate"], ["evaluation.json", "--dataset", "--embedded"]),
         (["reproduce"], ["--seeds", "--results", "book/results", "What has a result is not run again"]),
+        (["compare"], ["--part", "--short-epochs", "--embedded", "What has a result is not run again"]),
+        (["omniglot"], ["--selection", "--bfloat16", "--data", "three alphabets"]),
     ],
 )
 def test_help_tells_what_there_is(command: list[str], expected: list[str], capsys: pytest.CaptureFixture) -> None:

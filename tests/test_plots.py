@@ -145,9 +145,76 @@ def test_plot_tuples_draws_a_column_for_each_index(make: type, n_rows: int) -> N
         ]
 
 
+GROUPS = {"one": {"a": [0.1, 0.3, 0.2], "b": [0.5]}, "two": {"b": [0.4, 0.6], "c": [0.7, 0.8]}}
+
+
+def test_plot_groups_has_a_row_for_each_name_and_a_mean_for_each_group(ax: Axes) -> None:
+    assert plots.plot_groups(GROUPS, "accuracy, %", ax=ax) is ax
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b", "c"]
+    assert list(ax.get_yticks()) == [0, 1, 2]
+    assert ax.yaxis_inverted()
+    assert ax.get_xlabel() == "accuracy, %"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
+    expected = [(0, [10, 30, 20]), (1, [50]), (1, [40, 60]), (2, [70, 80])]
+    assert len(ax.lines) == 3 * len(expected)
+    for (row, values), (span, single, middle) in zip(expected, zip(*[iter(ax.lines)] * 3, strict=True), strict=True):
+        assert list(span.get_xdata()) == pytest.approx([min(values), max(values)])
+        assert list(single.get_xdata()) == pytest.approx(values)
+        assert list(middle.get_xdata()) == pytest.approx([sum(values) / len(values)])
+        for line in (span, single, middle):
+            assert all(round(y) == row for y in line.get_ydata())
+    colours = [line.get_color() for line in ax.lines]
+    assert len(set(colours[:6])) == len(set(colours[6:])) == 1
+    assert colours[0] != colours[6]
+    assert ax.lines[1].get_marker() != ax.lines[7].get_marker()
+    heights = {line.get_ydata()[0] for line in ax.lines if round(line.get_ydata()[0]) == 1}
+    assert len(heights) == 2  # of one name, the groups lie beside one another
+
+
+def test_plot_groups_of_one_group_has_no_legend_and_takes_figures_as_they_are() -> None:
+    ax = plots.plot_groups({"": {"x": [1.5], "y": [2.5]}}, "seconds", percent=False)
+    assert ax.get_legend() is None
+    assert [list(line.get_xdata()) for line in ax.lines[2::3]] == [[1.5], [2.5]]
+    assert [list(line.get_ydata()) for line in ax.lines[2::3]] == [[0], [1]]
+
+
+def test_plot_groups_names_a_group_that_lacks_the_first_name(ax: Axes) -> None:
+    groups = {"one": {"a": [0.1]}, "two": {"b": [0.4], "a": [0.2]}}
+    plots.plot_groups(groups, "", ax=ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
+
+
+def test_plot_neighbours_draws_each_query_beside_what_was_found_and_marks_errors() -> None:
+    queries, gallery = images(12), images(9)
+    gallery.classes = ["A", "B", "C"]
+    found = torch.tensor([[2, 3, 4], [8, 0, 1]])
+    figure = plots.plot_neighbours(queries, gallery, [5, 1], found)
+    assert len(figure.axes) == 2 * 4
+    expected = [queries[5], *(gallery[i] for i in (2, 3, 4)), queries[1], *(gallery[i] for i in (8, 0, 1))]
+    for ax, (image, _) in zip(figure.axes, expected, strict=True):
+        torch.testing.assert_close(torch.as_tensor(ax.images[0].get_array().data), image.squeeze(0))
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["c", "C", "✗ A", "✗ B", "b", "✗ C", "✗ A", "B"]
+    colours = [ax.title.get_color() for ax in figure.axes]
+    assert [colour == "#AA2222" for colour in colours] == [title.startswith("✗") for title in titles]
+    figure.canvas.draw()
+
+
+def test_plot_neighbours_tells_distances_where_they_are_given() -> None:
+    found, distances = torch.tensor([[0, 1]]), torch.tensor([[0.0, 1.234]])
+    figure = plots.plot_neighbours(images(), images(), [0], found, distances)
+    assert [ax.get_title() for ax in figure.axes] == ["a", "a 0.00", "✗ b 1.23"]
+
+
+def test_plot_neighbours_of_another_number_of_queries_raises() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        plots.plot_neighbours(images(), images(), [0, 1], torch.tensor([[0, 1]]))
+
+
 @pytest.mark.parametrize(
     "draw",
     [
+        lambda ax: plots.plot_groups(GROUPS, "", ax=ax),
         lambda ax: plots.plot_embeddings(POINTS, LABELS, ax=ax),
         lambda ax: plots.plot_history(HISTORY, ax=ax),
         lambda ax: plots.plot_negative_zones(POINTS, LABELS, 0, 4, 1.0, ax=ax),

@@ -193,7 +193,8 @@ def test_evaluation_on_other_images_writes_nothing(tmp_path: Path) -> None:
     evaluation = trained(tmp_path)
     before = contents(tmp_path)
     other = evaluate_run(tmp_path, data=Data("fashion-mnist", True), device="cpu")
-    assert set(other) == {"knn_accuracy", "k", "n_train", "n_test"}
+    figures = {"knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer"}
+    assert set(other) == {*figures, "k", "n_train", "n_test"}
     assert other["knn_accuracy"] != evaluation["knn_accuracy"]
     assert contents(tmp_path) == before
 

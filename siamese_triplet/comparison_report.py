@@ -1,0 +1,155 @@
+"""The comparison of methods as the book shows it: one table, one figure, and what they came from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from siamese_triplet.comparison import DATASETS, N_SEEN, SWEPT, read_results
+from siamese_triplet.comparison_tables import origin, spread, table
+
+COMPARISON, UNSEEN, SWEEP, REPORT = "comparison.json", "unseen.json", "sweep.json", "comparison.md"
+FIGURE, SWEEP_FIGURE = "comparison.svg", "sweep.svg"
+TITLES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+SEEN_FIGURES = {
+    "kNN accuracy": "knn_accuracy",
+    "recall@1": "recall_at_1",
+    "R-precision": "r_precision",
+    "MAP@R": "map_at_r",
+    "verification AUC": "auc",
+    "EER": "eer",
+}
+
+
+def write_report(folder: Path) -> str:
+    """Write `comparison.md`, and figures beside it, from the results in `folder`; returns the text.
+
+    Parts without results are left out. Of runs of several lengths only the longest count.
+    """
+    seen, unseen, swept = (_longest(read_results(folder / name)) for name in (COMPARISON, UNSEEN, SWEEP))
+    parts = []
+    if seen and unseen:
+        _draw(seen, unseen, folder / FIGURE)
+    for dataset in DATASETS:
+        if of_dataset := [result for result in seen if result["dataset"] == dataset]:
+            parts += [f"**{TITLES[dataset]}**, all figures in per cent", _joint_table(of_dataset, unseen, dataset)]
+    if seen:
+        parts += ["What the table of classes that were trained on came from:", origin(seen, "60,000")]
+    if seen and unseen:
+        parts += ["And the column of held-out classes:", origin(unseen, "some 36,000, those of six classes")]
+    if swept:
+        _draw_sweep(swept, folder / SWEEP_FIGURE)
+        for name in _swept_settings(swept):
+            results = [result for result in swept if result["swept"] == name]
+            parts += [f"**{name}**", _sweep_table(results)]
+        parts += ["What the sweep came from:", origin(swept, "60,000")]
+    text = "\n\n".join(parts) + "\n"
+    (folder / REPORT).write_text(text)
+    return text
+
+
+def _longest(results: Sequence[Mapping]) -> list[Mapping]:
+    """Those with the most epochs among the results of one method, size or setting of one data set."""
+
+    def of(result: Mapping) -> tuple[str, ...]:
+        names = ("dataset", "method", "embedding_size", "swept", "change")
+        return tuple(str(result.get(name)) for name in names)
+
+    most: dict[tuple[str, ...], int] = {}
+    for result in results:
+        most[of(result)] = max(result["n_epochs"], most.get(of(result), 0))
+    return [result for result in results if result["n_epochs"] == most[of(result)]]
+
+
+def _swept_settings(swept: Sequence[Mapping]) -> list[str]:
+    return [name for name in SWEPT if any(result["swept"] == name for result in swept)]
+
+
+def _joint_table(seen: Sequence[Mapping], unseen: Sequence[Mapping], dataset: str) -> str:
+    columns = {title: (lambda result, name=name: result[name]) for title, name in SEEN_FIGURES.items() if name != "eer"}
+    held_out = [result for result in unseen if result["dataset"] == dataset]
+    sizes = sorted({result["embedding_size"] for result in held_out})
+    for size in sizes:
+        columns[f"one-shot, {10 - N_SEEN} held-out classes, {size}-D"] = _one_shot(size)
+    trained = {result["method"] for result in seen}
+    return table([*seen, *(result for result in held_out if result["method"] in trained)], "method", columns)
+
+
+def _one_shot(size: int) -> Any:
+    def of(result: Mapping[str, Any]) -> float:
+        if result.get("embedding_size") != size:
+            raise KeyError(size)
+        return result["unseen"]["one_shot"]
+
+    return of
+
+
+def _sweep_table(results: Sequence[Mapping]) -> str:
+    columns = {title: (lambda result, name=name: result[name]) for title, name in SEEN_FIGURES.items()}
+    columns.pop("EER")
+    text = table(results, _change, columns)
+    seconds = {}
+    for result in results:
+        seconds.setdefault(_change(result), []).append(result["seconds"])
+    lines = text.splitlines()
+    lines[0] += " seconds |"
+    lines[1] += " ---: |"
+    return "\n".join(
+        [*lines[:2], *(f"{line} {spread(of, 0)} |" for line, of in zip(lines[2:], seconds.values(), strict=True))]
+    )
+
+
+def _change(result: Mapping[str, Any]) -> str:
+    change = result["change"]
+    if "n_samples" in change:
+        return f"{change['n_classes']} × {change['n_samples']}"
+    return str(next(iter(change.values())))
+
+
+def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    from siamese_triplet.plots import plot_groups
+
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained", sharey=True)
+    kinds = (("kNN accuracy, %", seen, lambda r: r["knn_accuracy"]), ("MAP@R, %", seen, lambda r: r["map_at_r"]))
+    size = max(result["embedding_size"] for result in unseen)
+    unseen = [r for r in unseen if r["embedding_size"] == size and r["method"] in {s["method"] for s in seen}]
+    one_shot = f"one-shot accuracy on four held-out classes, {size}-D, %"
+    for ax, (label, results, of) in zip(
+        axes, (*kinds, (one_shot, unseen, lambda r: r["unseen"]["one_shot"])), strict=True
+    ):
+        groups: dict[str, dict[str, list[float]]] = {}
+        for result in results:
+            groups.setdefault(TITLES[result["dataset"]], {}).setdefault(result["method"], []).append(of(result))
+        plot_groups(groups, label, ax=ax)
+        if ax.get_legend() is not None:
+            ax.get_legend().remove()
+    axes[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    _save(figure, path)
+
+
+def _draw_sweep(swept: Sequence[Mapping], path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    from siamese_triplet.plots import plot_groups
+
+    names = _swept_settings(swept)
+    figure, axes = plt.subplots(-(-len(names) // 2), 2, figsize=(10, 6), layout="constrained", squeeze=False)
+    for ax in axes.flat[len(names) :]:
+        ax.remove()
+    for ax, name in zip(axes.flat, names, strict=False):
+        rows: dict[str, list[float]] = {}
+        for result in swept:
+            if result["swept"] == name:
+                rows.setdefault(_change(result), []).append(result["map_at_r"])
+        plot_groups({name: rows}, "MAP@R, %", ax=ax)
+        ax.set_title(name)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context({"svg.hashsalt": path.name, "svg.fonttype": "path"}):
+        figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)

@@ -1,0 +1,516 @@
+"""The comparison of methods on tiny data, its tables and its report."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from siamese_triplet import Images, comparison, comparison_report
+from siamese_triplet.comparison import (
+    DATASETS,
+    METHODS,
+    Settings,
+    collect,
+    compare,
+    compare_unseen,
+    epochs_of,
+    of_classes,
+    split_classes,
+    sweep,
+)
+from siamese_triplet.comparison_report import write_report
+from siamese_triplet.comparison_tables import figures, origin, spread, table
+from siamese_triplet.evaluation.summary import among_themselves
+from siamese_triplet.experiments import Speed
+from siamese_triplet.history import History
+from siamese_triplet.images import normalization
+
+FIGURES = ("recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer")
+
+
+def bars(train: bool = True, n_per_class: int = 25, transposed: bool = False) -> Images:
+    """Ten classes of noisy images of 16 × 16, each with its own bright row, in three groups."""
+    generator = torch.Generator().manual_seed(int(train))
+    targets = torch.arange(10).repeat(n_per_class)
+    data = torch.randint(0, 180, (len(targets), 16, 16), generator=generator)
+    data[torch.arange(len(targets)), 3 + targets] += 75
+    data = data.mT if transposed else data
+    names = [f"bar {number}" for number in range(10)]
+    return Images(data.byte(), targets, names, train, normalization(0.3, 0.3), targets // 4, ["x", "y", "z"])
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    def load(name: str, train: bool, root: str | None, subset: str | None) -> Images:
+        return bars(train, transposed=name == "fashion-mnist")
+
+    monkeypatch.setattr(comparison, "load", load)
+    monkeypatch.setattr(comparison, "EPISODES", 10)
+    monkeypatch.setattr(comparison, "QUERIES", 3)
+    return Settings(n_epochs=1, seeds=(0,), device="cpu", verbose=False)
+
+
+def only(monkeypatch: pytest.MonkeyPatch, *methods: str) -> None:
+    monkeypatch.setattr(comparison, "METHODS", {method: METHODS[method] for method in methods})
+
+
+def forbidden(*_: Any, **__: Any) -> None:
+    raise AssertionError
+
+
+def without_times(results: list[dict]) -> list[dict]:
+    return [{name: value for name, value in result.items() if name != "seconds"} for result in results]
+
+
+# classes
+
+
+@pytest.mark.parametrize("classes", [[7, 2], [0], list(range(10)), [9, 0, 4]])
+def test_images_of_some_classes_are_numbered_anew_and_keep_their_order(classes: list[int]) -> None:
+    images = bars(False, 3)
+    some = of_classes(images, classes)
+    chosen = [index for index, label in enumerate(images.targets.tolist()) if label in classes]
+    assert some.classes == [images.classes[label] for label in classes]
+    assert torch.equal(some.data, images.data[chosen])
+    assert torch.equal(torch.tensor(classes)[some.targets], images.targets[chosen])
+    assert torch.equal(some.groups, images.groups[chosen])
+    assert (some.group_names, some.train, some.transform) == (["x", "y", "z"], False, images.transform)
+
+
+def test_images_of_some_classes_need_no_groups() -> None:
+    images = bars(True, 2)
+    images.groups, images.group_names = None, []
+    assert of_classes(images, [3]).groups is None
+
+
+@pytest.mark.parametrize("classes", [[10], [-1], [0, 99]])
+def test_a_class_that_there_is_none_of_raises(classes: list[int]) -> None:
+    with pytest.raises(ValueError, match="must be numbers from 0 to 9"):
+        of_classes(bars(True, 2), classes)
+
+
+def test_a_split_holds_out_the_other_classes() -> None:
+    for seed in range(20):
+        seen, unseen = split_classes(10, seed)
+        assert sorted(seen + unseen) == list(range(10))
+        assert (len(seen), len(unseen)) == (6, 4)
+        assert (seen, unseen) == (sorted(seen), sorted(unseen)) == split_classes(10, seed)
+    assert len({str(split_classes(10, seed)) for seed in range(20)}) > 10
+    assert [len(part) for part in split_classes(7, 0, 5)] == [5, 2]
+
+
+def test_each_method_sees_as_many_images() -> None:
+    assert [epochs_of(method, 20) for method in METHODS] == [20, 10, 7, 20, 20]
+    assert [epochs_of(method, 1) for method in (*METHODS, "untrained", "pixels")] == [1] * 7
+
+
+# results that are kept
+
+
+def counted(made: list) -> Callable[[dict], dict]:
+    def results(key: dict) -> dict:
+        made.append(key["seed"])
+        return {"figure": 10 * key["seed"]}
+
+    return results
+
+
+def test_results_are_kept_and_not_made_again(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    made, path = [], tmp_path / "new" / "results.json"
+    collect(path, [{"seed": 1, "of": {"a": None}}], counted(made))
+    assert capsys.readouterr().out == "1, {'a': None}\n"
+    keys = [{"seed": seed, "of": {"a": None}} for seed in (2, 1, 3)]
+    found = collect(path, keys, counted(made), verbose=False)
+    assert made == [1, 2, 3]
+    assert found == [key | {"figure": 10 * key["seed"]} for key in keys]
+    assert [result["seed"] for result in json.loads(path.read_text())] == [1, 2, 3]
+    before = path.read_bytes()
+    assert collect(path, keys, forbidden) == found
+    assert path.read_bytes() == before
+    assert capsys.readouterr().out == ""
+
+
+def test_another_value_of_a_key_is_another_result(tmp_path: Path) -> None:
+    made, path = [], tmp_path / "results.json"
+    for key in ({"seed": 1}, {"seed": 1, "size": 2}, {"seed": 1, "size": 3}, {"seed": 1, "size": 2}):
+        collect(path, [key], counted(made), verbose=False)
+    assert made == [1, 1, 1]
+
+
+def test_what_was_made_before_an_interruption_is_kept(tmp_path: Path) -> None:
+    made, path = [], tmp_path / "results.json"
+
+    def interrupted(key: dict) -> dict:
+        if key["seed"] == 3:
+            raise KeyboardInterrupt
+        return counted(made)(key)
+
+    keys = [{"seed": seed} for seed in (1, 2, 3, 4)]
+    with pytest.raises(KeyboardInterrupt):
+        collect(path, keys, interrupted, verbose=False)
+    found = collect(path, keys, counted(made), verbose=False)
+    assert made == [1, 2, 3, 4]
+    assert [result["figure"] for result in found] == [10, 20, 30, 40]
+
+
+def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert collect(None, [{"seed": 3}], counted(made), verbose=False) == [{"seed": 3, "figure": 30}]
+    assert made == [3, 3]
+    assert list(tmp_path.iterdir()) == []
+
+
+# the three parts
+
+
+def test_settings_reach_the_data_and_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(*arguments: Any, **options: Any) -> Images:
+        asked.append((*arguments, options))
+        return bars(arguments[1])
+
+    monkeypatch.setattr(comparison, "load", load)
+    train, test = Settings(root="somewhere").load("mnist")
+    Settings(embedded=True).load("fashion-mnist")
+    assert (train.train, test.train) == (True, False)
+    assert asked == [
+        ("mnist", True, "somewhere", {"subset": None}),
+        ("mnist", False, "somewhere", {"subset": None}),
+        ("fashion-mnist", True, None, {"subset": "embedded"}),
+        ("fashion-mnist", False, None, {"subset": "embedded"}),
+    ]
+    given = []
+    monkeypatch.setattr(
+        comparison,
+        "fit_experiment",
+        lambda *arguments, **options: given.append((arguments, options)) or ("model", History({"train_loss": [1, 2]})),
+    )
+    settings = Settings(device="meta", speed=Speed(bfloat16=True))
+    assert settings.fit(METHODS["siamese"], train, test, 5, 2)[0] == "model"
+    assert given == [
+        (
+            (METHODS["siamese"], train, test, 2, 5),
+            {"device": "meta", "speed": Speed(bfloat16=True), "verbose": False, "checkpoint": None},
+        )
+    ]
+
+
+def test_all_methods_are_compared_on_both_data_sets(tiny: Settings, tmp_path: Path) -> None:
+    found = compare(tmp_path / "seen.json", tmp_path / "runs", tiny)
+    assert [(result["dataset"], result["method"]) for result in found] == [(d, m) for d in DATASETS for m in METHODS]
+    for result in found:
+        assert all(0 <= result[name] <= 1 for name in (*FIGURES, "knn_accuracy", "one_shot", "five_shot"))
+        assert result["map_at_r"] <= result["r_precision"] + 1e-9
+        assert (result["seed"], result["n_epochs"], result["k"]) == (0, 1, 5)
+        assert result["seconds"] > 0
+        assert result["made"]["torch"] == torch.__version__
+    names = {f"{result['dataset']}-{result['method']}-{result['n_epochs']}-0.pt" for result in found}
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == names
+    assert json.loads((tmp_path / "seen.json").read_text()) == found
+
+
+def test_the_same_seed_gives_the_same_figures(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(monkeypatch, "siamese", "online-triplet")
+    monkeypatch.setattr(comparison, "SWEPT", {"margin": [{"margin": 0.5}]})
+    for part, options in ((compare_unseen, {"sizes": (2,), "datasets": ("mnist",)}), (sweep, {})):
+        first = part(None, tiny, **options)
+        torch.manual_seed(9)
+        assert without_times(part(None, tiny, **options)) == without_times(first)
+    first, again = (without_times(compare(None, None, tiny)) for _ in range(2))
+    assert first == again
+    other = compare(None, None, Settings(1, (1,), device="cpu", verbose=False))
+    assert all(one["map_at_r"] != two["map_at_r"] for one, two in zip(first, other, strict=True))
+
+
+def test_a_kept_comparison_is_not_trained_again(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, "softmax")
+    first = compare(tmp_path / "seen.json", None, tiny)
+    monkeypatch.setattr(comparison, "fit_experiment", forbidden)
+    assert compare(tmp_path / "seen.json", None, tiny) == first
+
+
+def test_unseen_classes_are_never_trained_on(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(monkeypatch, "siamese", "triplet", "softmax")
+    fit_experiment, trained = comparison.fit_experiment, []
+
+    def watched(experiment: Any, train: Images, test: Images, n_epochs: int, *more: Any, **options: Any) -> Any:
+        trained.append((train.classes, test.classes, n_epochs, experiment.embedding_size))
+        return fit_experiment(experiment, train, test, n_epochs, *more, **options)
+
+    monkeypatch.setattr(comparison, "fit_experiment", watched)
+    found = compare_unseen(None, tiny, sizes=(2, 5), datasets=("fashion-mnist",))
+    names = ["siamese", "triplet", "softmax", "untrained"]
+    assert [(result["method"], result["embedding_size"]) for result in found] == [
+        *((name, 2) for name in names),
+        *((name, 5) for name in (*names, "pixels")),
+    ]
+    seen, unseen = ([f"bar {number}" for number in part] for part in split_classes(10, 0))
+    assert trained == [(seen, seen, int(name != "untrained"), size) for size in (2, 5) for name in names]
+    for result in found:
+        assert result["unseen_classes"] == unseen
+        for part in ("unseen", "seen", "transfer"):
+            assert set(FIGURES) <= set(result[part])
+            assert all(0 <= value <= 1 for value in result[part].values())
+        assert {"one_shot", "five_shot"} <= set(result["unseen"]) & set(result["transfer"])
+    own, other = bars(False, transposed=True), bars(False)
+    held_out = of_classes(own, split_classes(10, 0)[1])
+    for part, images in (("unseen", held_out), ("transfer", other)):
+        figures = among_themselves((normalization(0.3, 0.3)(images.data).flatten(1), images.targets))
+        assert found[-1][part] == pytest.approx(found[-1][part] | figures, abs=1e-6)  # of the pixels
+    assert found[-1]["unseen"]["map_at_r"] != found[-1]["transfer"]["map_at_r"]
+
+
+def test_a_sweep_changes_one_setting_at_a_time(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = {"selector": [{"selector": "batch-all"}], "P × K": [{"n_classes": 2, "n_samples": 3}]}
+    monkeypatch.setattr(comparison, "SWEPT", swept)
+    fit_experiment, trained = comparison.fit_experiment, []
+    monkeypatch.setattr(
+        comparison,
+        "fit_experiment",
+        lambda experiment, *more, **options: trained.append(experiment) or fit_experiment(experiment, *more, **options),
+    )
+    found = sweep(tmp_path / "sweep.json", tiny, "mnist")
+    assert [(result["swept"], result["change"]) for result in found] == [
+        ("selector", {"selector": "batch-all"}),
+        ("P × K", {"n_classes": 2, "n_samples": 3}),
+    ]
+    base = METHODS["online-triplet"]
+    assert [(of.selector, of.n_classes, of.n_samples, of.margin) for of in trained] == [
+        ("batch-all", base.n_classes, base.n_samples, base.margin),
+        (base.selector, 2, 3, base.margin),
+    ]
+    assert all(0 <= result["map_at_r"] <= 1 for result in found)
+    assert sweep(tmp_path / "sweep.json", tiny, "mnist") == found
+    assert len(trained) == 2
+
+
+def test_a_longer_run_does_not_go_on_from_a_shorter_one(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, "softmax")
+    longer = comparison.replace(tiny, n_epochs=5)  # the learning rate falls later
+    expected = compare(None, None, longer)
+    compare(tmp_path / "results.json", tmp_path / "runs", tiny)
+    found = compare(tmp_path / "results.json", tmp_path / "runs", longer)
+    assert [result["map_at_r"] for result in found] == [result["map_at_r"] for result in expected]
+
+
+def test_results_of_the_embedded_subset_are_not_those_of_the_full_data(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, "softmax")
+    compare(tmp_path / "results.json", None, comparison.replace(tiny, embedded=True))
+    monkeypatch.setattr(comparison, "fit_experiment", forbidden)
+    with pytest.raises(AssertionError):
+        compare(tmp_path / "results.json", None, tiny)
+
+
+@pytest.mark.parametrize("part", [compare, compare_unseen, sweep])
+def test_an_interrupted_run_has_no_result(
+    part: Callable, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> dict:
+        raise KeyboardInterrupt
+
+    only(monkeypatch, "siamese", "online-triplet")
+    monkeypatch.setattr(comparison, "SWEPT", {"margin": [{"margin": 0.5}]})
+    monkeypatch.setattr("siamese_triplet.trainer._train_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        part(tmp_path / "results.json", *([None] if part is compare else []), tiny)
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_every_change_of_the_sweep_is_an_experiment() -> None:
+    for changes in comparison.SWEPT.values():
+        for change in changes:
+            experiment = comparison.replace(METHODS["online-triplet"], **change)
+            assert experiment.loss(0) is not None
+
+
+# tables
+
+
+def test_a_table_has_means_and_the_best_in_bold() -> None:
+    results = [{"name": "a", "x": 0.1}, {"name": "b", "x": 0.3}, {"name": "a", "x": 0.2}, {"name": "c"}]
+    columns = {"x": lambda result: result["x"]}
+    lines = ["|  | x |", "| --- | ---: |", "| a | 15.0 ± 7.1 |", "| b | **30.0** |", "| c | – |"]
+    assert table(results, "name", columns).splitlines() == lines
+    plain = table(results, "name", columns, percent=False, best=False).splitlines()
+    assert plain[2:] == ["| a | 0.150 ± 0.071 |", "| b | 0.300 |", "| c | – |"]
+
+
+def test_rows_may_be_named_by_a_function_and_all_of_the_best_are_in_bold() -> None:
+    results = [{"n": n, "x": x, "y": -x} for n, x in ((1, 0.5), (2, 0.25), (3, 0.5))]
+    columns = {"x": lambda result: result["x"], "y": lambda result: result["y"], "z": lambda result: result["z"]}
+    assert table(results, lambda result: f"{result['n']} of", columns).splitlines() == [
+        "|  | x | y | z |",
+        "| --- | ---: | ---: | ---: |",
+        "| 1 of | **50.0** | -50.0 | – |",
+        "| 2 of | 25.0 | **-25.0** | – |",
+        "| 3 of | **50.0** | -50.0 | – |",
+    ]
+    assert table([], "n", {"x": None}) == "|  | x |\n| --- | ---: |"
+
+
+def test_a_spread_is_a_mean_with_the_deviation_of_the_sample() -> None:
+    assert spread([]) == "–"
+    assert spread([1.25]) == "1.2"
+    assert spread([0.5, 0.7], 3) == "0.600 ± 0.141"
+    assert spread([1.0, 2.0, 3.0], 0) == "2 ± 1"
+
+
+def test_figures_are_those_of_the_results_that_have_them() -> None:
+    assert figures([{"x": 1}, {}, {"x": 3}], lambda result: result["x"]) == [1, 3]
+
+
+def made(**changes: str | int) -> dict:
+    return {"date": "2026-01-02", "device": "AMD", "threads": 2, "torch": "2.4", "python": "3.11"} | changes
+
+
+def test_the_origin_lists_what_differs() -> None:
+    results = [
+        {"seed": 10, "n_epochs": 20, "seconds": 3600, "made": made()},
+        {"seed": 2, "n_epochs": 7, "seconds": 1800, "made": made(date="2026-01-01", threads=1)},
+        {"seed": 2, "settings": {"n_epochs": 80}, "seconds": 0, "made": made(torch="2.10")},
+    ]
+    assert origin(results, "some 12").splitlines() == [
+        "- seeds: 2, 10",
+        "- epochs: 7, 20, 80",
+        "- training images: some 12",
+        "- device: AMD, threads: 1, AMD, threads: 2",
+        "- versions: torch 2.4, Python 3.11, torch 2.10, Python 3.11",
+        "- dates: 2026-01-01, 2026-01-02",
+        "- time to train, of 3 runs together: 1.5 hours",
+    ]
+
+
+# the report
+
+
+def seen(dataset: str, method: str, value: float, seed: int = 0) -> dict:
+    figures = dict.fromkeys(("knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "auc", "eer"), value)
+    key = {"dataset": dataset, "method": method, "seed": seed, "n_epochs": 20}
+    return key | figures | {"seconds": 60, "made": made()}
+
+
+def unseen(dataset: str, method: str, value: float, size: int, seed: int = 0) -> dict:
+    key = {"dataset": dataset, "method": method, "seed": seed, "embedding_size": size, "n_epochs": 3}
+    return key | {"unseen": {"one_shot": value}, "seconds": 60, "made": made()}
+
+
+def swept(name: str, change: dict, value: float, seconds: float) -> dict:
+    figures = dict.fromkeys(("knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "auc", "eer"), value)
+    return {"swept": name, "change": change, "seed": 0, "n_epochs": 3, "seconds": seconds, "made": made()} | figures
+
+
+SEEN = [seen("mnist", "softmax", 0.9), seen("mnist", "triplet", 0.8), seen("mnist", "triplet", 0.7, 1)]
+UNSEEN = [unseen("mnist", "softmax", 0.5, 2), unseen("mnist", "softmax", 0.6, 16), unseen("mnist", "pixels", 0.9, 16)]
+ONE_CHANGE = {"selector": {"selector": "random"}, "margin": {"margin": 0.1}, "embedding size": {"embedding_size": 8}}
+SWEEP = [swept(name, change, 0.5, 1.4) for name, change in ONE_CHANGE.items()]
+OTHER = [seen("fashion-mnist", "softmax", 0.4)], [unseen("fashion-mnist", "softmax", 0.3, 16)]
+SWEEP += [swept("P × K", {"n_classes": 5, "n_samples": 50}, value, 10) for value in (0.25, 0.75)]
+
+
+def write(folder: Path, **parts: list[dict]) -> None:
+    for name, results in parts.items():
+        (folder / f"{name}.json").write_text(json.dumps(results))
+
+
+def test_the_report_is_tables_origins_and_figures(tmp_path: Path) -> None:
+    write(tmp_path, comparison=SEEN + OTHER[0], unseen=UNSEEN + OTHER[1], sweep=SWEEP)
+    text = write_report(tmp_path)
+    assert (tmp_path / "comparison.md").read_text() == text
+    columns = "kNN accuracy | recall@1 | R-precision | MAP@R | verification AUC"
+    held_out = "one-shot, 4 held-out classes, 2-D | one-shot, 4 held-out classes, 16-D"
+    assert text.startswith(f"**MNIST**, all figures in per cent\n\n|  | {columns} | {held_out} |\n| --- |")
+    assert "| softmax |" + " **90.0** |" * 5 + " **50.0** | **60.0** |" in text
+    assert "| triplet |" + " 75.0 ± 7.1 |" * 5 + " – | – |" in text
+    assert "pixels" not in text
+    assert "**FashionMNIST**" in text
+    assert "| softmax |" + " **40.0** |" * 5 + " **30.0** |" in text
+    assert f"**P × K**\n\n|  | {columns} | seconds |\n" in text
+    assert "| 5 × 50 |" + " **50.0 ± 35.4** |" * 5 + " 10 ± 0 |" in text
+    assert "| random |" + " **50.0** |" * 5 + " 1 |" in text
+    assert text.count("- seeds: ") == 3
+    for name in ("comparison.svg", "sweep.svg"):
+        assert (tmp_path / name).read_text().rstrip().endswith("</svg>")
+
+
+def test_the_figures_of_the_same_results_are_the_same_files(tmp_path: Path) -> None:
+    write(tmp_path, comparison=SEEN + OTHER[0], unseen=UNSEEN + OTHER[1])
+    write_report(tmp_path)
+    before = (tmp_path / "comparison.svg").read_bytes()
+    write_report(tmp_path)
+    assert (tmp_path / "comparison.svg").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("parts", "there", "missing"),
+    [
+        ({"comparison": SEEN}, "| softmax |", "held-out"),
+        ({"comparison": [*SEEN, seen("fashion-mnist", "siamese", 0.5)]}, "**FashionMNIST**", "sweep"),
+        ({"sweep": SWEEP}, "**margin**", "**MNIST**"),
+    ],
+)
+def test_parts_without_results_are_left_out_of_the_report(
+    parts: dict, there: str, missing: str, tmp_path: Path
+) -> None:
+    write(tmp_path, **parts)
+    text = write_report(tmp_path)
+    assert there in text
+    assert missing not in text
+    assert not (tmp_path / "comparison.svg").exists()
+    assert (tmp_path / "sweep.svg").exists() == ("sweep" in parts)
+
+
+def test_a_report_without_results_is_empty(tmp_path: Path) -> None:
+    assert write_report(tmp_path).strip() == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["comparison.md"]
+
+
+def test_a_report_of_one_data_set_has_its_figure_too(tmp_path: Path) -> None:
+    write(tmp_path, comparison=SEEN, unseen=UNSEEN)
+    write_report(tmp_path)
+    assert (tmp_path / "comparison.svg").exists()
+
+
+def test_settings_that_were_not_swept_are_left_out_of_the_report(tmp_path: Path) -> None:
+    write(tmp_path, sweep=SWEEP[:1])
+    text = write_report(tmp_path)
+    assert "**selector**" in text
+    assert "**margin**" not in text
+
+
+def test_a_report_of_unseen_classes_alone_has_no_origin_of_a_table_that_is_not_there(tmp_path: Path) -> None:
+    write(tmp_path, unseen=UNSEEN)
+    text = write_report(tmp_path)
+    assert "the column of held-out classes" not in text or "one-shot" in text
+
+
+def test_a_row_of_the_report_is_not_the_mean_of_a_long_and_a_short_run(tmp_path: Path) -> None:
+    write(tmp_path, comparison=[seen("mnist", "softmax", 0.9), seen("mnist", "softmax", 0.1) | {"n_epochs": 1}])
+    assert "| softmax | **50.0 ± " not in write_report(tmp_path)
+
+
+def test_what_the_parts_write_is_what_the_report_reads(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, "siamese", "softmax", "online-triplet")
+    margins = {f"margins {number}": [{"margin": 0.5 + number}] for number in range(4)}  # the figure has four panels
+    for module in (comparison, comparison_report):
+        monkeypatch.setattr(module, "SWEPT", margins)
+    compare(tmp_path / comparison_report.COMPARISON, None, tiny)
+    compare_unseen(tmp_path / comparison_report.UNSEEN, tiny, sizes=(2,))
+    sweep(tmp_path / comparison_report.SWEEP, tiny)
+    text = write_report(tmp_path)
+    assert text.count("| siamese |") == text.count("| softmax |") == 2
+    assert text.count("seconds |") == 4
+    assert "– |" not in text
