@@ -2,5 +2,24 @@
 
 import os
 
+import pytest
+
 os.environ["SIAMESE_TRIPLET_RECIPE"] = "quick"
 os.environ["TQDM_DISABLE"] = "1"  # the stored outputs have no progress bars
+
+NEEDS_OMNIGLOT = "11_omniglot.ipynb"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    of_chapter = [item for item in items if item.path.name == NEEDS_OMNIGLOT]
+    if not of_chapter:
+        return
+    from siamese_triplet.omniglot import has_omniglot
+
+    if not has_omniglot("minimal"):
+        reason = (
+            "Omniglot is neither in the folder that SIAMESE_TRIPLET_DATA names nor in "
+            "the cache, and tests download nothing"
+        )
+        for item in of_chapter:
+            item.add_marker(pytest.mark.skip(reason=reason))
