@@ -5,13 +5,12 @@ Skipped where there is no built book or no Chromium, unless SIAMESE_TRIPLET_PAGE
 
 import functools
 import http.server
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import chromium, unavailable, watched
 
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "_build" / "html"
@@ -37,22 +36,8 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
-        unavailable("there is no Chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
-
-
-def unavailable(reason: str) -> None:
-    if os.environ.get("SIAMESE_TRIPLET_PAGES") == "required":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module", params=PAGES)
@@ -60,10 +45,7 @@ def page(request: pytest.FixtureRequest, browser, site: str) -> Iterator:
     """A loaded page, with `problems`: its console errors, and the requests that failed or left the site."""
     context = browser.new_context(viewport={"width": 1300, "height": 900})
     page = context.new_page()
-    page.problems = []
-    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on("requestfailed", lambda failed: page.problems.append(f"failed: {failed.url}"))
+    page.problems = watched(page)
     context.route(lambda url: not url.startswith(site), lambda route: route.abort())
     page.goto(f"{site}/book/{request.param}.html", wait_until="networkidle")
     page.name = request.param

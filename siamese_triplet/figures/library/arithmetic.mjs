@@ -1,0 +1,214 @@
+// Distances, selectors, losses and their gradients, as the package has them: plain loops over one batch.
+//
+// Rows are arrays of numbers, all of one length; distances are squared Euclidean; a pair is [i, j] with i < j, a
+// triplet [anchor, positive, negative]. Of equally near images the first in the batch is taken.
+
+export const PAIR_SELECTORS = ["all", "hard", "batch-hard"];
+export const TRIPLET_SELECTORS = [
+  "all",
+  "random",
+  "semihard",
+  "hardest-semihard",
+  "all-semihard",
+  "nearest-beyond-positive",
+  "hardest",
+  "batch-hard",
+  "easy-positive",
+];
+
+export function squaredDistance(left, right) {
+  return left.reduce((total, value, column) => total + (value - right[column]) ** 2, 0);
+}
+
+export function squaredDistances(rows) {
+  return rows.map((left) => rows.map((right) => squaredDistance(left, right)));
+}
+
+export function zoneOf(toPositive, toNegative, margin) {
+  if (toNegative <= toPositive) return "hard";
+  return toNegative < toPositive + margin ? "semi-hard" : "easy";
+}
+
+// Selection
+
+/** The positive and the negative pairs that a selector takes from a batch. `random` gives numbers in [0, 1). */
+export function selectPairs(name, rows, labels, random) {
+  const distances = squaredDistances(rows);
+  const { positive, negative } = pairsOf(labels);
+  if (name === "all") return { positive, negative: sample(negative, positive.length, random) };
+  if (name === "hard") {
+    const sorted = negative.toSorted(([a, b], [c, d]) => distances[a][b] - distances[c][d]);
+    return { positive, negative: sorted.slice(0, positive.length) };
+  }
+  if (name !== "batch-hard") throw new Error(`unknown pair selector ${name}`);
+  const chosen = { positive: new Map(), negative: new Map() };
+  const keep = (pairs, image, other) => {
+    if (other >= 0) pairs.set(`${Math.min(image, other)},${Math.max(image, other)}`, ordered(image, other));
+  };
+  for (const image of labels.keys()) {
+    const { positives, negatives } = othersOf(labels, image);
+    keep(chosen.positive, image, farthest(distances[image], positives));
+    keep(chosen.negative, image, nearest(distances[image], negatives));
+  }
+  return { positive: [...chosen.positive.values()], negative: [...chosen.negative.values()] };
+}
+
+/** The triplets that a selector takes from a batch. `random` gives numbers in [0, 1). */
+export function selectTriplets(name, rows, labels, margin, random) {
+  const distances = squaredDistances(rows);
+  const triplets = [];
+  for (const anchor of labels.keys()) {
+    const { positives, negatives } = othersOf(labels, anchor);
+    const pairs = name in ONE_POSITIVE ? [ONE_POSITIVE[name](distances[anchor], positives)] : positives;
+    for (const positive of pairs) {
+      if (positive < 0) continue;
+      for (const negative of negativesOf(name, distances[anchor], positive, negatives, margin, random)) {
+        triplets.push([anchor, positive, negative]);
+      }
+    }
+  }
+  return triplets;
+}
+
+const ONE_POSITIVE = { "batch-hard": farthest, "easy-positive": nearest };
+
+/** The negatives among which a random selector draws for a positive pair; for the others, what they choose from. */
+export function candidates(name, fromAnchor, positive, negatives, margin) {
+  const inner = fromAnchor[positive];
+  const reach = inner + margin;
+  if (["hardest", "random"].includes(name)) return negatives.filter((n) => fromAnchor[n] < reach);
+  if (["semihard", "hardest-semihard", "all-semihard"].includes(name)) {
+    return negatives.filter((n) => fromAnchor[n] > inner && fromAnchor[n] < reach);
+  }
+  if (["nearest-beyond-positive", "easy-positive"].includes(name)) return negatives.filter((n) => fromAnchor[n] > inner);
+  return negatives;
+}
+
+function negativesOf(name, fromAnchor, positive, negatives, margin, random) {
+  const eligible = candidates(name, fromAnchor, positive, negatives, margin);
+  switch (name) {
+    case "all":
+    case "all-semihard":
+      return eligible;
+    case "random":
+    case "semihard":
+      return eligible.length ? [eligible[Math.floor(random() * eligible.length)]] : [];
+    case "nearest-beyond-positive":
+      return found(eligible.length ? nearest(fromAnchor, eligible) : farthest(fromAnchor, negatives));
+    case "hardest":
+    case "hardest-semihard":
+    case "batch-hard":
+    case "easy-positive":
+      return found(nearest(fromAnchor, eligible));
+    default:
+      throw new Error(`unknown triplet selector ${name}`);
+  }
+}
+
+function found(image) {
+  return image < 0 ? [] : [image];
+}
+
+function ordered(image, other) {
+  return image < other ? [image, other] : [other, image];
+}
+
+function pairsOf(labels) {
+  const positive = [];
+  const negative = [];
+  for (let i = 0; i < labels.length; i++) {
+    for (let j = i + 1; j < labels.length; j++) (labels[i] === labels[j] ? positive : negative).push([i, j]);
+  }
+  return { positive, negative };
+}
+
+function othersOf(labels, image) {
+  const positives = [];
+  const negatives = [];
+  labels.forEach((label, other) => {
+    if (label !== labels[image]) negatives.push(other);
+    else if (other !== image) positives.push(other);
+  });
+  return { positives, negatives };
+}
+
+/** The first of the nearest of some images, −1 for none. */
+export function nearest(distances, among) {
+  return among.reduce((best, other) => (best < 0 || distances[other] < distances[best] ? other : best), -1);
+}
+
+function farthest(distances, among) {
+  return among.reduce((best, other) => (best < 0 || distances[other] > distances[best] ? other : best), -1);
+}
+
+/** `n` of the items, each set with the same probability; all of them where there are no more. */
+function sample(items, n, random) {
+  if (items.length <= n) return items;
+  const shuffled = [...items];
+  for (let place = 0; place < n; place++) {
+    const other = place + Math.floor(random() * (shuffled.length - place));
+    [shuffled[place], shuffled[other]] = [shuffled[other], shuffled[place]];
+  }
+  return shuffled.slice(0, n);
+}
+
+// Losses, with the gradient for every row
+
+/** ½d² for a pair of one class, ½·max(0, m − d)² for others. */
+export function contrastiveLoss(left, right, isSame, margin) {
+  const squared = squaredDistance(left, right);
+  const distance = Math.sqrt(squared);
+  if (isSame) return { loss: squared / 2, gradients: opposite(left, right, 1) };
+  const gap = Math.max(0, margin - distance);
+  return { loss: gap ** 2 / 2, gradients: opposite(left, right, distance > 0 ? -gap / distance : 0) };
+}
+
+/** max(0, d²(anchor, positive) − d²(anchor, negative) + m). */
+export function tripletLoss(anchor, positive, negative, margin) {
+  const loss = Math.max(0, squaredDistance(anchor, positive) - squaredDistance(anchor, negative) + margin);
+  const scale = loss > 0 ? 2 : 0;
+  const gradients = [
+    anchor.map((_, column) => scale * (negative[column] - positive[column])),
+    anchor.map((value, column) => scale * (positive[column] - value)),
+    anchor.map((value, column) => scale * (value - negative[column])),
+  ];
+  return { loss, gradients };
+}
+
+/** The mean loss of pairs, how many have one, and the gradient of the mean for every row. */
+export function batchContrastiveLoss(rows, { positive, negative }, margin) {
+  const terms = [...positive.map((pair) => [pair, true]), ...negative.map((pair) => [pair, false])];
+  return mean(rows, terms, ([pair, isSame]) => ({
+    images: pair,
+    ...contrastiveLoss(rows[pair[0]], rows[pair[1]], isSame, margin),
+  }));
+}
+
+/** The mean loss of triplets, over all of them or over those with a loss, how many have one, and the gradient. */
+export function batchTripletLoss(rows, triplets, margin, over = "all") {
+  const isCounted = ([a, p, n]) => over === "all" || tripletLoss(rows[a], rows[p], rows[n], margin).loss > 0;
+  return mean(rows, triplets.filter(isCounted), (triplet) => ({
+    images: triplet,
+    ...tripletLoss(...triplet.map((image) => rows[image]), margin),
+  }));
+}
+
+function mean(rows, terms, costOf) {
+  const gradient = rows.map((row) => row.map(() => 0));
+  let loss = 0;
+  let active = 0;
+  for (const term of terms) {
+    const cost = costOf(term);
+    loss += cost.loss / terms.length;
+    active += cost.loss > 0 ? 1 : 0;
+    cost.images.forEach((image, place) => {
+      cost.gradients[place].forEach((value, column) => (gradient[image][column] += value / terms.length));
+    });
+  }
+  return { loss, active, gradient };
+}
+
+function opposite(left, right, scale) {
+  const ofLeft = left.map((value, column) => scale * (value - right[column]));
+  return [ofLeft, ofLeft.map((value) => -value)];
+}

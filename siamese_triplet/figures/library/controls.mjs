@@ -1,0 +1,66 @@
+// Labelled controls and other elements, made of plain HTML.
+
+/** An element with these properties, attributes (`aria-…`, `data-…`, `role`) and children. */
+export function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role" || name === "for") made.setAttribute(name, value);
+    else made[name] = value;
+  }
+  made.append(...children);
+  return made;
+}
+
+/** A slider with a label and its value; `onInput(value)` at every change. */
+export function slider({ label, min, max, step, value, format = String, onInput }) {
+  const output = element("output", { textContent: format(value) });
+  const input = element("input", { type: "range", min, max, step, value, "aria-label": label });
+  const show = () => {
+    output.textContent = format(input.valueAsNumber);
+    input.setAttribute("aria-valuetext", output.textContent);
+  };
+  input.addEventListener("input", () => {
+    show();
+    onInput(input.valueAsNumber);
+  });
+  show();
+  const box = element("label", { className: "control" }, element("span", { textContent: label }), input, output);
+  const set = (to) => {
+    input.value = to;
+    show();
+  };
+  return { box, input, set };
+}
+
+/** A menu of `options`, value → text, in groups where a text is such an object again; `onInput(value)` at a change. */
+export function menu({ label, options, value, onInput }) {
+  const entry = ([key, text]) =>
+    typeof text === "string"
+      ? element("option", { value: key, textContent: text })
+      : element("optgroup", { label: key }, ...Object.entries(text).map(entry));
+  const input = element("select", { "aria-label": label }, ...Object.entries(options).map(entry));
+  input.value = value;
+  input.addEventListener("change", () => onInput(input.value));
+  return { box: element("label", { className: "control" }, element("span", { textContent: label }), input), input };
+}
+
+export function button(text, onClick, properties = {}) {
+  const made = element("button", { type: "button", textContent: text, ...properties });
+  made.addEventListener("click", onClick);
+  return made;
+}
+
+/** A row of figures with their names: `set({name: value})`. */
+export function readout(names) {
+  const values = Object.fromEntries(names.map((name) => [name, element("dd", { textContent: "–" })]));
+  const pairs = names.map((name) => element("div", {}, element("dt", { textContent: name }), values[name]));
+  const set = (given) => {
+    for (const [name, value] of Object.entries(given)) values[name].textContent = value;
+  };
+  return { box: element("dl", { className: "readout" }, ...pairs), set };
+}
+
+/** A sentence that screen readers are told when it changes. */
+export function announcement() {
+  return element("p", { className: "says", role: "status" });
+}

@@ -1,0 +1,22 @@
+// What the package sends along: points as 16-bit integers, images as one picture with all of them.
+
+/** Points [[x, y], …] from the base64 of little-endian 16-bit integers, each a number of `unit`s. */
+export function decodePoints(text, unit) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  return Array.from({ length: bytes.length / 4 }, (_, i) => [view.getInt16(4 * i, true) * unit, view.getInt16(4 * i + 2, true) * unit]);
+}
+
+/** Draws the image with a number from a sheet {source, width, height, columns} into a canvas, once it is loaded. */
+export function imageSheet(sheet) {
+  if (!sheet) return null;
+  const picture = new Image();
+  picture.src = sheet.source;
+  const loaded = picture.decode();
+  return (canvas, number) => {
+    canvas.width = sheet.width;
+    canvas.height = sheet.height;
+    const [x, y] = [(number % sheet.columns) * sheet.width, Math.floor(number / sheet.columns) * sheet.height];
+    loaded.then(() => canvas.getContext("2d").drawImage(picture, x, y, sheet.width, sheet.height, 0, 0, sheet.width, sheet.height));
+  };
+}

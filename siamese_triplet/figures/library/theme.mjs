@@ -1,0 +1,117 @@
+// Colours, markers and styles, light and dark. Colours and markers of classes are those of the package's plots.
+
+const LIGHT = ["#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677", "#AA4499", "#44AA99", "#999933", "#882255", "#777777"];
+const DARK = ["#9A8CFF", "#88CCEE", "#3DB368", "#DDCC77", "#E07A8B", "#D277C2", "#44AA99", "#B5B54A", "#D65C95", "#A5A5A5"];
+
+/** Whether the page around is dark: as the book's theme, JupyterLab or else the system says. */
+function isDark() {
+  const theme = document.documentElement.dataset.theme;
+  if (theme === "dark" || theme === "light") return theme === "dark";
+  const lab = document.body.dataset.jpThemeLight;
+  return lab === undefined ? matchMedia("(prefers-color-scheme: dark)").matches : lab === "false";
+}
+
+/** Keeps `host.dataset.theme` in step with the page, and calls `onChange` whenever that changes. */
+export function followTheme(host, onChange) {
+  const follow = () => {
+    const theme = isDark() ? "dark" : "light";
+    if (host.dataset.theme === theme) return;
+    host.dataset.theme = theme;
+    onChange();
+  };
+  const observer = new MutationObserver(follow);
+  observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  observer.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);
+  follow();
+}
+
+export function prefersStillness() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+export function classColour(host, label) {
+  return (host.dataset.theme === "dark" ? DARK : LIGHT)[label % 10];
+}
+
+export function ink(host, name) {
+  return getComputedStyle(host).getPropertyValue(`--${name}`).trim();
+}
+
+const POLYGONS = [
+  null, // a disc
+  [[-0.85, -0.85], [0.85, -0.85], [0.85, 0.85], [-0.85, 0.85]],
+  [[0, -1.1], [1, 0.8], [-1, 0.8]],
+  [[0, -1.15], [1.15, 0], [0, 1.15], [-1.15, 0]],
+  [[0, 1.1], [1, -0.8], [-1, -0.8]],
+  [[-0.4, -1.1], [0.4, -1.1], [0.4, -0.4], [1.1, -0.4], [1.1, 0.4], [0.4, 0.4], [0.4, 1.1], [-0.4, 1.1], [-0.4, 0.4], [-1.1, 0.4], [-1.1, -0.4], [-0.4, -0.4]],
+  [[-0.55, -1.1], [0, -0.55], [0.55, -1.1], [1.1, -0.55], [0.55, 0], [1.1, 0.55], [0.55, 1.1], [0, 0.55], [-0.55, 1.1], [-1.1, 0.55], [-0.55, 0], [-1.1, -0.55]],
+  [[-1.1, 0], [0.8, -1], [0.8, 1]],
+  [[1.1, 0], [-0.8, -1], [-0.8, 1]],
+  [[0, -1.3], [0.32, -0.42], [1.24, -0.4], [0.5, 0.16], [0.76, 1.05], [0, 0.52], [-0.76, 1.05], [-0.5, 0.16], [-1.24, -0.4], [-0.32, -0.42]],
+];
+
+/** Adds the outline of the marker of a class to the path of a canvas. */
+export function traceMarker(path, label, x, y, size) {
+  const corners = POLYGONS[label % 10];
+  path.beginPath();
+  if (corners) for (const [dx, dy] of corners) path.lineTo(x + dx * size, y + dy * size);
+  else path.arc(x, y, size, 0, 2 * Math.PI);
+  path.closePath();
+}
+
+export const STYLES = `
+:host { display: block; margin: 1.2rem 0; color-scheme: light;
+  --text: #1f2430; --quiet: #585e6b; --surface: #ffffff; --line: #c5c9d1; --accent: #332288; --on-accent: #ffffff;
+  --anchor: #1f2430; --positive: #2f5fc4; --negative: #b8354a; --hard: #cc6677; --semi: #ddcc77; --easy: #88ccee;
+  --right: #117733; font: 15px/1.45 system-ui, sans-serif; color: var(--text); }
+:host([data-theme="dark"]) { color-scheme: dark;
+  --text: #e8eaf0; --quiet: #b3b9c6; --surface: #161a22; --line: #454c5a; --accent: #a99dff; --on-accent: #161a22;
+  --anchor: #ffffff; --positive: #86aefc; --negative: #ff8c9c; --hard: #a04352; --semi: #8a7d35; --easy: #2c6483;
+  --right: #5fcf8c; }
+* { box-sizing: border-box; }
+.figure { border: 1px solid var(--line); border-radius: 8px; background: var(--surface); padding: 0.8rem; }
+.title { font-weight: 600; margin: 0 0 0.5rem; }
+.controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; align-items: center; margin-bottom: 0.6rem; }
+.control { display: inline-flex; flex-wrap: wrap; align-items: center; gap: 0.5rem; max-width: 100%; }
+.control input[type="range"] { width: 9rem; min-width: 5rem; accent-color: var(--accent); }
+.control output { min-width: 3.2em; font-variant-numeric: tabular-nums; }
+select, button { font: inherit; color: var(--text); background: var(--surface); border: 1px solid var(--quiet);
+  border-radius: 5px; padding: 0.25rem 0.6rem; min-height: 2rem; max-width: 100%; }
+button { cursor: pointer; }
+button[aria-pressed="true"], button.main { background: var(--accent); color: var(--on-accent); border-color: var(--accent); }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.plane { position: relative; touch-action: pan-y; }
+svg, canvas { display: block; width: 100%; }
+canvas { border: 1px solid var(--line); border-radius: 4px; }
+.point { cursor: grab; touch-action: none; }
+.readout { display: flex; flex-wrap: wrap; gap: 0.3rem 1.4rem; margin: 0.6rem 0 0.2rem; }
+.readout div { display: flex; gap: 0.45rem; }
+.readout dt { color: var(--quiet); }
+.readout dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; }
+.says { margin: 0.3rem 0 0; min-height: 1.45em; }
+.hint { margin: 0.3rem 0 0; color: var(--quiet); font-size: 0.88em; }
+.sides { display: grid; grid-template-columns: minmax(0, 1fr) 13rem; gap: 0.9rem; }
+.classes { display: flex; flex-wrap: wrap; gap: 0.15rem 0.8rem; margin: 0.5rem 0 0; padding: 0; border: 0; }
+.classes legend { color: var(--quiet); padding: 0; }
+.classes label { display: inline-flex; align-items: center; gap: 0.3rem; min-height: 1.6rem; }
+.classes canvas { width: 16px; height: 16px; border: 0; }
+.thumbs { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0.3rem; margin: 0.4rem 0 0; padding: 0; list-style: none; font-size: 0.78em; }
+.thumbs li { text-align: center; overflow-wrap: anywhere; line-height: 1.2; }
+.thumbs canvas, .shown canvas { image-rendering: pixelated; background: #fff; }
+.shown { display: flex; gap: 0.6rem; align-items: center; min-height: 66px; }
+.shown canvas { width: 64px; height: 64px; flex: none; }
+.shown p { margin: 0; }
+.curves { display: flex; flex-wrap: wrap; gap: 0.8rem 1.6rem; margin-top: 0.7rem; }
+.curves figure { margin: 0; width: 15rem; } .curves figcaption { color: var(--quiet); font-size: 0.88em; }
+.bars { display: grid; gap: 0.15rem; margin: 0.5rem 0 0; }
+.bars div { display: grid; grid-template-columns: 6.5em minmax(0, 1fr) 5em; gap: 0.5rem; align-items: center; font-size: 0.88em; }
+.bars i { display: block; height: 0.75em; background: var(--negative); border-radius: 2px; min-width: 1px; }
+.bars b { font-weight: 400; text-align: right; font-variant-numeric: tabular-nums; }
+.bars [aria-current] { font-weight: 700; } .bars [aria-current] b { font-weight: 700; }
+.choices { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; margin: 0.4rem 0; }
+.right { color: var(--right); font-weight: 600; } .wrong { color: var(--negative); font-weight: 600; }
+.print { display: none; }
+@media (max-width: 640px) { .sides { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
+@media print { .figure { display: none; } .print { display: block; } }
+`;

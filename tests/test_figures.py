@@ -1,0 +1,222 @@
+"""The figures that move in the page, as Python makes them: data, HTML, library, recorder, grid of settings."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from test_experiments import part
+from torch import nn
+
+from siamese_triplet import figures
+from siamese_triplet.comparison import Settings
+from siamese_triplet.experiments import METHODS
+from siamese_triplet.figures import element, settings
+from siamese_triplet.figures.embeddings import encode_points
+from siamese_triplet.history import History
+from siamese_triplet.networks import EmbeddingNet
+from siamese_triplet.trainer import fit
+
+LIBRARY = Path(element.__file__).parent / "library"
+
+
+def data_of(html: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)[1])
+
+
+def decoded(encoded: dict) -> torch.Tensor:
+    numbers = torch.frombuffer(bytearray(base64.b64decode(encoded["points"])), dtype=torch.int16)
+    return numbers.view(-1, 2).double() * encoded["unit"]
+
+
+@pytest.fixture
+def recorder() -> figures.EmbeddingRecorder:
+    recorder = figures.EmbeddingRecorder(part(False, 4), 20)
+    torch.manual_seed(0)
+    recorder.record(EmbeddingNet(), "untrained")
+    recorder.record(EmbeddingNet(), "1")
+    return recorder
+
+
+# as HTML
+
+
+def test_a_figure_is_an_element_with_its_data_and_its_library() -> None:
+    figure = figures.triplet_playground(margin=0.5, name="mine")
+    html = figure.to_html()
+    assert html.startswith('<siamese-triplet-figure kind="triplet-playground" name="mine">')
+    assert data_of(html) == {"title": "Triplet playground", "margin": 0.5}
+    assert figures.library() in html
+    assert figures.library() not in figure.to_html(with_library=False)
+    assert "an anchor, a positive and a negative" in figure.to_html(with_library=False)
+    assert repr(figure).startswith("Triplet playground: an anchor")
+
+
+def test_in_the_book_the_library_is_left_to_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = figures.pair_playground()
+    monkeypatch.delenv(figures.IN_BOOK, raising=False)
+    assert figure._repr_html_() == figure.to_html(with_library=True)
+    monkeypatch.setenv(figures.IN_BOOK, "1")
+    assert figure._repr_html_() == figure.to_html(with_library=False)
+
+
+def test_what_is_in_the_data_cannot_end_its_script() -> None:
+    text = "</script><b>&"
+    figure = figures.LiveFigure("pair-playground", "x", text, {"margin": 1}, "alt <text>")
+    html = figure.to_html(with_library=False)
+    assert data_of(html)["title"] == text
+    assert html.count("</script>") == 1
+    assert "alt &lt;text&gt;" in html
+
+
+@pytest.mark.parametrize("name", ["", "Two", "a.b", "a b", "1"])
+def test_a_name_that_an_address_cannot_hold_raises(name: str) -> None:
+    with pytest.raises(ValueError, match="stands in an address"):
+        figures.triplet_playground(name=name).to_html()
+
+
+@pytest.mark.parametrize("make", [figures.triplet_playground, figures.pair_playground])
+def test_a_margin_that_is_none_raises(make) -> None:
+    with pytest.raises(ValueError, match="margin must be a finite number"):
+        make(margin=-1)
+
+
+def test_the_library_has_every_module_after_those_it_imports() -> None:
+    assert {path.stem for path in LIBRARY.glob("*.mjs")} == set(element.MODULES)
+    for place, name in enumerate(element.MODULES):
+        imported = re.findall(r'from "\./(\w+)\.mjs"', (LIBRARY / f"{name}.mjs").read_text())
+        assert set(imported) <= set(element.MODULES[:place]), name
+    source = figures.library()
+    assert not re.search(r"^\s*(import|export)\b", source, re.MULTILINE)
+    assert "</script" not in source
+
+
+# points and images
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
+def test_points_come_back_as_exactly_as_16_bits_can(scale: float) -> None:
+    points = scale * torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    encoded = encode_points(points)
+    assert torch.log2(torch.tensor(encoded["unit"])) % 1 == 0
+    assert (decoded(encoded) - points).abs().max() <= encoded["unit"] / 2
+    assert encoded["unit"] <= 2 * float(points.abs().max()) / 2**15
+    again = encode_points(decoded(encoded))
+    assert torch.equal(decoded(again), decoded(encoded))
+
+
+def test_points_that_coincide_at_zero_are_encoded() -> None:
+    assert torch.equal(decoded(encode_points(torch.zeros(3, 2))), torch.zeros(3, 2).double())
+
+
+@pytest.mark.parametrize("points", [torch.zeros(3, 3), torch.zeros(3), torch.tensor([[0.0, torch.nan]])])
+def test_points_that_are_not_of_the_plane_raise(points: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"finite points \(N, 2\)"):
+        encode_points(points)
+
+
+def test_the_recorder_keeps_the_images_it_was_given_epoch_by_epoch() -> None:
+    train, test = part(True, 6), part(False, 4)
+    recorder = figures.EmbeddingRecorder(test, 10)
+    assert torch.equal(recorder.labels, test.targets[torch.arange(10) * len(test) // 10])
+    experiment = METHODS["softmax"]
+    model = experiment.network(train)
+    recorder.record(model, "untrained")
+    before = recorder.embeddings[0]
+    seen = []
+
+    def look(epoch: int, history: History, model: nn.Module) -> None:
+        seen.append(model.get_embedding(image_batch(recorder)).detach())
+
+    optimizer = torch.optim.Adam(model.parameters())
+    loader, loss_fn = experiment.loader(train), experiment.loss()
+    fit(loader, None, model, loss_fn, optimizer, None, 2, callbacks=[recorder, look], verbose=False)
+    assert recorder.epochs == ["untrained", "1", "2"]
+    assert recorder.embeddings.shape == (3, 10, 2)
+    assert torch.equal(recorder.embeddings[0], before)
+    torch.testing.assert_close(recorder.embeddings[2], seen[1], rtol=1e-4, atol=1e-5)
+
+
+def image_batch(recorder: figures.EmbeddingRecorder) -> torch.Tensor:
+    return torch.stack([recorder.images[i][0] for i in range(len(recorder.images))])
+
+
+def test_the_recorder_keeps_the_images_with_these_indices() -> None:
+    test = part(False, 4)
+    recorder = figures.EmbeddingRecorder(test, [7, 3])
+    assert torch.equal(recorder.images.data, test.data[[7, 3]])
+    with pytest.raises(ValueError, match="no embeddings were recorded"):
+        figures.embedding_viewer(recorder)
+    with pytest.raises(ValueError, match="must be at least 1"):
+        figures.EmbeddingRecorder(test, 0)
+
+
+def test_the_viewer_has_every_epoch_the_images_and_a_picture_for_paper(recorder: figures.EmbeddingRecorder) -> None:
+    html = figures.embedding_viewer(recorder).to_html(with_library=False)
+    data = data_of(html)
+    assert [epoch["name"] for epoch in data["epochs"]] == ["untrained", "1"]
+    for epoch, points in zip(data["epochs"], recorder.embeddings, strict=True):
+        torch.testing.assert_close(decoded(epoch).float(), points, rtol=0, atol=epoch["unit"])
+    assert data["labels"] == recorder.labels.tolist()
+    assert data["sheet"]["source"].startswith("data:image/png;base64,")
+    assert '<img alt="scatter plot of the embeddings of 20 test images' in html
+
+
+def test_the_bench_begins_with_the_selector_it_was_given(recorder: figures.EmbeddingRecorder) -> None:
+    assert data_of(figures.selector_bench(recorder).to_html())["selector"] == "triplet:semihard"
+    hard = data_of(figures.selector_bench(recorder, "hard", margin=0.5).to_html())
+    assert (hard["selector"], hard["margin"]) == ("pair:hard", 0.5)
+    with pytest.raises(ValueError, match="unknown selector='weird'; there are all, all-semihard, batch-hard"):
+        figures.selector_bench(recorder, "weird")
+
+
+def test_embeddings_of_more_dimensions_are_not_drawn() -> None:
+    recorder = figures.EmbeddingRecorder(part(False, 2), 5)
+    recorder.record(EmbeddingNet(3), "1")
+    with pytest.raises(ValueError, match=r"finite points \(N, 2\) of the plane, got \(5, 3\)"):
+        figures.embedding_viewer(recorder)
+
+
+# the grid of settings
+
+
+def test_the_grid_has_each_method_with_its_selectors_and_margins() -> None:
+    grid = list(settings.grid())
+    assert len(grid) == 1 + 3 + 3 + 2 * 3 + 4 * 3
+    for setting in grid:
+        experiment = settings.experiment_of(setting)
+        assert experiment.method == setting["method"]
+        if setting["margin"] != settings.NONE:
+            assert experiment.margin == setting["margin"]
+        if setting["selector"] != settings.NONE:
+            assert experiment.selector == setting["selector"]
+
+
+def test_runs_of_the_grid_are_kept_and_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(settings, "grid", lambda: iter([*GRID]))
+    monkeypatch.setattr(Settings, "load", lambda self, name: (part(True, 25), part(False, 8)))
+    path, short = tmp_path / "settings.json", Settings(n_epochs=2, verbose=False)
+    runs = settings.train_settings(path, short, ("mnist",))
+    assert [run["method"] for run in runs] == ["softmax", "online-triplet"]
+    assert all(len(run["curves"]["loss"]) == 2 for run in runs)
+    assert len(runs[1]["curves"]["triplets with a loss"]) == 2
+    assert all(decoded(run).shape == (80, 2) == (len(run["labels"]), 2) for run in runs)
+    assert {run["outcome"] for run in runs} <= {"apart", "overlap", "collapse"}
+    monkeypatch.setattr(Settings, "fit", None)  # nothing is trained again
+    assert settings.train_settings(path, short, ("mnist",)) == runs
+    data = data_of(figures.settings_gallery(path).to_html())
+    assert [run["settings"]["selector"] for run in data["runs"]] == ["–", "random"]
+    assert data["runs"][1]["metrics"]["MAP@R"] == f"{runs[1]['figures']['map_at_r']:.1%}"
+
+
+GRID = (
+    {"method": "softmax", "selector": "–", "margin": "–"},
+    {"method": "online-triplet", "selector": "random", "margin": 1.0},
+)
+
+
+def test_no_runs_raise(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no runs to show"):
+        figures.settings_gallery(tmp_path / "missing.json")

@@ -1,0 +1,387 @@
+"""The figures that move in the page, in a real browser: dragged, typed into and chosen from, against the package."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from browser import chromium, overflow, violations, watched
+from test_figures import part
+from torch import Tensor
+
+from siamese_triplet import (
+    ContrastiveLoss,
+    HardestNegativeTripletSelector,
+    OnlineContrastiveLoss,
+    OnlineTripletLoss,
+    TripletLoss,
+    figures,
+    nearest,
+)
+from siamese_triplet import selectors as package
+from siamese_triplet.figures.embeddings import encode_points
+
+SELECTORS = {
+    "triplet:hardest": HardestNegativeTripletSelector,
+    "triplet:hardest-semihard": package.HardestSemihardTripletSelector,
+    "triplet:all-semihard": package.AllSemihardTripletSelector,
+    "triplet:batch-hard": lambda margin: package.BatchHardTripletSelector(),
+    "triplet:all": lambda margin: package.AllTripletSelector(),
+    "pair:hard": lambda margin: package.HardNegativePairSelector(),
+}
+ROOT = "document.querySelector('siamese-triplet-figure').shadowRoot"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def recorder() -> figures.EmbeddingRecorder:
+    """Three epochs in which ten clusters form, on numbers that 16 bits hold exactly."""
+    generator = torch.Generator().manual_seed(0)
+    recorder = figures.EmbeddingRecorder(part(False, 16), 160)
+    centres = torch.randn(10, 2, generator=generator)
+    noise = torch.randn(160, 2, generator=generator)
+    for name, apart in (("untrained", 0.3), ("1", 1.5), ("2", 4.0)):
+        points = ((apart * centres[recorder.labels] + 0.5 * noise) * 256).round() / 256
+        recorder._embeddings.append(points)
+        recorder.epochs.append(name)
+    return recorder
+
+
+@pytest.fixture(scope="module")
+def every_figure(recorder: figures.EmbeddingRecorder) -> dict[str, figures.LiveFigure]:
+    runs = [run("random", "apart", recorder.embeddings[2]), run("hardest", "collapse", torch.zeros(160, 2))]
+    made = [
+        figures.triplet_playground(),
+        figures.pair_playground(),
+        figures.selector_bench(recorder, "hardest"),
+        figures.embedding_viewer(recorder),
+        figures.settings_gallery(runs),
+    ]
+    return {figure.name: figure for figure in made}
+
+
+def run(selector: str, outcome: str, points: Tensor) -> dict[str, Any]:
+    return {
+        "data": "mnist", "method": "online-triplet", "selector": selector, "margin": 1.0, "outcome": outcome,
+        "spread": float(points.norm(dim=1).mean()), "curves": {"loss": [1.0, 0.5, 0.25]},
+        "labels": [i % 10 for i in range(160)], "figures": {"knn_accuracy": 0.5, "map_at_r": 0.25, "auc": 0.75},
+        **encode_points(points),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def show(browser: Any, every_figure: dict, tmp_path: Path) -> Iterator[Callable]:
+    """`show("triplet")`: a page of the book, opened from a file, with this figure, or with all; and what it says."""
+    contexts = []
+
+    def show(*names: str, theme: str = "light", width: int = 900, query: str = "", **options: Any) -> Any:
+        shown = [every_figure[name].to_html(with_library=False) for name in names or every_figure]
+        path = tmp_path / "page.html"
+        path.write_text(
+            f'<!doctype html><html lang="en" data-siamese-triplet-page data-theme="{theme}">'
+            '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            '<title>page</title></head><body style="margin:8px">'
+            f"<main><h1>Page</h1>{''.join(shown)}</main><script>{figures.library()}</script></body></html>",
+            encoding="utf-8",
+        )
+        contexts.append(browser.new_context(viewport={"width": width, "height": 1000}, **options))
+        page = contexts[-1].new_page()
+        page.problems = watched(page)
+        page.goto(f"file://{path}{query}")
+        return page
+
+    yield show
+    for context in contexts:
+        for page in context.pages:
+            assert page.problems == []
+        context.close()
+
+
+def value(page: Any, name: str) -> str:
+    """A figure of the readout."""
+    return page.locator(f"dl.readout div:has(dt:text-is('{name}')) dd").inner_text()
+
+
+def state(page: Any, figure: str) -> dict[str, str]:
+    """What stands in the address, a moment later."""
+    page.wait_for_function(f"location.search.includes('{figure}.')")
+    page.wait_for_timeout(300)
+    query = page.evaluate("Object.fromEntries(new URLSearchParams(location.search))")
+    return {key.removeprefix(f"{figure}."): value for key, value in query.items() if key.startswith(f"{figure}.")}
+
+
+def slide(page: Any, label: str, to: float) -> None:
+    page.get_by_role("slider", name=label, exact=True).fill(str(to))
+
+
+def drag(page: Any, point: str, dx: float, dy: float) -> None:
+    box = page.get_by_role("slider", name=point, exact=True).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx / 2, y + dy / 2)
+    page.mouse.move(x + dx, y + dy)
+    page.mouse.up()
+
+
+def places(fields: dict[str, str], *names: str) -> list[Tensor]:
+    return [torch.tensor([[float(x) for x in fields[name].split(",")]]) for name in names]
+
+
+# the playgrounds
+
+
+def test_a_dragged_negative_costs_what_the_package_says(show: Callable) -> None:
+    page = show("triplet")
+    before = places(state(page, "triplet"), "negative")[0]
+    seen = set()
+    for dx, dy, margin in ((-40, 20, 1), (-90, -60, 1), (220, 0, 0.5), (-160, 30, 2.5)):
+        drag(page, "negative", dx, dy)
+        slide(page, "margin", margin)
+        fields = state(page, "triplet")
+        anchor, positive, negative = places(fields, "anchor", "positive", "negative")
+        assert not torch.equal(negative, before)
+        loss = TripletLoss(float(fields["margin"]))(anchor, positive, negative).item()
+        assert float(fields["margin"]) == margin
+        assert float(value(page, "loss")) == pytest.approx(loss, abs=0.006)
+        assert float(value(page, "d²(a, n)")) == pytest.approx(float((anchor - negative).square().sum()), abs=0.006)
+        zone = "easy" if loss <= 0 else "hard" if loss >= margin else "semi-hard"
+        assert value(page, "the negative is") == zone
+        seen.add(zone)
+    assert len(seen) >= 2
+
+
+def test_the_keyboard_moves_a_point_and_a_step_of_descent_lowers_the_loss(show: Callable) -> None:
+    page = show("triplet")
+    positive = page.get_by_role("slider", name="positive", exact=True)
+    positive.focus()
+    before = places(state(page, "triplet"), "positive")[0]
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "ArrowDown"):
+        positive.press(key)
+    after = places(state(page, "triplet"), "positive")[0]
+    torch.testing.assert_close(after - before, torch.tensor([[0.1, -0.1]]))
+    slide(page, "margin", 2)
+    loss = float(value(page, "loss"))
+    points = [p.requires_grad_() for p in places(state(page, "triplet"), "anchor", "positive", "negative")]
+    TripletLoss(2.0)(*points).backward()
+    page.get_by_role("button", name="One step of descent").click()
+    assert float(value(page, "loss")) < loss
+    for point, moved in zip(points, places(state(page, "triplet"), "anchor", "positive", "negative"), strict=True):
+        torch.testing.assert_close(moved, point.detach() - 0.1 * point.grad, rtol=0, atol=0.011)
+    page.get_by_role("button", name="Reset").click()
+    torch.testing.assert_close(places(state(page, "triplet"), "positive")[0], before)
+
+
+@pytest.mark.parametrize("same", [0, 1])
+def test_a_dragged_pair_costs_what_the_package_says(show: Callable, same: int) -> None:
+    page = show("pair")
+    page.get_by_label("The two are of").select_option("same" if same else "different")
+    losses = []
+    for dx, margin in ((-30, 1.5), (120, 1.5), (300, 1)):
+        drag(page, "second", dx, 10)
+        slide(page, "margin", margin)
+        fields = state(page, "pair")
+        loss = ContrastiveLoss(margin)(*places(fields, "first", "second"), torch.tensor([same])).item()
+        assert float(value(page, "loss")) == pytest.approx(loss, abs=0.006)
+        losses.append(loss)
+    assert (losses[-1] == 0) == (not same)
+
+
+# the bench
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+@pytest.mark.parametrize(("margin", "epoch"), [(1.0, 0), (0.3, 1), (2.0, 2)])
+def test_the_bench_selects_what_the_package_selects(
+    show: Callable, recorder: figures.EmbeddingRecorder, selector: str, margin: float, epoch: int
+) -> None:
+    page = show("selectors")
+    slide(page, "margin", margin)
+    page.get_by_role("combobox", name="selector").select_option(selector)
+    slide(page, "epoch", epoch)
+    embeddings, labels = recorder.embeddings[epoch], recorder.labels
+    chosen = SELECTORS[selector](margin)
+    if selector.startswith("pair"):
+        pairs = chosen.get_pairs(embeddings, labels)
+        count, loss = sum(map(len, pairs)), OnlineContrastiveLoss(margin, chosen)(embeddings, labels)
+    else:
+        loss, count = OnlineTripletLoss(margin, chosen)(embeddings, labels)
+        anchor, positive, negative = embeddings[chosen.get_triplets(embeddings, labels).T]
+        cost = (anchor - positive).square().sum(1) - (anchor - negative).square().sum(1) + margin
+        assert int(value(page, "with a loss").replace(",", "")) == int((cost > 0).sum())
+    assert int(value(page, "selected").replace(",", "")) == count
+    assert float(value(page, "mean loss")) == pytest.approx(loss.item(), abs=6e-4)
+
+
+def test_in_the_bench_active_triplets_vanish_and_an_image_shows_its_own(show: Callable) -> None:
+    page = show("selectors")
+    counts = [int(text.replace(",", "")) for text in page.locator(".bars b").all_inner_texts()]
+    assert counts[0] > counts[1] > counts[2]
+    canvas = page.locator(".plane canvas")
+    before = canvas.screenshot()
+    canvas.focus()
+    canvas.press("ArrowRight")
+    canvas.press("Enter")
+    assert "image 0 of the batch" in page.locator(".shown").inner_text()
+    assert canvas.screenshot() != before
+
+
+# the viewer
+
+
+def test_the_viewer_shows_the_image_under_the_mouse_and_the_neighbours_of_the_one_that_is_clicked(
+    show: Callable, recorder: figures.EmbeddingRecorder
+) -> None:
+    page = show("embeddings")
+    canvas = page.locator(".plane canvas")
+    assert "Point at an image" in page.locator(".shown").inner_text()
+    canvas.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        canvas.press(key)
+    label = page.locator(".shown strong").inner_text()
+    assert label in recorder.images.classes
+    canvas.press("Enter")
+    image = int(state(page, "embeddings")["image"])
+    assert label == recorder.images.classes[recorder.labels[image]]
+    found = nearest(recorder.embeddings[2][[image]], recorder.embeddings[2], k=9).indices[0].tolist()
+    expected = [recorder.images.classes[recorder.labels[other]] for other in found if other != image][:8]
+    assert [text.removeprefix("✗ ") for text in page.locator(".thumbs li").all_inner_texts()] == expected
+    painted = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size"
+    page.wait_for_function(f"({painted})({ROOT}.querySelector('.shown canvas')) > 2")
+
+
+def test_the_viewer_goes_through_the_epochs_and_switches_classes_off(show: Callable) -> None:
+    page = show("embeddings")
+    canvas = page.locator(".plane canvas")
+    last = canvas.screenshot()
+    slide(page, "epoch", 0)
+    assert state(page, "embeddings")["epoch"] == "0"
+    first = canvas.screenshot()
+    assert first != last
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(500)
+    moving = canvas.screenshot()
+    assert moving != first
+    page.get_by_role("button", name="Play").wait_for()  # it says Pause until it has ended
+    assert state(page, "embeddings")["epoch"] == "2"
+    assert canvas.screenshot() == last
+    page.get_by_label("3 - three").uncheck()
+    assert state(page, "embeddings")["off"] == "3"
+    assert canvas.screenshot() != last
+
+
+def test_who_prefers_no_motion_gets_whole_epochs(show: Callable) -> None:
+    page = show("embeddings", reduced_motion="reduce", query="?embeddings.epoch=0")
+    canvas = page.locator(".plane canvas")
+    pictures = []
+    for epoch in range(3):
+        slide(page, "epoch", epoch)
+        pictures.append(canvas.screenshot())
+    page.get_by_role("button", name="Play").click()
+    seen = [canvas.screenshot() for _ in range(12)]
+    assert all(picture in pictures for picture in seen)
+
+
+# the settings
+
+
+def test_a_prediction_is_judged_and_a_collapse_is_named(show: Callable) -> None:
+    page = show("settings")
+    assert page.locator(".plane").is_hidden()
+    page.get_by_role("button", name="clusters that lie apart").click()
+    assert page.get_by_role("status").inner_text().startswith("Right: clusters that lie apart")
+    assert value(page, "kNN accuracy") == "50.0%"
+    page.get_by_role("combobox", name="selector").select_option("hardest", timeout=5000)
+    assert page.locator(".plane").is_hidden()
+    page.get_by_role("button", name="clusters that overlap").click()
+    says = page.get_by_role("status").inner_text()
+    assert says.startswith("Not so: everything on one point. The network has collapsed")
+    assert "0.5" in page.locator(".curves").inner_text() or page.locator(".curves svg").count() == 1
+
+
+# all of them
+
+
+def test_a_setting_can_be_linked_to(show: Callable) -> None:
+    query = (
+        "?triplet.margin=2.5&triplet.negative=1,1&selectors.selector=pair:hard&selectors.epoch=1"
+        "&embeddings.epoch=1&embeddings.off=12&settings.selector=hardest&settings.shown=yes"
+    )
+    page = show(query=query)
+    figure = {
+        name: page.locator(f"siamese-triplet-figure[name={name}]")
+        for name in ("triplet", "selectors", "embeddings", "settings")
+    }
+    assert figure["triplet"].get_by_role("slider", name="margin").input_value() == "2.5"
+    assert "x 1.00, y 1.00" in figure["triplet"].get_by_role("slider", name="negative").get_attribute("aria-valuetext")
+    assert figure["selectors"].get_by_role("combobox", name="selector").input_value() == "pair:hard"
+    assert figure["embeddings"].get_by_role("slider", name="epoch").input_value() == "1"
+    assert not figure["embeddings"].get_by_label("2 - two").is_checked()
+    assert "everything on one point" in figure["settings"].get_by_role("status").inner_text()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?triplet.margin=x&triplet.anchor=1&selectors.epoch=99&selectors.selector=no&settings.method=no&embeddings.image=999"
+    ],
+)
+def test_a_bad_address_is_as_none(show: Callable, query: str) -> None:
+    page = show(query=query)
+    assert page.locator(".figure").count() == 5
+    assert (
+        page.locator("siamese-triplet-figure[name=triplet]").get_by_role("slider", name="margin").input_value() == "1"
+    )
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_figures_are_accessible_and_fit(show: Callable, theme: str, width: int) -> None:
+    page = show(theme=theme, width=width)
+    page.get_by_role("button", name="just show it").click()
+    page.wait_for_timeout(200)
+    assert overflow(page) <= 0
+    assert violations(page) == []
+
+
+def test_the_theme_can_change_while_the_page_is_open(show: Callable) -> None:
+    page = show("embeddings")
+    surface = f"getComputedStyle({ROOT}.querySelector('.figure')).backgroundColor"
+    light, picture = page.evaluate(surface), page.locator(".plane canvas").screenshot()
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_timeout(100)
+    assert page.evaluate(surface) != light
+    assert page.locator(".plane canvas").screenshot() != picture
+
+
+def test_on_paper_stands_the_picture(show: Callable) -> None:
+    page = show("embeddings")
+    picture = page.locator("siamese-triplet-figure > img")
+    assert not picture.is_visible()
+    page.emulate_media(media="print")
+    assert picture.is_visible()
+    assert not page.locator(".figure").is_visible()
+
+
+def test_in_a_notebook_the_address_is_left_alone_and_a_figure_may_come_twice(
+    browser: Any, every_figure: dict, tmp_path: Path
+) -> None:
+    path = tmp_path / "notebook.html"
+    both = every_figure["triplet"].to_html() + every_figure["pair"].to_html()
+    path.write_text(f'<!doctype html><meta charset="utf-8"><body data-jp-theme-light="false">{both}', encoding="utf-8")
+    page = browser.new_page()
+    problems = watched(page)
+    page.goto(f"file://{path}")
+    page.get_by_role("button", name="Reset").first.click()
+    page.wait_for_timeout(400)
+    assert re.search(r"\?", page.url) is None
+    assert page.locator("siamese-triplet-figure[data-theme=dark] .figure").count() == 2
+    assert problems == []
+    page.close()
