@@ -16,12 +16,15 @@ from siamese_triplet.comparison import Settings, compare, compare_unseen, sweep
 from siamese_triplet.comparison_report import COMPARISON, SWEEP, UNSEEN, write_report
 from siamese_triplet.datasets import SOURCES
 from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS, Experiment, Speed
+from siamese_triplet.figures.settings import train_settings
 from siamese_triplet.files import write_atomically
 from siamese_triplet.one_shot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.recipes import FULL_EPOCHS
 from siamese_triplet.reproduction import DATASETS, reproduce, summary
 from siamese_triplet.runs import Data, Run, evaluate_run, read_run, train_run
 
+COMPARED = ("seen", "unseen", "sweep", "settings", "report")
+SETTINGS = "settings.json"
 INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 
 TRAIN = f"""\
@@ -142,11 +145,12 @@ def _add_compare(commands: Any) -> None:
         "compare",
         help="run the book's comparison of methods",
         description="Train the five methods on both data sets, on all classes (seen) and on six of them (unseen), and "
-        "online triplets with one setting changed at a time (sweep); write all figures as JSON, and as the tables and "
-        "figures of the book. What has a result is not run again.",
+        "online triplets with one setting changed at a time (sweep), and every method with several selectors and "
+        "margins (settings); write all figures as JSON, and as the tables and figures of the book. What has a result "
+        "is not run again.",
     )
     compared.set_defaults(command=_compare)
-    compared.add_argument("--part", choices=("seen", "unseen", "sweep", "report"), action="append", help="(all)")
+    compared.add_argument("--part", choices=COMPARED, action="append", help="(all)")
     compared.add_argument("--seeds", type=_count, default=3, help="how many, from 0 on (3)")
     compared.add_argument("--epochs", type=_count, default=FULL_EPOCHS, help="of the part seen (%(default)s)")
     compared.add_argument("--short-epochs", type=_count, default=3, help="of the other parts (%(default)s)")
@@ -281,7 +285,7 @@ def _margin(text: str) -> float | str:
 
 
 def _compare(given: argparse.Namespace) -> int:
-    parts = given.part or ["seen", "unseen", "sweep", "report"]
+    parts = given.part or COMPARED
     settings = Settings(
         given.epochs, tuple(range(given.seeds)), given.embedded, given.data, given.device, _speed(given)
     )
@@ -292,6 +296,8 @@ def _compare(given: argparse.Namespace) -> int:
         compare_unseen(given.results / UNSEEN, short)
     if "sweep" in parts:
         sweep(given.results / SWEEP, short)
+    if "settings" in parts:
+        train_settings(given.results / SETTINGS, short)
     if "report" in parts:
         print(write_report(given.results))
     return 0

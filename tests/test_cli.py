@@ -155,7 +155,7 @@ def test_evaluate_on_other_data_writes_nothing(tmp_path: Path, capsys: pytest.Ca
 def compared(monkeypatch: pytest.MonkeyPatch) -> list:
     """What the parts of the comparison are called with, in place of their training."""
     calls: list = []
-    for name in ("compare", "compare_unseen", "sweep"):
+    for name in ("compare", "compare_unseen", "sweep", "train_settings"):
         monkeypatch.setattr(cli, name, lambda *given, name=name: calls.append((name, *given)))
     monkeypatch.setattr(cli, "write_report", lambda folder: calls.append(("report", folder)) or "the report")
     return calls
@@ -168,6 +168,7 @@ def test_compare_runs_all_parts_as_in_the_book(compared: list, capsys: pytest.Ca
         ("compare", results / "comparison.json", Path("runs/compare"), settings),
         ("compare_unseen", results / "unseen.json", short),
         ("sweep", results / "sweep.json", short),
+        ("train_settings", results / "settings.json", short),
         ("report", results),
     ]
     assert capsys.readouterr().out == "the report\n"
@@ -183,6 +184,7 @@ def test_the_options_of_compare_reach_its_parts(compared: list, tmp_path: Path) 
         ("compare", tmp_path / "comparison.json", Path("runs/x"), of[0]),
         ("compare_unseen", tmp_path / "unseen.json", of[1]),
         ("sweep", tmp_path / "sweep.json", of[1]),
+        ("train_settings", tmp_path / "settings.json", of[1]),
         ("report", tmp_path),
     ]
 
@@ -194,6 +196,7 @@ def test_the_options_of_compare_reach_its_parts(compared: list, tmp_path: Path) 
         (["seen"], ["compare"]),
         (["sweep", "unseen"], ["compare_unseen", "sweep"]),
         (["report", "seen"], ["compare", "report"]),
+        (["settings"], ["train_settings"]),
     ],
 )
 def test_parts_of_compare_may_be_chosen(parts: list[str], expected: list[str], compared: list) -> None:

@@ -70,7 +70,8 @@ def every_figure(recorder: figures.EmbeddingRecorder) -> dict[str, figures.LiveF
 def run(selector: str, outcome: str, points: Tensor) -> dict[str, Any]:
     return {
         "data": "mnist", "method": "online-triplet", "selector": selector, "margin": 1.0, "outcome": outcome,
-        "spread": float(points.norm(dim=1).mean()), "curves": {"loss": [1.0, 0.5, 0.25]},
+        "n_epochs": 3, "n_images": 60_000, "spread": float(points.norm(dim=1).mean()), 
+        "curves": {"loss": [1.0, 0.5, 0.25]},
         "labels": [i % 10 for i in range(160)], "figures": {"knn_accuracy": 0.5, "map_at_r": 0.25, "auc": 0.75},
         **encode_points(points),
     }  # fmt: skip

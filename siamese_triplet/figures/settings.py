@@ -51,6 +51,7 @@ def train_settings(
             "spread": spread,
             "labels": recorder.labels.tolist(),
             "curves": curves,
+            "n_images": len(train),
             "figures": {name: figures[name] for name in ("knn_accuracy", "map_at_r", "auc")},
             "seconds": sum(history["seconds"]),
             "made": provenance(model),
@@ -77,6 +78,13 @@ def experiment_of(setting: Key) -> Experiment:
     """What to train for a setting of `grid`."""
     changes = {name: setting[name] for name in ("selector", "margin") if setting[name] != NONE}
     return replace(METHODS[setting["method"]], **changes)
+
+
+def _origin(results: list[dict[str, Any]]) -> str:
+    epochs = sorted({result["n_epochs"] for result in results})
+    images = sorted({result["n_images"] for result in results})
+    trained = f"{' or '.join(map(str, epochs))} epochs of {' or '.join(f'{n:,}' for n in images)} images"
+    return f"Each run: {trained}, one seed. Apart: MAP@R of {APART:.0%} or more. Drawn are {N_POINTS} test images."
 
 
 def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str = "settings") -> LiveFigure:
@@ -106,6 +114,7 @@ def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str =
         "runs": runs,
         "least": 0.5,
         "remedy": REMEDY,
+        "origin": _origin(results),
     }
     alt = (
         f"{len(runs)} runs with other methods, selectors and margins: the test embeddings of each, its curves and its "

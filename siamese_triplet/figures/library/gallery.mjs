@@ -91,7 +91,7 @@ export function settingsGallery(view, data) {
   const skip = button("just show it", () => guess(null));
   question.append(element("div", { className: "choices" }, ...buttons, skip));
   answer.append(drawing.box, numbers.box, curves);
-  view.body.append(controls, says, question, answer);
+  view.body.append(controls, says, question, answer, element("p", { className: "hint", textContent: data.origin }));
   view.onTheme(() => state.isRevealed && update());
   update();
 }
