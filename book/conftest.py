@@ -6,6 +6,7 @@ import pytest
 
 os.environ["SIAMESE_TRIPLET_RECIPE"] = "quick"
 os.environ["TQDM_DISABLE"] = "1"  # the stored outputs have no progress bars
+os.environ["SIAMESE_TRIPLET_IN_BOOK"] = "1"  # nor what draws live figures
 
 NEEDS_OMNIGLOT = "11_omniglot.ipynb"
 

@@ -34,7 +34,9 @@ def chromium() -> Iterator[Any]:
 def watched(page: Any) -> list[str]:
     """The problems that a page will have from now on: console errors, errors of its scripts, requests that failed."""
     problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda said: problems.append(f"{said.text} {said.location['url']}") if said.type == "error" else None
+    )
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("requestfailed", lambda failed: problems.append(f"failed: {failed.url[:200]}"))
     return problems

@@ -5,16 +5,26 @@ Skipped where there is no built book or no Chromium, unless SIAMESE_TRIPLET_PAGE
 
 import functools
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import chromium, unavailable, watched
+from browser import chromium, overflow, unavailable, violations, watched
 
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "_build" / "html"
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("*.ipynb"))
+LIVE = {
+    "01_softmax": ["embedding-viewer"],
+    "02_siamese": ["pair-playground", "embedding-viewer"],
+    "03_triplet": ["triplet-playground", "embedding-viewer"],
+    "04_online_pairs": ["embedding-viewer"],
+    "05_online_triplets": ["embedding-viewer", "selector-bench"],
+    "06_fashion_mnist": ["embedding-viewer"],
+    "13_hands_on": ["selector-bench", "settings-gallery"],
+}
 PAGES = [*CHAPTERS, *sorted(path.stem for path in (ROOT / "book").glob("*.md"))]
 
 
@@ -81,3 +91,34 @@ def test_colab_button_leads_to_the_notebook(page) -> None:
         links = page.locator("a[href*='colab.research.google.com']").evaluate_all("all => all.map(link => link.href)")
         assert links
         assert all(link.endswith(f"/blob/main/book/{page.name}.ipynb") for link in links)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_accessible_and_fits_its_window(name: str, browser, site: str) -> None:
+    with browser.new_context(viewport={"width": 360, "height": 900}) as context:
+        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
+        page = context.new_page()
+        page.goto(f"{site}/book/{name}.html", wait_until="networkidle")
+        for theme, width in (("light", 360), ("dark", 360), ("dark", 1300), ("light", 1300)):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+            page.wait_for_timeout(300)  # transitions of colours
+            assert overflow(page) <= 0, (theme, width)
+            assert violations(page) == [], (theme, width)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_light(name: str, site: str) -> None:
+    page = HTML / "book" / f"{name}.html"
+    source = page.read_text()
+    pictures = set(re.findall(r'src="(\.\./_images/[^"]+)"', source))
+    weight = len(source) + sum((page.parent / picture).stat().st_size for picture in pictures)
+    weight += sum((HTML / "_static" / file).stat().st_size for file in ("siamese-triplet-figures.js", "book.css"))
+    assert weight < 2.5e6
+
+
+def test_live_figures_are_drawn(page) -> None:
+    figures = page.locator("siamese-triplet-figure")
+    assert page.locator("siamese-triplet-figure .figure").count() == figures.count()
+    expected = LIVE.get(page.name, [])
+    assert figures.evaluate_all("all => all.map(figure => figure.getAttribute('kind'))") == expected

@@ -47,6 +47,7 @@ def main() -> None:
     if arguments.runs:
         os.environ["SIAMESE_TRIPLET_RUNS"] = str(arguments.runs.resolve())
     os.environ["TQDM_DISABLE"] = "1"  # a progress bar is no output to keep
+    os.environ["SIAMESE_TRIPLET_IN_BOOK"] = "1"  # the pages bring the library of the live figures along
     if "SIAMESE_TRIPLET_DATA" in os.environ:  # kernels run in the folder of the book
         os.environ["SIAMESE_TRIPLET_DATA"] = str(Path(os.environ["SIAMESE_TRIPLET_DATA"]).resolve())
     paths = [BOOK / f"{name}.ipynb" for name in arguments.chapters] or sorted(BOOK.glob("*.ipynb"))
