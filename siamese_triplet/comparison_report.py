@@ -15,7 +15,7 @@ SEEN_FIGURES = {
     "recall@1": "recall_at_1",
     "R-precision": "r_precision",
     "MAP@R": "map_at_r",
-    "verification AUC": "auc",
+    "AUC": "auc",
     "EER": "eer",
 }
 
@@ -35,7 +35,10 @@ def write_report(folder: Path) -> str:
     if seen:
         parts += ["What the table of classes that were trained on came from:", origin(seen, "60,000")]
     if seen and unseen:
-        parts += ["And the column of held-out classes:", origin(unseen, "some 36,000, those of six classes")]
+        parts += [
+            "And the columns of one-shot accuracy, on held-out classes:",
+            origin(unseen, "some 36,000, those of six classes"),
+        ]
     if swept:
         _draw_sweep(swept, folder / SWEEP_FIGURE)
         for name in _swept_settings(swept):
@@ -65,11 +68,15 @@ def _swept_settings(swept: Sequence[Mapping]) -> list[str]:
 
 
 def _joint_table(seen: Sequence[Mapping], unseen: Sequence[Mapping], dataset: str) -> str:
-    columns = {title: (lambda result, name=name: result[name]) for title, name in SEEN_FIGURES.items() if name != "eer"}
+    columns = {
+        title: (lambda result, name=name: result[name])
+        for title, name in SEEN_FIGURES.items()
+        if name not in ("eer", "r_precision")
+    }
     held_out = [result for result in unseen if result["dataset"] == dataset]
     sizes = sorted({result["embedding_size"] for result in held_out})
     for size in sizes:
-        columns[f"one-shot, {10 - N_SEEN} held-out classes, {size}-D"] = _one_shot(size)
+        columns[f"one-shot, {size}-D"] = _one_shot(size)
     trained = {result["method"] for result in seen}
     return table([*seen, *(result for result in held_out if result["method"] in trained)], "method", columns)
 
@@ -114,7 +121,7 @@ def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> Non
     kinds = (("kNN accuracy, %", seen, lambda r: r["knn_accuracy"]), ("MAP@R, %", seen, lambda r: r["map_at_r"]))
     size = max(result["embedding_size"] for result in unseen)
     unseen = [r for r in unseen if r["embedding_size"] == size and r["method"] in {s["method"] for s in seen}]
-    one_shot = f"one-shot accuracy on four held-out classes, {size}-D, %"
+    one_shot = f"one-shot, {10 - N_SEEN} held-out classes, {size}-D, %"
     for ax, (label, results, of) in zip(
         axes, (*kinds, (one_shot, unseen, lambda r: r["unseen"]["one_shot"])), strict=True
     ):

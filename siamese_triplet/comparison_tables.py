@@ -53,11 +53,11 @@ def figures(results: Results, of: Figure) -> list[float]:
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean ± standard deviation; the value alone where there is one, a dash where there is none."""
+    """Mean ± standard deviation, on one line; the value alone where there is one, a dash where there is none."""
     if not values:
         return "–"
     middle = f"{mean(values):.{digits}f}"
-    return middle if len(values) == 1 else f"{middle} ± {stdev(values):.{digits}f}"
+    return middle if len(values) == 1 else f"{middle}\u00a0±\u00a0{stdev(values):.{digits}f}"
 
 
 def origin(results: Results, n_images: str) -> str:

@@ -149,6 +149,8 @@ def test_the_recorder_keeps_the_images_with_these_indices() -> None:
     assert torch.equal(recorder.images.data, test.data[[7, 3]])
     with pytest.raises(ValueError, match="no embeddings were recorded"):
         figures.embedding_viewer(recorder)
+    with pytest.raises(ValueError, match=r"embeddings of 2 images, got shape \(3, 2\)"):
+        recorder.keep(torch.zeros(3, 2), "1")
     with pytest.raises(ValueError, match="must be at least 1"):
         figures.EmbeddingRecorder(test, 0)
 

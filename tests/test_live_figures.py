@@ -48,9 +48,7 @@ def recorder() -> figures.EmbeddingRecorder:
     centres = torch.randn(10, 2, generator=generator)
     noise = torch.randn(160, 2, generator=generator)
     for name, apart in (("untrained", 0.3), ("1", 1.5), ("2", 4.0)):
-        points = ((apart * centres[recorder.labels] + 0.5 * noise) * 256).round() / 256
-        recorder._embeddings.append(points)
-        recorder.epochs.append(name)
+        recorder.keep(((apart * centres[recorder.labels] + 0.5 * noise) * 256).round() / 256, name)
     return recorder
 
 
@@ -70,7 +68,7 @@ def every_figure(recorder: figures.EmbeddingRecorder) -> dict[str, figures.LiveF
 def run(selector: str, outcome: str, points: Tensor) -> dict[str, Any]:
     return {
         "data": "mnist", "method": "online-triplet", "selector": selector, "margin": 1.0, "outcome": outcome,
-        "n_epochs": 3, "n_images": 60_000, "spread": float(points.norm(dim=1).mean()), 
+        "n_epochs": 3, "n_images": 60_000, "spread": float(points.norm(dim=1).mean()),
         "curves": {"loss": [1.0, 0.5, 0.25]},
         "labels": [i % 10 for i in range(160)], "figures": {"knn_accuracy": 0.5, "map_at_r": 0.25, "auc": 0.75},
         **encode_points(points),

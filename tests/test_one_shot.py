@@ -330,10 +330,10 @@ def test_the_errors_of_the_runs_are_a_table() -> None:
     assert error_table(results).splitlines() == [
         "|  | " + " | ".join(f"{where}, {task}" for where in ("within", "over") for task in tasks) + " |",
         "| --- |" + " ---: |" * 8,
-        "| a |" + " 25.0 ± 17.7 |" * 7 + " 0.0 ± 0.0 |",
+        "| a |" + " 25.0\u00a0±\u00a017.7 |" * 7 + " 0.0\u00a0±\u00a00.0 |",
         "| b |" + " 50.0 |" * 7 + " 0.0 |",
     ]
-    assert error_table(results, "one_view").splitlines()[2] == "| a |" + " 25.0 ± 0.0 |" * 8
+    assert error_table(results, "one_view").splitlines()[2] == "| a |" + " 25.0\u00a0±\u00a00.0 |" * 8
 
 
 @pytest.mark.usefixtures("few_episodes")

@@ -1,7 +1,7 @@
 """For Sphinx: what the pages of the book have beyond the theme.
 
 Pages with live figures get the library that draws them, one file for all of them. Code in a sentence may break where a
-phone is too narrow for it. The list of references loses a role that does not allow for its entries.
+phone is too narrow for it, and wide tables are a little smaller. The list of references loses a role that does not allow for its entries.
 """
 
 from pathlib import Path
@@ -11,7 +11,11 @@ from siamese_triplet.figures.element import TAG, library
 
 LIBRARY, STYLES = "siamese-triplet-figures.js", "book.css"
 ON_A_PAGE = 'document.documentElement.setAttribute("data-siamese-triplet-page", "");\n'  # whose address is ours
-CSS = "code.literal .pre { white-space: pre-wrap; overflow-wrap: anywhere; }\n"
+CSS = """\
+code.literal .pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+article table.table { font-size: 0.88em; }
+article table.table :is(th, td) { padding: 0.3rem 0.45rem; }
+"""
 
 
 def setup(app: Any) -> dict[str, bool]:

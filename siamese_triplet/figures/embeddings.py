@@ -54,7 +54,16 @@ class EmbeddingRecorder:
 
     def record(self, model: nn.Module, name: str) -> None:
         """Keep the embeddings that `model` gives now, as those of the epoch `name`."""
-        self._embeddings.append(embed(model, self.images)[0])
+        self.keep(embed(model, self.images)[0], name)
+
+    def keep(self, embeddings: Tensor, name: str) -> None:
+        """Keep `embeddings` (N, D) of the images, from wherever they come, as those of the epoch `name`.
+
+        Raises ValueError where they are not as many as the images.
+        """
+        if embeddings.ndim != 2 or len(embeddings) != len(self.images):
+            raise ValueError(f"expected embeddings of {len(self.images)} images, got shape {tuple(embeddings.shape)}")
+        self._embeddings.append(embeddings.detach().cpu())
         self.epochs.append(name)
 
     def __call__(self, epoch: int, history: History, model: nn.Module) -> None:

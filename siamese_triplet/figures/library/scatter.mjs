@@ -60,18 +60,20 @@ export function scatter(host, { label, onPoint, tall = 0.8 }) {
     }
     pen.setLineDash([]);
     const radius = (scene.points.length > 400 ? 3.4 : 4.6) * (width < 450 ? 0.75 : 1);
-    scene.points.forEach(([x, y], index) => {
-      if (scene.isHidden?.(index)) return;
-      const isMarked = scene.marked?.includes(index);
+    const marked = scene.marked ?? [];
+    for (const index of [...scene.points.keys(), ...marked]) {
+      if (scene.isHidden?.(index)) continue;
+      const [x, y] = scene.points[index];
+      const isMarked = marked.includes(index); // drawn once more, above the others
       pen.globalAlpha = isMarked ? 1 : 0.72;
       pen.fillStyle = classColour(host, scene.labels[index]);
       traceMarker(pen, scene.labels[index], map.toX(x), map.toY(y), isMarked ? 1.9 * radius : radius);
       pen.fill();
-      if (!isMarked) return;
+      if (!isMarked) continue;
       pen.lineWidth = 2;
       pen.strokeStyle = ink(host, "text");
       pen.stroke();
-    });
+    }
     pen.globalAlpha = 1;
   }
 
