@@ -54,7 +54,8 @@ def plot_embeddings(
         name = classes[label] if classes is not None else label
         colour, marker = COLOURS[label % 10], MARKERS[label % 10]
         ax.scatter(x, y, s=14, color=colour, marker=marker, alpha=0.5, linewidths=0, label=name, rasterized=True)
-    ax.set(title=title, xlim=xlim, ylim=ylim)
+    given = {"xlim": xlim, "ylim": ylim}
+    ax.set(title=title, **{name: limits for name, limits in given.items() if limits is not None})
     ax.set_aspect("equal", adjustable="datalim" if xlim is None and ylim is None else "box")
     if legend:
         legend_box = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)

@@ -145,6 +145,12 @@ def test_plot_tuples_draws_a_column_for_each_index(make: type, n_rows: int) -> N
         ]
 
 
+def test_plot_embeddings_without_limits_leaves_matplotlib_nothing_to_say(caplog: pytest.LogCaptureFixture) -> None:
+    ax = plots.plot_embeddings(POINTS, LABELS)
+    ax.figure.canvas.draw()
+    assert caplog.records == []
+
+
 GROUPS = {"one": {"a": [0.1, 0.3, 0.2], "b": [0.5]}, "two": {"b": [0.4, 0.6], "c": [0.7, 0.8]}}
 
 
