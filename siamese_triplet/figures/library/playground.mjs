@@ -8,15 +8,15 @@ const REACH = 2.6; // half of the width of the plane, in units of distance
 const SHAPE = 0.62; // height / width
 const NUDGE = 0.1;
 const STEP = 0.1; // learning rate of one step
-const ARROW = 0.25; // of a gradient's length
 
-const TRIPLET = { anchor: [-0.8, 0], positive: [0.1, 0.5], negative: [0.6, -0.5] };
-const PAIR = { first: [-0.6, 0], second: [0.3, 0.4] };
+const TRIPLET = { anchor: [-0.8, 0], positive: [0.1, 0.5], negative: [0.3, -0.6] };
+const PAIR = { first: [-0.6, 0], second: [-0.1, 0.25] };
 
 export function tripletPlayground(view, data) {
   const zones = ["easy", "semi-hard", "hard"];
   playground(view, data, {
     start: TRIPLET,
+    arrow: 0.25, // of a gradient's length
     names: ["d²(a, p)", "d²(a, n)", "loss", "the negative is"],
     zonesOf: ({ anchor, positive }, margin) => {
       const inner = squaredDistance(anchor, positive);
@@ -43,6 +43,7 @@ export function pairPlayground(view, data) {
   let isSame = view.address.text("pair", "different") === "same";
   playground(view, data, {
     start: PAIR,
+    arrow: 1,
     names: ["d", "loss"],
     zonesOf: ({ first }, margin) => ({
       centre: first,
@@ -80,7 +81,7 @@ function playground(view, data, kind) {
   const names = Object.keys(kind.start);
   const points = Object.fromEntries(names.map((name) => [name, address.numbers(name, kind.start[name])]));
   let margin = address.number("margin", data.margin);
-  const drawing = plane(names, points, () => update());
+  const drawing = plane(names, points, kind.arrow, () => update());
   const numbers = readout(kind.names);
   const says = announcement();
   const margins = slider({
@@ -130,7 +131,7 @@ function playground(view, data, kind) {
 }
 
 /** The plane with points that can be dragged. */
-function plane(names, points, onMove) {
+function plane(names, points, arrowLength, onMove) {
   const [width, height] = [520, 520 * SHAPE];
   const unit = width / (2 * REACH);
   const [toX, toY] = [(x) => width / 2 + x * unit, (y) => height / 2 - y * unit];
@@ -140,6 +141,8 @@ function plane(names, points, onMove) {
   const definitions = shape("defs");
   definitions.append(hatch);
   const background = shape("g");
+  let zoom = 1; // of points and letters, which must not shrink with a narrow plane
+  let scene = null;
   const handles = Object.fromEntries(names.map((name) => [name, handle(name)]));
   svg.append(definitions, background, ...Object.values(handles));
 
@@ -174,7 +177,10 @@ function plane(names, points, onMove) {
     onMove();
   }
 
-  function draw({ zones, lines, gradients }) {
+  function draw(next = scene) {
+    scene = next;
+    zoom = Math.min(1.8, Math.max(1, width / (svg.clientWidth || width)));
+    const { zones, lines, gradients } = scene;
     const [x, y] = [toX(zones.centre[0]), toY(zones.centre[1])];
     const fills = { semi: "fill: var(--semi); opacity: 0.5", hard: "fill: url(#hatch)" };
     background.replaceChildren(shape("rect", { width, height, style: "fill: var(--easy); opacity: 0.22" }));
@@ -183,18 +189,18 @@ function plane(names, points, onMove) {
     });
     zones.labels.forEach((text, i) => {
       const outer = i === 0 ? height : zones.radii[i - 1] * unit; // the label of a zone stands at its lower edge
-      const label = shape("text", { x: i === 0 ? 8 : x, y: i === 0 ? height - 8 : y + outer - 5, "text-anchor": i === 0 ? "start" : "middle", style: "fill: var(--text); font: 13px system-ui" });
+      const label = shape("text", { x: i === 0 ? 8 : x, y: i === 0 ? height - 8 : y + outer - 5, "text-anchor": i === 0 ? "start" : "middle", style: `fill: var(--text); font: ${13 * zoom}px system-ui` });
       label.textContent = text;
-      if (i === 0 || outer > 24) background.append(label);
+      if (i === 0 || outer > 24 * zoom) background.append(label);
     });
     for (const [from, to, kind] of lines) {
       const colour = typeof kind === "string" ? kind : kind();
       background.append(line(points[from], points[to], `stroke: var(--${colour}); stroke-width: 2; ${colour === "negative" ? "stroke-dasharray: 6 4" : ""}`));
     }
     names.forEach((name, i) => {
-      const tip = points[name].map((value, axis) => value - ARROW * gradients[i][axis]);
+      const tip = points[name].map((value, axis) => value - arrowLength * gradients[i][axis]);
       if (Math.hypot(...gradients[i]) > 1e-9) background.append(...arrow(points[name], tip));
-      handles[name].setAttribute("transform", `translate(${toX(points[name][0])} ${toY(points[name][1])})`);
+      handles[name].setAttribute("transform", `translate(${toX(points[name][0])} ${toY(points[name][1])}) scale(${zoom})`);
       handles[name].setAttribute("aria-valuenow", points[name][0]);
       handles[name].setAttribute("aria-valuemin", -REACH);
       handles[name].setAttribute("aria-valuemax", REACH);
@@ -214,6 +220,7 @@ function plane(names, points, onMove) {
     return [line(from, to, style), head];
   }
 
+  new ResizeObserver(() => scene && draw()).observe(svg);
   return { box: element("div", { className: "plane" }, svg), draw };
 }
 
