@@ -4,7 +4,7 @@ The chapters on MNIST spell each of them out; this is for training several on on
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,11 +31,12 @@ from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTri
 from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet, TripletNet
 from siamese_triplet.recipes import Recipe, step_size
 from siamese_triplet.samplers import BalancedBatchSampler
-from siamese_triplet.trainer import fit
+from siamese_triplet.trainer import Callback, fit
 from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
 
 PairSelectorMaker = Callable[[torch.Generator], selectors.PairSelector]
 TripletSelectorMaker = Callable[[float | str, torch.Generator], selectors.TripletSelector]
+Through = Callable[[TensorLoader, nn.Module], Iterable]
 
 PAIR_SELECTORS: dict[str, PairSelectorMaker] = {
     "hard": lambda generator: selectors.HardNegativePairSelector(),
@@ -178,11 +179,12 @@ def train(
     verbose: bool = True,
     checkpoint: str | os.PathLike | None = None,
     speed: Speed | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Result:
     """Train the method `name` of `METHODS` on `train_set`, validating on `test_set`, as `recipe` says.
 
     The same `seed` gives the same result on one device. With a `checkpoint` (see `fit`) that is complete, nothing is
-    trained. Raises ValueError for an unknown name.
+    trained; `callbacks` are those of `fit`. Raises ValueError for an unknown name.
     """
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; there are {', '.join(map(repr, METHODS))}")
@@ -196,6 +198,7 @@ def train(
         speed=speed,
         checkpoint=checkpoint,
         verbose=verbose,
+        callbacks=callbacks,
     )
     return Result(model, history, embed(model, train_set), embed(model, test_set))
 
@@ -211,10 +214,16 @@ def fit_experiment(
     speed: Speed | None = None,
     checkpoint: str | os.PathLike | None = None,
     verbose: bool = True,
+    metrics: Sequence[Metric] | None = None,
+    callbacks: Sequence[Callback] = (),
+    through: Through | None = None,
 ) -> tuple[nn.Module, History]:
     """Train an experiment from `seed`, validating on `test_set`; the model and its history.
 
-    The optimizer is Adam; the learning rate falls to a tenth after 8 and 16 of 20 epochs. See `fit` for the rest.
+    The optimizer is Adam; the learning rate falls to a tenth after 8 and 16 of 20 epochs. `metrics` take the place of
+    those of the experiment. `through(loader, model)`, called for the loader of the training and then for that of the
+    test images, returns what `fit` takes its batches from instead: the same ones, with a look between them. See `fit`
+    for the rest.
     """
     device = best_device() if device is None else torch.device(device)
     speed = speed or Speed()
@@ -226,18 +235,19 @@ def fit_experiment(
         weight_decay=experiment.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
+    loaders = [experiment.loader(images, seed, device) for images in (train_set, test_set)]
     history = fit(
-        experiment.loader(train_set, seed, device),
-        experiment.loader(test_set, seed, device),
+        *(loaders if through is None else [through(loader, model) for loader in loaders]),
         model,
         experiment.loss(seed),
         optimizer,
         StepLR(optimizer, step_size(n_epochs), gamma=0.1),
         n_epochs,
-        metrics=experiment.metrics(),
+        metrics=experiment.metrics() if metrics is None else metrics,
         device=device,
         verbose=verbose,
         checkpoint=checkpoint,
+        callbacks=callbacks,
         autocast=torch.bfloat16 if speed.bfloat16 else None,
         channels_last=speed.channels_last,
         compile=speed.compile,

@@ -47,6 +47,13 @@ def test_every_method_trains_and_embeds_all_images(name: str) -> None:
     assert result.train[0].std() > 0
 
 
+def test_callbacks_see_every_epoch() -> None:
+    seen = []
+    callbacks = [lambda epoch, history, model: seen.append((epoch, len(history["train_loss"]), model))]
+    result = train("softmax", part(True), part(False), ONE_EPOCH, verbose=False, callbacks=callbacks)
+    assert seen == [(1, 1, result.model)]
+
+
 @pytest.mark.parametrize("name", ["siamese", "online-triplet"])
 def test_the_seed_decides_the_result(name: str) -> None:
     torch.manual_seed(0)

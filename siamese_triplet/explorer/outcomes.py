@@ -1,0 +1,165 @@
+"""What became of the runs: a record of each, and tables and files of them."""
+
+import csv
+import html
+import io
+import json
+import math
+import os
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from siamese_triplet.explorer.settings import SELECTORS, Settings, has_margin
+from siamese_triplet.files import write_atomically
+from siamese_triplet.history import History
+
+RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run of the session, and how it ended.
+
+    `knn_accuracy` (5 neighbours among the training images) and `map_at_r` (among the test images) are None where they
+    were not computed. `seconds` is the time spent training, pictures included.
+    """
+
+    number: int
+    settings: Settings
+    ended: str = RUNNING  # or finished, stopped, failed
+    n_images: int = 0  # to train on
+    n_epochs: int = 0  # complete
+    seconds: float = 0.0
+    knn_accuracy: float | None = None
+    map_at_r: float | None = None
+    message: str = ""  # an error, a collapse
+    history: History = field(default_factory=History)
+    seconds_to_stop: float | None = None  # from the call of stop to the end of the run
+
+    def row(self) -> dict[str, Any]:
+        """All of it but the history, flat: settings that do not apply are None."""
+        settings = asdict(self.settings)
+        is_online = self.settings.method in SELECTORS
+        for name in ("batch_size",) if is_online else ("selector", "n_classes", "n_samples"):
+            settings[name] = None
+        if not has_margin(self.settings.method):
+            settings["margin"] = None
+        settings["asked_epochs"] = settings.pop("n_epochs")
+        names = "ended", "n_images", "n_epochs", "seconds", "knn_accuracy", "map_at_r", "message"
+        return {"run": self.number, **settings, **{name: getattr(self, name) for name in names}}
+
+
+def as_csv(outcomes: Sequence[Outcome]) -> str:
+    """A line for each run, under the names of the columns."""
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, list(Outcome(0, Settings()).row()), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(outcome.row() for outcome in outcomes)
+    return lines.getvalue()
+
+
+def as_json(outcomes: Sequence[Outcome]) -> str:
+    """A list of the runs, with their histories. A number that is not finite stands as null."""
+    runs = [{**outcome.row(), "history": dict(outcome.history)} for outcome in outcomes]
+    return json.dumps(_finite(runs), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def export(outcomes: Sequence[Outcome], path: str | os.PathLike) -> None:
+    """Write the runs to `path`, as CSV or JSON by its ending. Raises ValueError for another ending."""
+    writers = {".csv": as_csv, ".json": as_json}
+    ending = Path(path).suffix.lower()
+    if ending not in writers:
+        raise ValueError(f"{path} ends in {ending!r}; the runs can be written to a .csv or a .json file")
+    write_atomically(path, writers[ending](outcomes).encode())
+
+
+COLUMNS: dict[str, Callable[[Outcome], str]] = {
+    "run": lambda outcome: str(outcome.number),
+    "data": lambda outcome: f"{outcome.settings.dataset}{f', {outcome.n_images:,}' if outcome.n_images else ''}",
+    "method": lambda outcome: outcome.settings.method,
+    "selector": lambda outcome: _shown(outcome.row()["selector"]),
+    "margin": lambda outcome: _shown(outcome.row()["margin"]),
+    "size": lambda outcome: f"{outcome.settings.embedding_size}{' (sphere)' if outcome.settings.unit_sphere else ''}",
+    "batch": lambda outcome: _batch(outcome.settings),
+    "rate": lambda outcome: f"{outcome.settings.learning_rate:g}",
+    "epochs": lambda outcome: f"{outcome.n_epochs} of {outcome.settings.n_epochs}",
+    "kNN accuracy": lambda outcome: _percent(outcome.knn_accuracy),
+    "MAP@R": lambda outcome: _percent(outcome.map_at_r),
+    "seconds": lambda outcome: f"{outcome.seconds:.1f}" if outcome.seconds else "–",
+    "ended": lambda outcome: _ended(outcome),
+}
+NUMBERS = ("run", "epochs", "kNN accuracy", "MAP@R", "seconds")  # columns that stand to the right
+
+
+def as_html(outcomes: Sequence[Outcome]) -> str:
+    """The table of the widget; "" for no runs. The best accuracy stands in bold."""
+    if not outcomes:
+        return ""
+    best = max((outcome.knn_accuracy for outcome in outcomes if outcome.knn_accuracy is not None), default=None)
+    cell = "padding:2px 10px;border-bottom:1px solid rgba(128,128,128,.35);white-space:nowrap"
+    wide = "padding:2px 10px;border-bottom:1px solid rgba(128,128,128,.35);min-width:12em"
+    head = "".join(
+        f'<th scope="col" style="{cell};text-align:{"right" if name in NUMBERS else "left"}">{name}</th>'
+        for name in COLUMNS
+    )
+    rows = []
+    for outcome in outcomes:
+        cells = []
+        for name, text_of in COLUMNS.items():
+            text = html.escape(text_of(outcome))
+            if name == "kNN accuracy" and outcome.knn_accuracy is not None and outcome.knn_accuracy == best:
+                text = f"<b>{text}</b>"
+            style = f"{wide if name == 'ended' else cell};text-align:{'right' if name in NUMBERS else 'left'}"
+            cells.append(f'<td style="{style}">{text}</td>')
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return (
+        '<div style="overflow-x:auto;line-height:1.5"><table style="border-collapse:collapse;font-size:13px">'
+        '<caption style="text-align:left;padding:2px 10px">The runs of this session</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def time_left(seconds: float, done: float) -> str:
+    """How long a run goes on that took `seconds` for the part `done` of it, in words; "" where that is unknown yet."""
+    if done <= 0:
+        return ""
+    left = seconds * (1 - done) / done
+    if left < 1:
+        return "less than a second left"
+    if left < 90:
+        return f"about {left:.0f} s left"
+    return f"about {left / 60:.0f} min left" if left < 90 * 60 else f"about {left / 3600:.1f} h left"
+
+
+def _batch(settings: Settings) -> str:
+    if settings.method in SELECTORS:
+        return f"{settings.n_classes} × {settings.n_samples}"
+    return str(settings.batch_size)
+
+
+def _ended(outcome: Outcome) -> str:
+    """With the beginning of the message, which stands in full below the buttons and in the files."""
+    message = textwrap.shorten(outcome.message, 60, placeholder=" …")
+    return f"{outcome.ended}: {message}" if message else outcome.ended
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None in place of numbers that are not finite, at any depth."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(held) for key, held in value.items()}
+    return [_finite(held) for held in value] if isinstance(value, list) else value

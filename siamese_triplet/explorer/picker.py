@@ -1,0 +1,117 @@
+"""A widget that shows which triplets or pairs of one batch a selector selects."""
+
+import ipywidgets as widgets
+from IPython.display import display
+from torch import Tensor, nn
+
+from siamese_triplet.explorer.controls import LABEL, WIDE
+from siamese_triplet.explorer.panel import NOTE, WARNING, said
+from siamese_triplet.explorer.picking import (
+    SELECTORS_OF,
+    TRIPLETS,
+    Batch,
+    Selection,
+    batch_of,
+    describe,
+    select,
+)
+from siamese_triplet.explorer.selection_drawing import examples_image, selection_image
+from siamese_triplet.images import Images
+
+
+def pick_triplets(
+    embeddings: Tensor | None = None,
+    labels: Tensor | None = None,
+    images: Images | None = None,
+    *,
+    model: nn.Module | None = None,
+    kind: str = TRIPLETS,
+    selector: str = "semihard",
+    margin: float = 1.0,
+    n_classes: int = 10,
+    n_samples: int = 16,
+    seed: int = 0,
+) -> "TripletPicker":
+    """Which triplets of a batch of `n_classes` × `n_samples` images a selector selects, and what they cost.
+
+    The batch is drawn from `embeddings` (N, D) with `labels` (N,), and their `images` if given; or `model` embeds a
+    batch of `images`. Without arguments it is one of the embedded MNIST, after one epoch of training, which takes
+    seconds. `kind` is "triplets" or "pairs", `selector` one of that kind; see `experiments`. Needs a running kernel.
+
+    Raises ValueError for an unknown kind or selector, a margin that is not a number ≥ 0, embeddings without labels, and
+    sizes that do not fit together.
+    """
+    batch = batch_of(embeddings, labels, images, model, n_classes, n_samples, seed)
+    return TripletPicker(batch, kind, selector, margin, seed)
+
+
+class TripletPicker:
+    """What `pick_triplets` returns. It shows itself in a notebook; `selection` and `place` are what it shows."""
+
+    def __init__(self, batch: Batch, kind: str, selector: str, margin: float, seed: int = 0) -> None:
+        self.batch, self.seed, self.place = batch, seed, 0
+        self.selection: Selection = select(batch, kind, selector, margin, seed)
+        self.kind = widgets.Dropdown(
+            description="kind", options=list(SELECTORS_OF), value=kind, style=LABEL, layout=WIDE
+        )
+        self.selector = widgets.Dropdown(
+            description="selector", options=SELECTORS_OF[kind], value=selector, style=LABEL, layout=WIDE
+        )
+        self.margin = widgets.BoundedFloatText(
+            description="margin", min=0, max=1000, step=0.1, value=margin, style=LABEL, layout=WIDE
+        )
+        self.previous_button = widgets.Button(description="Previous", icon="arrow-left", tooltip="The one before")
+        self.next_button = widgets.Button(description="Next", icon="arrow-right", tooltip="The one after")
+        self.count_html, self.chosen_html, self.picture_html, self.examples_html = (widgets.HTML() for _ in range(4))
+        wrap = {"flex_flow": "row wrap"}
+        beside = widgets.VBox(
+            [widgets.HBox([self.previous_button, self.next_button]), self.chosen_html, self.examples_html]
+        )
+        self.widget = widgets.VBox(
+            [
+                widgets.Box([self.kind, self.selector, self.margin], layout=wrap),
+                self.count_html,
+                widgets.Box([self.picture_html, beside], layout=wrap),
+            ]
+        )
+        self.kind.observe(self._offer, names="value")
+        for control in (self.selector, self.margin):
+            control.observe(lambda _: self._select(), names="value")
+        self.previous_button.on_click(lambda _: self.previous())
+        self.next_button.on_click(lambda _: self.next())
+        self._show()
+
+    def _ipython_display_(self) -> None:
+        words = "pick_triplets(): controls that need a running kernel; run this cell in Jupyter or Colab"
+        display({**self.widget._repr_mimebundle_(), "text/plain": words}, raw=True)
+
+    def next(self) -> None:
+        """Choose the next of the selected tuples; after the last comes the first."""
+        self._step(1)
+
+    def previous(self) -> None:
+        """Choose the one before; before the first comes the last."""
+        self._step(-1)
+
+    def _step(self, by: int) -> None:
+        self.place = (self.place + by) % max(1, len(self.selection))
+        self._show()
+
+    def _offer(self, change: dict) -> None:
+        self.selector.options = SELECTORS_OF[self.kind.value]  # which chooses its first
+        self._select()
+
+    def _select(self) -> None:
+        if self.selector.value not in SELECTORS_OF[self.kind.value]:
+            return  # while the options change
+        self.place = 0
+        self.selection = select(self.batch, self.kind.value, self.selector.value, self.margin.value, self.seed)
+        self._show()
+
+    def _show(self) -> None:
+        selection = self.selection
+        self.previous_button.disabled = self.next_button.disabled = len(selection) < 2
+        self.count_html.value = said(str(selection), NOTE)
+        self.chosen_html.value = said(describe(self.batch, selection, self.place), "" if len(selection) else WARNING)
+        self.picture_html.value = selection_image(self.batch, selection, self.place, self.margin.value)
+        self.examples_html.value = examples_image(self.batch, selection, self.place)

@@ -1,0 +1,162 @@
+"""What a selector selects of one batch, and what that costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from siamese_triplet.batches import TensorLoader
+from siamese_triplet.checks import check_batch, check_margin
+from siamese_triplet.datasets import load
+from siamese_triplet.distances import pair_masks, pairwise_distances, root
+from siamese_triplet.distributed import Share
+from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, TRIPLET_SELECTORS, embed, fit_experiment
+from siamese_triplet.images import Images
+from siamese_triplet.samplers import BalancedBatchSampler
+from siamese_triplet.selectors import AllTripletSelector
+
+TRIPLETS, PAIRS = "triplets", "pairs"
+SELECTORS_OF = {TRIPLETS: (*TRIPLET_SELECTORS, BATCH_ALL), PAIRS: (*PAIR_SELECTORS,)}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Embeddings (B, D) with labels (B,) of a batch, its images (B, C, H, W) if they are known, and the class names."""
+
+    embeddings: Tensor
+    labels: Tensor
+    images: Tensor | None = None
+    classes: Sequence[str] | None = None
+
+    def class_of(self, index: int) -> str:
+        label = int(self.labels[index])
+        return str(label) if self.classes is None else self.classes[label]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The triplets (T, 3) or pairs (T, 2) of a batch, as indices into it, and their losses (T,), the greatest first."""
+
+    kind: str
+    indices: Tensor
+    losses: Tensor
+    n_possible: int  # so many there are in the batch
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __str__(self) -> str:
+        counted = f"{len(self):,} of the {self.n_possible:,} {self.kind} of the batch are selected"
+        return f"{counted}; their mean loss is {float(self.losses.mean()):.4g}" if len(self) else counted
+
+
+def select(batch: Batch, kind: str, selector: str, margin: float, seed: int = 0) -> Selection:
+    """What `selector`, a key of `TRIPLET_SELECTORS` or "batch-all", or for `kind` "pairs" one of `PAIR_SELECTORS`,
+    selects of a batch.
+
+    "batch-all" selects the triplets with a loss. Random choices are drawn from `seed`. Raises ValueError for another
+    kind, selector or margin.
+    """
+    if selector not in SELECTORS_OF.get(kind, ()):
+        known = "; ".join(f"for {of_kind}: {', '.join(map(repr, names))}" for of_kind, names in SELECTORS_OF.items())
+        raise ValueError(f"unknown selector {selector!r} for {kind!r}; there are, {known}")
+    margin, generator = check_margin(margin), torch.Generator().manual_seed(seed)
+    squared = pairwise_distances(batch.embeddings)  # (B, B)
+    is_positive, is_negative = pair_masks(batch.labels)
+    if kind == PAIRS:
+        positive, negative = PAIR_SELECTORS[selector](generator).get_pairs(batch.embeddings, batch.labels)
+        pulled = 0.5 * squared[positive[:, 0], positive[:, 1]]
+        pushed = 0.5 * (margin - root(squared[negative[:, 0], negative[:, 1]])).clamp(min=0).square()
+        n_pairs = len(squared) * (len(squared) - 1) // 2
+        return _sorted(kind, torch.cat([positive, negative]), torch.cat([pulled, pushed]), n_pairs)
+    maker = TRIPLET_SELECTORS.get(selector, lambda margin, generator: AllTripletSelector())
+    triplets = maker(margin, generator).get_triplets(batch.embeddings, batch.labels)  # (T, 3)
+    anchor, positive, negative = triplets.T
+    losses = (squared[anchor, positive] + margin - squared[anchor, negative]).clamp(min=0)
+    if selector == BATCH_ALL:
+        triplets, losses = triplets[losses > 0], losses[losses > 0]
+    n_triplets = int((is_positive.sum(dim=1) * is_negative.sum(dim=1)).sum())
+    return _sorted(kind, triplets, losses, n_triplets)
+
+
+def batch_of(
+    embeddings: Tensor | None = None,
+    labels: Tensor | None = None,
+    images: Images | None = None,
+    model: nn.Module | None = None,
+    n_classes: int = 10,
+    n_samples: int = 16,
+    seed: int = 0,
+) -> Batch:
+    """A balanced batch of `n_classes` × `n_samples` images: fewer, where there are no more.
+
+    With `embeddings` (N, D) and `labels` (N,) it is drawn from those, and `images`, if given, are the same N. Without,
+    `model` embeds a batch of `images`, by default of the test images of the embedded MNIST. Without a model, one is
+    trained for one epoch on the embedded MNIST, which takes seconds. Raises ValueError for embeddings without labels,
+    and for sizes that do not fit together.
+    """
+    if embeddings is None:
+        images = load("mnist", train=False, subset="embedded") if images is None else images
+        chosen = _balanced(torch.as_tensor(images.targets), n_classes, n_samples, seed)
+        part = _part(images, chosen)
+        return _with_images(*embed(briefly_trained(seed) if model is None else model, part), part)
+    if labels is None or (images is not None and len(images) != len(embeddings)):
+        given = "no labels" if labels is None else f"{len(images)} images"
+        raise ValueError(
+            f"pick_triplets: got {given} for {len(embeddings)} embeddings; each needs one label, and one image if any"
+        )
+    embeddings, labels = torch.as_tensor(embeddings).detach().cpu(), torch.as_tensor(labels).cpu()
+    check_batch(embeddings, labels)
+    chosen = _balanced(labels, n_classes, n_samples, seed)
+    batch = Batch(embeddings[chosen], labels[chosen])
+    return batch if images is None else _with_images(batch.embeddings, batch.labels, _part(images, chosen))
+
+
+def briefly_trained(seed: int = 0) -> nn.Module:
+    """A network after one epoch of online triplets on the embedded MNIST."""
+    train_set, test_set = (load("mnist", train, subset="embedded") for train in (True, False))
+    return fit_experiment(METHODS["online-triplet"], train_set, test_set, 1, seed, verbose=False)[0]
+
+
+def describe(batch: Batch, selection: Selection, chosen: int) -> str:
+    """One of the tuples in words; what there is to say where there is none."""
+    if not len(selection):
+        return f"No {selection.kind} of this batch are selected: with another margin or selector there may be some."
+    row = selection.indices[chosen].tolist()
+    names = names_of(batch, selection, chosen)
+    far = [float((batch.embeddings[row[0]] - batch.embeddings[index]).norm()) for index in row[1:]]
+    of_each = [f"{name} at distance {distance:.3g}" for name, distance in zip(names[1:], far, strict=True)]
+    kind = f"{selection.kind[:-1]} {chosen + 1:,} of {len(selection):,}"
+    return f"{kind[0].upper()}{kind[1:]}: {', '.join(of_each)}; loss {float(selection.losses[chosen]):.3g}"
+
+
+def names_of(batch: Batch, selection: Selection, chosen: int) -> list[str]:
+    """What the images of one of the tuples are to one another."""
+    if selection.kind == TRIPLETS:
+        return ["anchor", "positive", "negative"]
+    first, second = batch.labels[selection.indices[chosen]].tolist()
+    return ["image", "positive" if first == second else "negative"]
+
+
+def _balanced(labels: Tensor, n_classes: int, n_samples: int, seed: int) -> Tensor:
+    """The places of a balanced batch, class after class."""
+    sizes = labels.unique(return_counts=True)[1]
+    sampler = BalancedBatchSampler(labels, min(n_classes, len(sizes)), min(n_samples, int(sizes.min())), seed=seed)
+    chosen = torch.tensor(next(iter(sampler)))
+    return chosen[labels[chosen].argsort(stable=True)]
+
+
+def _part(images: Images, chosen: Tensor) -> Images:
+    data, targets = (torch.as_tensor(values)[chosen] for values in (images.data, images.targets))
+    return Images(data, targets, images.classes, train=False, transform=images.transform)
+
+
+def _with_images(embeddings: Tensor, labels: Tensor, part: Images) -> Batch:
+    [(pixels, _)] = TensorLoader(part, len(part), device="cpu", share=Share())
+    return Batch(embeddings, labels, pixels, part.classes)
+
+
+def _sorted(kind: str, indices: Tensor, losses: Tensor, n_possible: int) -> Selection:
+    order = losses.argsort(descending=True, stable=True)
+    return Selection(kind, indices[order], losses[order], n_possible)

@@ -1,0 +1,164 @@
+"""The explorer: a form and buttons around the session that trains, and the panel that shows it."""
+
+import os
+from dataclasses import replace
+
+import ipywidgets as widgets
+from IPython.display import display
+
+from siamese_triplet.explorer.controls import Controls
+from siamese_triplet.explorer.library import Library
+from siamese_triplet.explorer.outcomes import Outcome, export
+from siamese_triplet.explorer.panel import NOTE, WARNING, Panel, said
+from siamese_triplet.explorer.session import Session
+from siamese_triplet.explorer.settings import OWN, Settings, devices, problems, unused
+from siamese_triplet.images import Images
+
+BUSY = "A run is going on: press Stop, or wait for its end, before you train another."
+PATIENCE = 3.0  # seconds that Reset waits for the batch that goes on
+
+
+def explore(
+    dataset: str | tuple[Images, Images] = "mnist",
+    *,
+    root: str | os.PathLike | None = None,
+    embedded: bool | None = None,
+    settings: Settings | None = None,
+) -> "Explorer":
+    """Controls to train the methods of the book, with pictures that follow the training. Needs a running kernel.
+
+    `dataset` is "mnist", "fashion-mnist", or a pair of training and test images of your own, as `load_folder` returns
+    it. `embedded` takes the small subset that comes with the package; by default that is so where there is no GPU. The
+    full data is looked for in `root`; see `datasets.load`. The form begins with `settings`, but for the data set.
+
+    Training runs beside the kernel's main loop, so that other cells can be run meanwhile; the seed of a run is torch's
+    for the whole process, as it is in `fit_experiment`. Raises ValueError for what the form does not offer.
+    """
+    own = None if isinstance(dataset, str) else dataset
+    fastest = devices()[0]
+    first = settings or Settings(device=fastest)
+    if embedded is None:
+        embedded = first.embedded if settings else fastest == "cpu"
+    return Explorer(Library(root, own), replace(first, dataset=dataset if own is None else OWN, embedded=embedded))
+
+
+class Explorer:
+    """What `explore` returns. It shows itself in a notebook, and its methods do what its buttons do.
+
+    `widget` is all of it; `session` is the run that goes on, or the last one.
+    """
+
+    def __init__(self, library: Library, settings: Settings) -> None:
+        self.library, self.first_settings = library, settings
+        self.session: Session | None = None
+        self.message = ""  # what is wrong with the settings, or why Train was refused
+        self.controls = Controls(settings, library.names(), self._judge)
+        self.panel = Panel(ended=lambda: self._switch(is_running=False))
+        self.train_button = _button("Train", "play", "Train with these settings", "primary", self.train)
+        self.stop_button = _button("Stop", "stop", "End the run; its network stays as it is", "", self.stop)
+        self.reset_button = _button("Reset", "undo", "End the run and put the settings back", "", self.reset)
+        self.message_html = widgets.HTML()
+        buttons = widgets.Box(
+            [self.train_button, self.stop_button, self.reset_button, self.panel.progress],
+            layout={"flex_flow": "row wrap"},
+        )
+        self.widget = widgets.VBox([self.controls.widget, self.message_html, buttons, self.panel.widget])
+        self._switch(is_running=False)
+
+    def _ipython_display_(self) -> None:
+        words = "explore(): controls that need a running kernel; run this cell in Jupyter or Colab"
+        display({**self.widget._repr_mimebundle_(), "text/plain": words}, raw=True)
+
+    @property
+    def settings(self) -> Settings:
+        """What the form says; can be set. Raises ValueError for what the form does not offer."""
+        return self.controls.settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self.controls.settings = settings
+        self._judge()
+
+    @property
+    def runs(self) -> list[Outcome]:
+        """The records of all runs, the first one first."""
+        return list(self.panel.outcomes.values())
+
+    @property
+    def status(self) -> str:
+        """What the widget says of the run."""
+        return self.panel.text
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run goes on."""
+        return self.session is not None and self.session.is_running
+
+    def train(self) -> bool:
+        """Start a run, and return whether it was started: not while one goes on, or with settings that cannot be
+        trained, as `message` and the widget say then."""
+        if self.is_running:
+            self._tell(BUSY)
+            return False
+        if self._judge():
+            return False
+        settings = self.settings
+        self.panel.begin()
+        self._switch(is_running=True)
+        self.session = Session(len(self.runs) + 1, settings, lambda: self.library.load(settings), self.panel)
+        self.session.start()
+        return True
+
+    def stop(self) -> None:
+        """End the run that goes on, if there is one. Returns at once; see `wait`."""
+        if self.session is not None:
+            self.session.stop()
+
+    def reset(self) -> None:
+        """End the run, and put back settings and pictures as they were at the start. The table keeps its runs."""
+        if self.session is not None and self.is_running:
+            self.session.cancel()
+        self.wait(PATIENCE)
+        self.panel.clear()
+        self.settings = self.first_settings
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the run, and then for its last picture, at most `timeout` seconds each; whether both
+        have come."""
+        is_over = self.session is None or self.session.wait(timeout)
+        return self.panel.painter.wait(timeout) and is_over
+
+    def export(self, path: str | os.PathLike) -> None:
+        """Write the records of the runs to `path`, a .csv file, or a .json file, which has their histories too.
+
+        Raises ValueError for another ending.
+        """
+        export(self.runs, path)
+
+    def _judge(self) -> list[str]:
+        """Say what is wrong with the settings, and let nothing train that cannot; all that was found."""
+        settings = self.settings
+        try:
+            found = problems(settings, self.library.class_sizes(settings))
+        except Exception as error:  # data that cannot be loaded
+            found = [f"{type(error).__name__}: {error}"]
+        self._tell(" ".join(found), unused(settings))
+        self.train_button.disabled = bool(found) or self.is_running
+        return found
+
+    def _tell(self, message: str, note: str = "") -> None:
+        self.message = message
+        parts = [said(message, WARNING) if message else "", said(note, NOTE) if note else ""]
+        self.message_html.value = "".join(parts)
+
+    def _switch(self, is_running: bool) -> None:
+        self.stop_button.disabled = not is_running
+        self.train_button.disabled = is_running
+        if not is_running:
+            self._judge()
+
+
+def _button(text: str, icon: str, tooltip: str, style: str, clicked: object) -> widgets.Button:
+    button = widgets.Button(description=text, icon=icon, tooltip=tooltip, button_style=style)
+    button.on_click(lambda _: clicked())
+    return button
