@@ -27,9 +27,9 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_there_are_twelve_chapters_and_all_are_in_the_table_of_contents() -> None:
+def test_there_are_thirteen_chapters_and_all_are_in_the_table_of_contents() -> None:
     contents = (ROOT / "_toc.yml").read_text()
-    assert len(CHAPTERS) == 12
+    assert len(CHAPTERS) == 13
     assert all(f"file: book/{path.stem}\n" in contents for path in CHAPTERS)
 
 

@@ -43,6 +43,7 @@ from siamese_triplet.explorer.picking import Batch, batch_of, describe, select
 from siamese_triplet.explorer.session import Session
 from siamese_triplet.explorer.settings import OWN, SELECTORS, devices, problems, unused
 from siamese_triplet.explorer.watching import BatchRecord, Snapshot, Watcher, watched_fit
+from siamese_triplet.figures import IN_BOOK
 from siamese_triplet.history import History
 from siamese_triplet.selectors import BatchHardTripletSelector, HardestNegativeTripletSelector
 
@@ -1020,6 +1021,32 @@ def test_the_picker_shows_a_selection_and_steps_through_it() -> None:
     picker.margin.value = 50.0
     assert len(picker.selection) == len(select(picker.batch, "pairs", "all", 50.0))
     assert float(picker.selection.losses[0]) > 100
+
+
+def test_in_the_book_nothing_is_shown_that_needs_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = part(True, 8)
+    embeddings = torch.randn(80, 2, generator=torch.Generator().manual_seed(0))
+    options = {"kind": "pairs", "selector": "batch-hard", "margin": 0.5, "n_samples": 5}
+    picker = pick_triplets(embeddings, images.targets, images, **options)
+    figure = picker.to_figure()
+    assert (figure.kind, figure.data["selector"], figure.data["margin"]) == ("selector-bench", "pair:batch-hard", 0.5)
+    assert figure.data["labels"] == picker.batch.labels.tolist()
+    assert figure.data["classes"] == images.classes
+    shown = []
+    for module in ("view", "picker"):
+        monkeypatch.setattr(f"siamese_triplet.explorer.{module}.display", lambda what, **_: shown.append(what))
+    monkeypatch.setenv(IN_BOOK, "1")
+    picker._ipython_display_()
+    small_explorer()._ipython_display_()
+    assert shown[0] == figure
+    assert list(shown[1]) == ["text/plain"]
+
+
+def test_without_images_the_picker_is_a_figure_too() -> None:
+    batch_all = pick_triplets(*clusters(size=2), selector="batch-all").to_figure()
+    assert batch_all.data["selector"] == "triplet:all"
+    with pytest.raises(ValueError, match="of the plane"):
+        pick_triplets(*clusters(size=6)).to_figure()
 
 
 def test_larger_embeddings_are_picked_from_too_and_without_images() -> None:

@@ -168,10 +168,12 @@ def test_the_viewer_has_every_epoch_the_images_and_a_picture_for_paper(recorder:
 
 def test_the_bench_begins_with_the_selector_it_was_given(recorder: figures.EmbeddingRecorder) -> None:
     assert data_of(figures.selector_bench(recorder).to_html())["selector"] == "triplet:semihard"
-    hard = data_of(figures.selector_bench(recorder, "hard", margin=0.5).to_html())
+    hard = data_of(figures.selector_bench(recorder, "hard", margin=0.5, kind="pairs").to_html())
     assert (hard["selector"], hard["margin"]) == ("pair:hard", 0.5)
-    with pytest.raises(ValueError, match="unknown selector='weird'; there are all, all-semihard, batch-hard"):
-        figures.selector_bench(recorder, "weird")
+    with pytest.raises(ValueError, match="unknown selector='hard' for kind='triplets'; there are random, semihard"):
+        figures.selector_bench(recorder, "hard")
+    with pytest.raises(ValueError, match="for kind='all'; there are triplets and pairs"):
+        figures.selector_bench(recorder, kind="all")
 
 
 def test_embeddings_of_more_dimensions_are_not_drawn() -> None:

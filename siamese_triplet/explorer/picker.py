@@ -1,5 +1,7 @@
 """A widget that shows which triplets or pairs of one batch a selector selects."""
 
+import os
+
 import ipywidgets as widgets
 from IPython.display import display
 from torch import Tensor, nn
@@ -12,10 +14,12 @@ from siamese_triplet.explorer.picking import (
     Batch,
     Selection,
     batch_of,
+    bench_of,
     describe,
     select,
 )
 from siamese_triplet.explorer.selection_drawing import examples_image, selection_image
+from siamese_triplet.figures import IN_BOOK, LiveFigure
 from siamese_triplet.images import Images
 
 
@@ -82,8 +86,18 @@ class TripletPicker:
         self._show()
 
     def _ipython_display_(self) -> None:
+        if IN_BOOK in os.environ:
+            display(self.to_figure())
+            return
         words = "pick_triplets(): controls that need a running kernel; run this cell in Jupyter or Colab"
         display({**self.widget._repr_mimebundle_(), "text/plain": words}, raw=True)
+
+    def to_figure(self) -> LiveFigure:
+        """The same batch, selector and margin as a figure that needs no kernel: see `figures.selector_bench`.
+
+        Raises ValueError for embeddings that are not 2-D.
+        """
+        return bench_of(self.batch, self.kind.value, self.selector.value, self.margin.value)
 
     def next(self) -> None:
         """Choose the next of the selected tuples; after the last comes the first."""

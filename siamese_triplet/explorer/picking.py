@@ -12,6 +12,7 @@ from siamese_triplet.datasets import load
 from siamese_triplet.distances import pair_masks, pairwise_distances, root
 from siamese_triplet.distributed import Share
 from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, TRIPLET_SELECTORS, embed, fit_experiment
+from siamese_triplet.figures import EmbeddingRecorder, LiveFigure, selector_bench
 from siamese_triplet.images import Images
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import AllTripletSelector
@@ -111,6 +112,19 @@ def batch_of(
     chosen = _balanced(labels, n_classes, n_samples, seed)
     batch = Batch(embeddings[chosen], labels[chosen])
     return batch if images is None else _with_images(batch.embeddings, batch.labels, _part(images, chosen))
+
+
+def bench_of(batch: Batch, kind: str, selector: str, margin: float) -> LiveFigure:
+    """A batch as a figure that needs no kernel, at its only epoch."""
+    n_images, classes = len(batch.labels), batch.classes
+    pixels = torch.zeros(n_images, 1, 1, 1) if batch.images is None else batch.images  # (B, C, H, W)
+    low, high = pixels.min(), pixels.max()
+    greys = ((pixels - low) / (high - low).clamp(min=1e-9) * 255).round().to(torch.uint8)
+    data = greys.squeeze(1) if greys.shape[1] == 1 else greys.permute(0, 2, 3, 1)
+    names = [str(label) for label in range(int(batch.labels.max()) + 1)] if classes is None else classes
+    recorder = EmbeddingRecorder(Images(data, batch.labels, names), n_images)
+    recorder.keep(batch.embeddings, "as it is")
+    return selector_bench(recorder, "all" if selector == BATCH_ALL else selector, margin, kind=kind)
 
 
 def briefly_trained(seed: int = 0) -> nn.Module:

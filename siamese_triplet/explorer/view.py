@@ -12,6 +12,7 @@ from siamese_triplet.explorer.outcomes import Outcome, export
 from siamese_triplet.explorer.panel import NOTE, WARNING, Panel, said
 from siamese_triplet.explorer.session import Session
 from siamese_triplet.explorer.settings import OWN, Settings, devices, problems, unused
+from siamese_triplet.figures import IN_BOOK
 from siamese_triplet.images import Images
 
 BUSY = "A run is going on: press Stop, or wait for its end, before you train another."
@@ -67,7 +68,8 @@ class Explorer:
 
     def _ipython_display_(self) -> None:
         words = "explore(): controls that need a running kernel; run this cell in Jupyter or Colab"
-        display({**self.widget._repr_mimebundle_(), "text/plain": words}, raw=True)
+        live = {} if IN_BOOK in os.environ else self.widget._repr_mimebundle_()
+        display({**live, "text/plain": words}, raw=True)
 
     @property
     def settings(self) -> Settings:

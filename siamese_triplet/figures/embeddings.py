@@ -16,6 +16,7 @@ from siamese_triplet.figures.element import LiveFigure
 from siamese_triplet.history import History
 from siamese_triplet.images import Images
 
+SELECTORS_OF = {"triplets": (*TRIPLET_SELECTORS, "all"), "pairs": (*PAIR_SELECTORS,)}
 GREYS = 16  # levels of grey in the images of a page, which must stay small
 COLUMNS = 40  # of the sheet with all images
 GREATEST = 2**15 - 1  # of a 16-bit integer
@@ -93,25 +94,29 @@ def embedding_viewer(recorder: EmbeddingRecorder, name: str = "embeddings", titl
 
 
 def selector_bench(
-    recorder: EmbeddingRecorder, selector: str = "semihard", margin: float = 1.0, name: str = "selectors"
+    recorder: EmbeddingRecorder,
+    selector: str = "semihard",
+    margin: float = 1.0,
+    name: str = "selectors",
+    *,
+    kind: str = "triplets",
 ) -> LiveFigure:
     """What selectors take from one batch: the 2-D embeddings of a recorder that was given the images of a batch.
 
-    `selector` and `margin` are those to begin with, named as in `experiments.TRIPLET_SELECTORS` and
-    `experiments.PAIR_SELECTORS`, or "all". `name`: see `triplet_playground`. Raises ValueError for an unknown
-    selector, embeddings that are not 2-D, and where none were recorded.
+    `selector` and `margin` are those to begin with; for `kind` "triplets" one of `experiments.TRIPLET_SELECTORS` or
+    "all", for "pairs" one of `experiments.PAIR_SELECTORS`. `name`: see `triplet_playground`. Raises ValueError for
+    another kind or selector, embeddings that are not 2-D, and where none were recorded.
     """
-    kinds = {"triplet": {*TRIPLET_SELECTORS, "all"}, "pair": {*PAIR_SELECTORS}}
-    kind = next((kind for kind, names in kinds.items() if selector in names), None)
-    if kind is None:
-        raise ValueError(f"unknown {selector=}; there are {', '.join(sorted({*kinds['triplet'], *kinds['pair']}))}")
+    known = SELECTORS_OF.get(kind, ())
+    if selector not in known:
+        raise ValueError(f"unknown {selector=} for {kind=}; there are {', '.join(known) or 'triplets and pairs'}")
     images = recorder.images
     data = {
         "epochs": _epochs(recorder),
         "labels": recorder.labels.tolist(),
         "classes": images.classes,
         "sheet": _sheet(images.data),
-        "selector": f"{kind}:{selector}",
+        "selector": f"{kind.removesuffix('s')}:{selector}",
         "margin": check_margin(margin),
     }
     alt = (
