@@ -6,7 +6,6 @@ Skipped where there is no JupyterLab or no Chromium, unless SIAMESE_TRIPLET_PAGE
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from browser import chromium, unavailable
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "of-this-test"
@@ -39,12 +39,6 @@ images = part(False, 10)
 embeddings = torch.randn(100, 2, generator=torch.Generator().manual_seed(0)) + images.targets[:, None] / 3
 pick_triplets(embeddings, images.targets, images, n_samples=8)"""
 PATIENCE = 30_000  # milliseconds for what a loaded machine does late
-
-
-def unavailable(reason: str) -> None:
-    if os.environ.get("SIAMESE_TRIPLET_PAGES") == "required":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +112,7 @@ def start_kernel(address: str) -> None:
 @pytest.fixture(scope="module")
 def page(lab: str) -> Iterator:
     """The notebook in a browser, its cell run, without a network."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
-        unavailable("there is no Chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+    with chromium() as browser:
         context = browser.new_context(viewport={"width": 1500, "height": 1300})
         context.set_default_timeout(PATIENCE)
         context.route(lambda url: not url.startswith((lab, "data:", "blob:")), lambda route: route.abort())
@@ -135,7 +122,6 @@ def page(lab: str) -> Iterator:
         page.goto(f"{lab}/doc/tree/explorer.ipynb?token={TOKEN}")
         run_all_cells(page, lambda: any("/channels" in url for url in answers))
         yield page
-        browser.close()
 
 
 def run_all_cells(page, kernel_answers: Callable[[], bool]) -> None:
