@@ -9,22 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from siamese_triplet.checks import check_margin_or_soft
-from siamese_triplet.comparison import Settings, compare, compare_unseen, sweep
-from siamese_triplet.comparison_report import COMPARISON, SWEEP, UNSEEN, write_report
+from siamese_triplet.cli_book import add_book_commands
+from siamese_triplet.cli_options import add_place, add_speed, count, speed_of
 from siamese_triplet.datasets import SOURCES
-from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS, Experiment, Speed
-from siamese_triplet.figures.settings import train_settings
-from siamese_triplet.files import write_atomically
-from siamese_triplet.one_shot import Characters, error_table, reproduce_characters, selection_runs
+from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS, Experiment
 from siamese_triplet.recipes import FULL_EPOCHS
-from siamese_triplet.reproduction import DATASETS, reproduce, summary
 from siamese_triplet.runs import Data, Run, evaluate_run, read_run, train_run
 
-COMPARED = ("seen", "unseen", "sweep", "settings", "report")
-SETTINGS = "settings.json"
 INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 
 TRAIN = f"""\
@@ -72,9 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command", title="commands")
     _add_train(commands)
     _add_evaluate(commands)
-    _add_reproduce(commands)
-    _add_compare(commands)
-    _add_omniglot(commands)
+    add_book_commands(commands)
     return parser
 
 
@@ -96,7 +86,7 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--margin", type=_margin, help=f'a number, or "soft" with {", ".join(SOFT)}')
     train.add_argument("--dim", type=int, help="size of the embedding (2)")
     train.add_argument("--unit-sphere", action="store_true", default=None, help="embeddings of length 1")
-    train.add_argument("--epochs", type=_count, default=FULL_EPOCHS, help="default: %(default)s")
+    train.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
     train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     train.add_argument("--lr", type=float, help="learning rate of Adam; falls to a tenth after 8 and 16 of 20 epochs")
     train.add_argument("--weight-decay", type=float)
@@ -105,8 +95,8 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--n-samples", type=int, help="images of each class of a batch, for online methods (25)")
     train.add_argument("--image-size", type=int, default=28, help="of a folder of images (28)")
     train.add_argument("--channels", type=int, choices=(1, 3), default=1, help="of a folder of images (1, grey)")
-    _add_speed(train)
-    _add_place(train)
+    add_speed(train)
+    add_place(train)
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -118,88 +108,7 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.set_defaults(command=_evaluate)
     evaluate.add_argument("folder", type=Path)
     evaluate.add_argument("--dataset", help="other images than those it was trained on; nothing is written then")
-    _add_place(evaluate)
-
-
-def _add_reproduce(commands: Any) -> None:
-    again = commands.add_parser(
-        "reproduce",
-        help="run the book's experiments at the full recipe",
-        description="Run the experiments of the book, one after the other, each with one result file, and print them "
-        "beside the log of the tutorial that the book grew out of. What has a result is not run again, and what was "
-        "interrupted goes on.",
-    )
-    again.set_defaults(command=_reproduce)
-    again.add_argument("--seeds", type=_count, default=3, help="how many, from 0 on (3)")
-    again.add_argument("--dataset", choices=DATASETS, action="append", help="one of them; may be repeated (both)")
-    again.add_argument("--method", choices=METHODS, action="append", help="one of them; may be repeated (all)")
-    again.add_argument("--epochs", type=_count, default=FULL_EPOCHS, help="default: %(default)s")
-    again.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    again.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder of the runs (%(default)s)")
-    _add_speed(again)
-    _add_place(again)
-
-
-def _add_compare(commands: Any) -> None:
-    compared = commands.add_parser(
-        "compare",
-        help="run the book's comparison of methods",
-        description="Train the five methods on both data sets, on all classes (seen) and on six of them (unseen), and "
-        "online triplets with one setting changed at a time (sweep), and every method with several selectors and "
-        "margins (settings); write all figures as JSON, and as the tables and figures of the book. What has a result "
-        "is not run again.",
-    )
-    compared.set_defaults(command=_compare)
-    compared.add_argument("--part", choices=COMPARED, action="append", help="(all)")
-    compared.add_argument("--seeds", type=_count, default=3, help="how many, from 0 on (3)")
-    compared.add_argument("--epochs", type=_count, default=FULL_EPOCHS, help="of the part seen (%(default)s)")
-    compared.add_argument("--short-epochs", type=_count, default=3, help="of the other parts (%(default)s)")
-    compared.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    compared.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder of the runs (%(default)s)")
-    _add_speed(compared)
-    _add_place(compared)
-
-
-def _add_omniglot(commands: Any) -> None:
-    omniglot = commands.add_parser(
-        "omniglot",
-        help="run the book's experiment on Omniglot",
-        description="Train an embedding on the five alphabets of the first minimal set of Omniglot, and print its "
-        "errors on the three alphabets that only the second has. What has a result is not run again.",
-    )
-    omniglot.set_defaults(command=_omniglot)
-    omniglot.add_argument("--seeds", type=_count, default=3, help="how many, from 0 on (3)")
-    omniglot.add_argument("--epochs", type=_count, default=Characters.n_epochs, help="default: %(default)s")
-    omniglot.add_argument(
-        "--selection",
-        action="store_true",
-        help="instead, selectors and losses side by side, in a quarter of the epochs",
-    )
-    omniglot.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    omniglot.add_argument("--out", type=Path, default=Path("runs/omniglot"), help="folder of the runs (%(default)s)")
-    omniglot.add_argument("--bfloat16", action="store_true", help="the network in 16-bit floating point, by autocast")
-    omniglot.add_argument("--data", type=Path, metavar="FOLDER", help="of Omniglot, see omniglot.load_omniglot")
-    omniglot.add_argument("--device", type=_device, help="such as cpu or cuda:1; by default a GPU where there is one")
-
-
-def _add_speed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bfloat16", action="store_true", help="the network in 16-bit floating point, by autocast")
-    parser.add_argument("--channels-last", action="store_true", help="images with the channels innermost")
-    parser.add_argument(
-        "--compile",
-        nargs="?",
-        const=True,
-        default=False,
-        choices=(True, "default", "reduce-overhead", "max-autotune"),
-        metavar="MODE",
-        help='compile the network; the mode "reduce-overhead" uses CUDA graphs',
-    )
-
-
-def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="of MNIST and FashionMNIST, see datasets.load")
-    parser.add_argument("--embedded", action="store_true", help="the small subset inside the package instead")
-    parser.add_argument("--device", type=_device, help="such as cpu or cuda:1; by default a GPU where there is one")
+    add_place(evaluate)
 
 
 def _train(given: argparse.Namespace) -> int:
@@ -217,7 +126,7 @@ def _train(given: argparse.Namespace) -> int:
     chosen = {name: value for name, value in settings.items() if value is not None}
     experiment: Experiment = dataclasses.replace(METHODS[given.method], **chosen)
     data = Data(_dataset(given.dataset), given.embedded, given.image_size, given.channels)
-    run = Run(data, experiment, given.epochs, given.seed, _speed(given))
+    run = Run(data, experiment, given.epochs, given.seed, speed_of(given))
     evaluation = train_run(run, given.out, root=given.data, device=given.device)
     if evaluation is not None:
         print(f"accuracy of {evaluation['k']} neighbours {100 * evaluation['knn_accuracy']:.2f} %")
@@ -233,48 +142,9 @@ def _evaluate(given: argparse.Namespace) -> int:
     return 0
 
 
-def _reproduce(given: argparse.Namespace) -> int:
-    reproduce(
-        given.results,
-        given.out,
-        datasets=given.dataset or DATASETS,
-        methods=given.method or tuple(METHODS),
-        seeds=range(given.seeds),
-        n_epochs=given.epochs,
-        embedded=given.embedded,
-        speed=_speed(given),
-        root=given.data,
-        device=given.device,
-    )
-    table = summary(given.results)
-    write_atomically(given.results / "reproduction.md", table.encode() + b"\n")
-    print(table)
-    return 0
-
-
-def _speed(given: argparse.Namespace) -> Speed:
-    return Speed(given.bfloat16, given.channels_last, given.compile)
-
-
-def _device(text: str) -> torch.device:
-    try:
-        device = torch.device(text)
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"cannot use {text!r}: {str(error).splitlines()[0]}") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise argparse.ArgumentTypeError(f"cannot use {text!r}: the number of GPUs is {torch.cuda.device_count()}")
-    return device
-
-
 def _dataset(name: str) -> str:
     """The name of a data set, or the whole path of a folder, so that a run knows it from wherever it is evaluated."""
     return name if name in SOURCES or not Path(name).is_dir() else str(Path(name).resolve())
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
-    return int(text)
 
 
 def _margin(text: str) -> float | str:
@@ -282,35 +152,3 @@ def _margin(text: str) -> float | str:
         return check_margin_or_soft(text if text == "soft" else float(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'expected a number ≥ 0 or "soft", got {text!r}') from error
-
-
-def _compare(given: argparse.Namespace) -> int:
-    parts = given.part or COMPARED
-    settings = Settings(
-        given.epochs, tuple(range(given.seeds)), given.embedded, given.data, given.device, _speed(given)
-    )
-    short = dataclasses.replace(settings, n_epochs=given.short_epochs)
-    if "seen" in parts:
-        compare(given.results / COMPARISON, given.out, settings)
-    if "unseen" in parts:
-        compare_unseen(given.results / UNSEEN, short)
-    if "sweep" in parts:
-        sweep(given.results / SWEEP, short)
-    if "settings" in parts:
-        train_settings(given.results / SETTINGS, short)
-    if "report" in parts:
-        print(write_report(given.results))
-    return 0
-
-
-def _omniglot(given: argparse.Namespace) -> int:
-    chosen = dataclasses.replace(Characters(n_epochs=given.epochs), bfloat16=given.bfloat16)
-    seeds = range(given.seeds)
-    if given.selection:
-        runs = selection_runs(dataclasses.replace(chosen, n_epochs=max(1, given.epochs // 4)), seeds)
-    else:
-        runs = [("batch-all", chosen, seed) for seed in seeds]
-    name = "omniglot-selection.json" if given.selection else "omniglot.json"
-    results = reproduce_characters(given.results / name, given.out, runs, root=given.data, device=given.device)
-    print(error_table(results))
-    return 0

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from siamese_triplet import cli, runs
+from siamese_triplet import cli, cli_book, runs
 from siamese_triplet.checkpoints import load_checkpoint
 from siamese_triplet.cli import main
 from siamese_triplet.comparison import Settings
@@ -156,8 +156,8 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list:
     """What the parts of the comparison are called with, in place of their training."""
     calls: list = []
     for name in ("compare", "compare_unseen", "sweep", "train_settings"):
-        monkeypatch.setattr(cli, name, lambda *given, name=name: calls.append((name, *given)))
-    monkeypatch.setattr(cli, "write_report", lambda folder: calls.append(("report", folder)) or "the report")
+        monkeypatch.setattr(cli_book, name, lambda *given, name=name: calls.append((name, *given)))
+    monkeypatch.setattr(cli_book, "write_report", lambda folder: calls.append(("report", folder)) or "the report")
     return calls
 
 
@@ -213,8 +213,8 @@ def characters(monkeypatch: pytest.MonkeyPatch) -> list:
         calls.append((path, work, list(runs), options))
         return ["a result"]
 
-    monkeypatch.setattr(cli, "reproduce_characters", reproduce)
-    monkeypatch.setattr(cli, "error_table", lambda results: f"the table of {results}")
+    monkeypatch.setattr(cli_book, "reproduce_characters", reproduce)
+    monkeypatch.setattr(cli_book, "error_table", lambda results: f"the table of {results}")
     return calls
 
 
@@ -265,7 +265,7 @@ def test_errors_of_the_experiments_are_a_line_and_status_1(
     def fails(*_: Any, **__: Any) -> None:
         raise kind("something is wrong")
 
-    monkeypatch.setattr(cli, function, fails)
+    monkeypatch.setattr(cli_book, function, fails)
     assert main([command]) == 1
     assert error(capsys) == "error: something is wrong\n"
 
@@ -277,7 +277,7 @@ def test_an_interrupted_experiment_ends_with_status_130(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, function, interrupted)
+    monkeypatch.setattr(cli_book, function, interrupted)
     assert main([command]) == 130
     assert error(capsys).startswith("interrupted; the same command goes on")
 

@@ -345,7 +345,7 @@ def test_omniglot_runs_from_the_command_line(
 ) -> None:
     make: Callable[..., Characters] = lambda n_epochs: dataclasses.replace(SMALL, n_epochs=n_epochs)  # noqa: E731
     make.n_epochs = 1
-    monkeypatch.setattr("siamese_triplet.cli.Characters", make)
+    monkeypatch.setattr("siamese_triplet.cli_book.Characters", make)
     folders = ["--data", str(minimal), "--results", str(tmp_path), "--out", str(tmp_path / "runs")]
     assert main(["omniglot", "--seeds", "1", "--device", "cpu", *folders]) == 0
     assert "| batch-all |" in capsys.readouterr().out

@@ -52,7 +52,6 @@ def embedding_image(snapshot: Snapshot) -> str:
     figure = Figure(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
     ax = figure.add_subplot()
     plot_embeddings(points, snapshot.labels, classes=snapshot.classes, ax=ax)
-    ax.autoscale(True)  # with one scale for both axes matplotlib logs a line where neither limit is its own
     moment = moment_of(snapshot)
     shown = f"{len(points):,} of {snapshot.n_test_images:,} test images"
     ax.set_title(f"{moment[0].upper()}{moment[1:]}: {shown}", fontsize=11)

@@ -20,7 +20,6 @@ def selection_image(batch: Batch, selection: Selection, chosen: int, margin: flo
     figure = Figure(figsize=(6.4, 5.4), dpi=DPI, layout="constrained")
     ax = figure.add_subplot()
     plot_embeddings(points, batch.labels, classes=batch.classes, ax=ax)
-    ax.autoscale(True)  # see embedding_image
     ends = [points[row[[0, -1]]].numpy() for row in selection.indices[evenly(len(selection), DRAWN)]]
     ax.add_collection(LineCollection(ends, colors="0.6", lw=0.5, zorder=0))
     title = f"{len(selection):,} {selection.kind}"

@@ -78,18 +78,17 @@ def embedding_viewer(recorder: EmbeddingRecorder, name: str = "embeddings", titl
     that are not 2-D, and where none were recorded.
     """
     images = recorder.images
-    data = {
-        "epochs": _epochs(recorder),
-        "labels": recorder.labels.tolist(),
-        "classes": images.classes,
-        "sheet": _sheet(images.data),
-    }
     alt = (
         f"scatter plot of the embeddings of {len(images):,} {'training' if images.train else 'test'} images of "
         f"{len(images.classes)} classes after the last epoch of training; in a browser, through all epochs."
     )
     return LiveFigure(
-        "embedding-viewer", name, title or "Embeddings through the epochs", data, alt, still=_scatter(recorder, alt)
+        "embedding-viewer",
+        name,
+        title or "Embeddings through the epochs",
+        _shown(recorder),
+        alt,
+        still=_scatter(recorder, alt),
     )
 
 
@@ -111,19 +110,14 @@ def selector_bench(
     if selector not in known:
         raise ValueError(f"unknown {selector=} for {kind=}; there are {', '.join(known) or 'triplets and pairs'}")
     images = recorder.images
-    data = {
-        "epochs": _epochs(recorder),
-        "labels": recorder.labels.tolist(),
-        "classes": images.classes,
-        "sheet": _sheet(images.data),
-        "selector": f"{kind.removesuffix('s')}:{selector}",
-        "margin": check_margin(margin),
-    }
+    chosen = {"selector": f"{kind.removesuffix('s')}:{selector}", "margin": check_margin(margin)}
     alt = (
         f"a batch of {len(images)} images of {len(recorder.labels.unique())} classes in the plane, and the triplets or "
         "pairs that a selector takes from it; their number falls from epoch to epoch."
     )
-    return LiveFigure("selector-bench", name, "Selector bench", data, alt, still=_scatter(recorder, alt))
+    return LiveFigure(
+        "selector-bench", name, "Selector bench", _shown(recorder) | chosen, alt, still=_scatter(recorder, alt)
+    )
 
 
 def encode_points(points: Tensor) -> dict[str, Any]:
@@ -139,11 +133,15 @@ def encode_points(points: Tensor) -> dict[str, Any]:
     return {"points": base64.b64encode(numbers.tobytes()).decode(), "unit": unit}
 
 
-def _epochs(recorder: EmbeddingRecorder) -> list[dict[str, Any]]:
-    return [
-        {"name": name, **encode_points(points)}
-        for name, points in zip(recorder.epochs, recorder.embeddings, strict=True)
-    ]
+def _shown(recorder: EmbeddingRecorder) -> dict[str, Any]:
+    """What a page needs of a recorder: the epochs, and the images with their classes."""
+    epochs = zip(recorder.epochs, recorder.embeddings, strict=True)
+    return {
+        "epochs": [{"name": name, **encode_points(points)} for name, points in epochs],
+        "labels": recorder.labels.tolist(),
+        "classes": recorder.images.classes,
+        "sheet": _sheet(recorder.images.data),
+    }
 
 
 def _sheet(data: Tensor) -> dict[str, Any]:
