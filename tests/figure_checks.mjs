@@ -76,6 +76,11 @@ batches.forEach((batch, number) => {
       check(close(found.loss, loss) && close(found.gradient, gradient), `${of}: mean over ${over}, margin ${margin}`);
     }
   }
+  for (const { margin, loss } of batch.all) {
+    const active = all.filter(([a, p, n]) => batch.distances[a][p] - batch.distances[a][n] + margin > 0).length;
+    const found = arithmetic.tripletCosts(batch.distances, all, margin);
+    check(close(found.loss, loss) && found.active === active, `${of}: costs, margin ${margin}`);
+  }
   for (const { margin, loss, gradient } of batch.contrastive) {
     const found = arithmetic.batchContrastiveLoss(rows, everyPair, margin);
     check(close(found.loss, loss) && close(found.gradient, gradient), `${of}: contrastive, margin ${margin}`);

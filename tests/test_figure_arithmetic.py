@@ -66,6 +66,9 @@ def test_the_arithmetic_in_the_page_is_that_of_the_package(cases_file: Path) -> 
         ('over === "all" || ', ""),
         ("loss += cost.loss / terms.length", "loss += cost.loss / rows.length"),
         ("+= value / terms.length", "+= value"),
+        ("if (cost > 0) [sum", "if (cost >= 0) [sum"),
+        ("- distances[anchor][negative] + margin", "+ distances[anchor][negative] + margin"),
+        ("sum / triplets.length : 0", "sum / active : 0"),
         ("toNegative <= toPositive", "toNegative < toPositive - margin"),
     ],
 )

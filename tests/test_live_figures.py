@@ -311,7 +311,7 @@ def test_a_prediction_is_judged_and_a_collapse_is_named(show: Callable) -> None:
 def test_a_setting_can_be_linked_to(show: Callable) -> None:
     query = (
         "?triplet.margin=2.5&triplet.negative=1,1&selectors.selector=pair:hard&selectors.epoch=1"
-        "&embeddings.epoch=1&embeddings.off=12&settings.selector=hardest&settings.shown=yes"
+        "&embeddings.epoch=1&embeddings.off=1.2&settings.selector=hardest&settings.shown=yes"
     )
     page = show(query=query)
     figure = {

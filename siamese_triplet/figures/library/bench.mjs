@@ -1,6 +1,6 @@
 // A real batch at several epochs of training: choose a selector and a margin, and see what it selects.
 
-import { batchContrastiveLoss, batchTripletLoss, PAIR_SELECTORS, selectPairs, selectTriplets, TRIPLET_SELECTORS } from "./arithmetic.mjs";
+import { batchContrastiveLoss, PAIR_SELECTORS, selectPairs, selectTriplets, squaredDistances, TRIPLET_SELECTORS, tripletCosts } from "./arithmetic.mjs";
 import { announcement, element, menu, readout, slider } from "./controls.mjs";
 import { decodePoints, imageSheet } from "./data.mjs";
 import { epochSlider } from "./epochs.mjs";
@@ -32,9 +32,14 @@ export function selectorBench(view, data) {
   const selectors = menu({ label: "selector", options, value: state.selector, onInput: (selector) => change({ selector, image: -1 }) });
   const steps = epochSlider({ names: data.epochs.map(({ name }) => name), value: state.epoch, onTime: (time) => change({ epoch: Math.floor(time) }) });
 
+  let results = epochs.map((rows) => outcome(state, rows, data.labels));
+
   function change(fields) {
+    const before = { ...state };
     Object.assign(state, fields);
-    update();
+    const isChanged = (field) => state[field] !== before[field];
+    if (isChanged("selector") || isChanged("margin")) results = epochs.map((rows) => outcome(state, rows, data.labels));
+    if (Object.keys(fields).some(isChanged)) update();
   }
 
   function pick(image) {
@@ -42,7 +47,6 @@ export function selectorBench(view, data) {
   }
 
   function update() {
-    const results = epochs.map((rows) => outcome(state, rows, data.labels));
     const now = results[state.epoch];
     numbers.set({
       selected: now.selected.toLocaleString("en"),
@@ -95,7 +99,7 @@ function outcome({ selector, margin }, rows, labels) {
     return { name, kind: "pairs", tuples, selected: tuples.length, active, loss, lossOfActive: (loss * tuples.length) / Math.max(1, active) };
   }
   const triplets = selectTriplets(name, rows, labels, margin, random);
-  const { loss, active } = batchTripletLoss(rows, triplets, margin);
+  const { loss, active } = tripletCosts(squaredDistances(rows), triplets, margin);
   return { name, kind: "triplets", tuples: triplets.map((images) => ({ images })), selected: triplets.length, active, loss, lossOfActive: (loss * triplets.length) / Math.max(1, active) };
 }
 

@@ -14,7 +14,7 @@ export function embeddingViewer(view, data) {
   const frames = epochs.map((points) => frameOf(points));
   const show = imageSheet(data.sheet);
   const last = epochs.length - 1;
-  const hidden = new Set(address.text("off", "").split("").map(Number));
+  const hidden = new Set(address.text("off", "").split(".").filter(Boolean).map(Number));
   const state = { time: Math.min(last, Math.max(0, Math.round(address.number("epoch", last)))), image: -1, picked: Math.round(address.number("image", -1)) };
   if (!(state.picked in data.labels)) state.picked = -1;
 
@@ -45,7 +45,7 @@ export function embeddingViewer(view, data) {
     showImage(points);
     if (Number.isInteger(state.time)) {
       showNeighbours(points, found);
-      address.keep({ epoch: state.time, image: state.picked, off: [...hidden].join("") });
+      address.keep({ epoch: state.time, image: state.picked, off: [...hidden].join(".") });
     }
   }
 
