@@ -206,7 +206,7 @@ def test_runs_of_the_grid_are_kept_and_shown(monkeypatch: pytest.MonkeyPatch, tm
     assert [run["method"] for run in runs] == ["softmax", "online-triplet"]
     assert all(len(run["curves"]["loss"]) == 2 for run in runs)
     assert len(runs[1]["curves"]["triplets with a loss"]) == 2
-    assert all(decoded(run).shape == (80, 2) == (len(run["labels"]), 2) for run in runs)
+    assert all(decoded(run).shape == (80, 2) == (len(run["labels"].split()), 2) for run in runs)
     assert {run["outcome"] for run in runs} <= {"apart", "overlap", "collapse"}
     monkeypatch.setattr(Settings, "fit", None)  # nothing is trained again
     assert settings.train_settings(path, short, ("mnist",)) == runs

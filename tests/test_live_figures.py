@@ -70,7 +70,8 @@ def run(selector: str, outcome: str, points: Tensor) -> dict[str, Any]:
         "data": "mnist", "method": "online-triplet", "selector": selector, "margin": 1.0, "outcome": outcome,
         "n_epochs": 3, "n_images": 60_000, "spread": float(points.norm(dim=1).mean()),
         "curves": {"loss": [1.0, 0.5, 0.25]},
-        "labels": [i % 10 for i in range(160)], "figures": {"knn_accuracy": 0.5, "map_at_r": 0.25, "auc": 0.75},
+        "labels": " ".join(str(i % 10) for i in range(160)),
+        "figures": {"knn_accuracy": 0.5, "map_at_r": 0.25, "auc": 0.75},
         **encode_points(points),
     }  # fmt: skip
 
@@ -230,6 +231,21 @@ def test_in_the_bench_active_triplets_vanish_and_an_image_shows_its_own(show: Ca
     canvas.press("Enter")
     assert "image 0 of the batch" in page.locator(".shown").inner_text()
     assert canvas.screenshot() != before
+
+
+def test_the_bench_of_a_single_epoch_has_no_epochs_to_choose(browser: Any, tmp_path: Path) -> None:
+    recorder = figures.EmbeddingRecorder(part(False, 4), 40)
+    recorder.keep(torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), "as it is")
+    path = tmp_path / "bench.html"
+    path.write_text(f'<meta charset="utf-8">{figures.selector_bench(recorder).to_html()}', encoding="utf-8")
+    page = browser.new_page()
+    problems = watched(page)
+    page.goto(f"file://{path}")
+    assert page.get_by_role("status").inner_text().startswith("semihard selects")
+    assert page.get_by_role("slider").count() == 1
+    assert page.locator(".bars").inner_text() == ""
+    assert problems == []
+    page.close()
 
 
 # the viewer

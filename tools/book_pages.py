@@ -1,7 +1,8 @@
 """For Sphinx: what the pages of the book have beyond the theme.
 
-Pages with live figures get the library that draws them, one file for all of them. Code in a sentence may break where a
-phone is too narrow for it, and wide tables are a little smaller. The list of references loses a role that does not allow for its entries.
+Pages with live figures get the library that draws them, one file for all of them. Code in a sentence may break where
+a phone is too narrow for it, and wide tables are a little smaller. The list of references loses a role that does not
+allow for its entries.
 """
 
 from pathlib import Path

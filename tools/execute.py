@@ -17,11 +17,12 @@ BOOK = Path(__file__).parents[1] / "book"
 
 def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata.pop("widgets", None)  # the state of those of an execution before
+    notebook.metadata.pop("widgets", None)  # as Jupyter stores it
     NotebookClient(
         notebook,
         timeout=None,
         coalesce_streams=True,
+        store_widget_state=False,  # a page would ask the network for what shows it
         resources={"metadata": {"path": str(BOOK)}},
     ).execute()
     for cell in notebook.cells:

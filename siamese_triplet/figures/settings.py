@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_triplet.comparison import Key, Settings, collect, read_results
+from siamese_triplet.datasets import SOURCES
 from siamese_triplet.evaluation.summary import seen_classes
 from siamese_triplet.experiments import BATCH_ALL, METHODS, Experiment, embed
 from siamese_triplet.figures.element import LiveFigure
@@ -49,7 +50,7 @@ def train_settings(
         return {
             "outcome": outcome,
             "spread": spread,
-            "labels": recorder.labels.tolist(),
+            "labels": " ".join(map(str, recorder.labels.tolist())),  # on one line of the file
             "curves": curves,
             "n_images": len(train),
             "figures": {name: figures[name] for name in ("knn_accuracy", "map_at_r", "auc")},
@@ -103,7 +104,8 @@ def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str =
                 "MAP@R": f"{result['figures']['map_at_r']:.1%}",
                 "mean distance to the middle": f"{result['spread']:.2g}",
             },
-            **{part: result[part] for part in ("outcome", "curves", "points", "unit", "labels")},
+            "labels": [int(label) for label in result["labels"].split()],
+            **{part: result[part] for part in ("outcome", "curves", "points", "unit")},
         }
         for result in results
     ]
@@ -115,6 +117,9 @@ def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str =
         "least": 0.5,
         "remedy": REMEDY,
         "origin": _origin(results),
+        "classes": {
+            name: list(SOURCES[name].torchvision_class.classes) for name in dict.fromkeys(r["data"] for r in results)
+        },
     }
     alt = (
         f"{len(runs)} runs with other methods, selectors and margins: the test embeddings of each, its curves and its "

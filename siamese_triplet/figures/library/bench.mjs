@@ -13,6 +13,7 @@ const NAMES = ["selected", "with a loss", "mean loss", "mean of those with a los
 export function selectorBench(view, data) {
   const { host, address } = view;
   const epochs = data.epochs.map(({ points, unit }) => decodePoints(points, unit));
+  const isTraining = epochs.length > 1;
   const show = imageSheet(data.sheet);
   const state = {
     selector: address.text("selector", data.selector),
@@ -64,7 +65,7 @@ export function selectorBench(view, data) {
       marked: state.image < 0 ? [] : [state.image],
     });
     showImage();
-    drawBars(bars, results, data.epochs, state.epoch, now.kind);
+    if (isTraining) drawBars(bars, results, data.epochs, state.epoch, now.kind);
     address.keep({ selector: state.selector, margin: state.margin, epoch: state.epoch });
   }
 
@@ -79,7 +80,7 @@ export function selectorBench(view, data) {
     show?.(canvas, state.image);
   }
 
-  view.body.append(element("div", { className: "controls" }, selectors.box, margins.box, steps.box), drawing.box, numbers.box, says, shown, bars);
+  view.body.append(element("div", { className: "controls" }, selectors.box, margins.box, ...(isTraining ? [steps.box] : [])), drawing.box, numbers.box, says, shown, bars);
   view.onTheme(update);
   update();
 }
@@ -104,7 +105,7 @@ function outcome({ selector, margin }, rows, labels) {
 }
 
 function sentence({ kind, selected, active, name, loss }, { margin, epoch }, { epochs }) {
-  const when = `Epoch ${epochs[epoch].name}: `;
+  const when = epochs.length > 1 ? `Epoch ${epochs[epoch].name}: ` : "";
   if (!selected) return `${when}${name} finds nothing to learn from in this batch.`;
   if (!active) return `${when}${name} selects ${kind}, but none of them has a loss any more.`;
   if (kind === "triplets" && name === "hardest" && Math.abs(loss - margin) < 0.05 * margin) {

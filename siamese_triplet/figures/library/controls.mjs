@@ -13,7 +13,7 @@ export function element(tag, properties = {}, ...children) {
 
 /** A slider with a label and its value; `onInput(value)` at every change. */
 export function slider({ label, min, max, step, value, format = String, onInput }) {
-  const output = element("output", { textContent: format(value) });
+  const output = element("span", { className: "value", "aria-hidden": "true" }); // the slider itself says it
   const input = element("input", { type: "range", min, max, step, value, "aria-label": label });
   const show = () => {
     output.textContent = format(input.valueAsNumber);

@@ -2,7 +2,7 @@
 
 import { announcement, button, element, menu, readout } from "./controls.mjs";
 import { decodePoints } from "./data.mjs";
-import { frameOf, scatter } from "./scatter.mjs";
+import { frameOf, markerSample, scatter } from "./scatter.mjs";
 
 const OUTCOMES = { apart: "clusters that lie apart", overlap: "clusters that overlap", collapse: "everything on one point" };
 const SVG = "http://www.w3.org/2000/svg";
@@ -19,6 +19,7 @@ export function settingsGallery(view, data) {
   const numbers = readout(data.metrics);
   const says = announcement();
   const curves = element("div", { className: "curves" });
+  const legend = element("p", { className: "classes" });
 
   function runOf() {
     return data.runs.find((run) => fields.every((field) => String(run.settings[field]) === state.settings[field]));
@@ -81,16 +82,18 @@ export function settingsGallery(view, data) {
     const points = decodePoints(run.points, run.unit);
     drawing.draw({ points, labels: run.labels, frame: frameOf(points, data.least) });
     numbers.set(run.metrics);
-    const verdict = state.guess === null ? "" : state.guess === run.outcome ? "Right: " : "Not so: ";
+    const verdict = state.guess === null ? "It leads to " : state.guess === run.outcome ? "Right: " : "Not so: ";
     says.textContent = `${verdict}${OUTCOMES[run.outcome]}.${run.outcome === "collapse" ? ` ${data.remedy}` : ""}`;
     says.className = `says ${state.guess === null ? "" : state.guess === run.outcome ? "right" : "wrong"}`;
+    const classes = data.classes[run.settings.data].map((name, label) => element("span", {}, markerSample(host, label), ` ${name}`));
+    legend.replaceChildren(...classes);
     curves.replaceChildren(...Object.entries(run.curves).map(([name, values]) => curve(name, values)));
   }
 
   const buttons = Object.entries(OUTCOMES).map(([outcome, text]) => button(text, () => guess(outcome)));
   const skip = button("just show it", () => guess(null));
   question.append(element("div", { className: "choices" }, ...buttons, skip));
-  answer.append(drawing.box, numbers.box, curves);
+  answer.append(drawing.box, legend, numbers.box, curves);
   view.body.append(controls, says, question, answer, element("p", { className: "hint", textContent: data.origin }));
   view.onTheme(() => state.isRevealed && update());
   update();
@@ -105,7 +108,7 @@ function curve(name, values) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${name} over the epochs: ${values.map((value) => value.toPrecision(3)).join(", ")}`);
+  svg.setAttribute("aria-label", `${name} over the epochs: ${values.map(short).join(", ")}`);
   const line = document.createElementNS(SVG, "polyline");
   line.setAttribute("points", values.map((value, i) => `${x(i)},${y(value)}`).join(" "));
   line.setAttribute("style", "fill: none; stroke: var(--accent); stroke-width: 2");
@@ -113,6 +116,10 @@ function curve(name, values) {
   axis.setAttribute("points", `${border},${border} ${border},${height - border} ${width - border},${height - border}`);
   axis.setAttribute("style", "fill: none; stroke: var(--quiet)");
   svg.append(axis, line);
-  const [first, final] = [values[0], values.at(-1)].map((value) => value.toPrecision(3));
+  const [first, final] = [values[0], values.at(-1)].map(short);
   return element("figure", {}, svg, element("figcaption", { textContent: `${name}, epochs 1 to ${values.length}: ${first} to ${final}` }));
+}
+
+function short(value) {
+  return value.toLocaleString("en", { maximumSignificantDigits: 3 });
 }

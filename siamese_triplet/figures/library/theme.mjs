@@ -75,7 +75,7 @@ export const STYLES = `
 .controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; align-items: center; margin-bottom: 0.6rem; }
 .control { display: inline-flex; flex-wrap: wrap; align-items: center; gap: 0.5rem; max-width: 100%; }
 .control input[type="range"] { width: 9rem; min-width: 5rem; accent-color: var(--accent); }
-.control output { min-width: 3.2em; font-variant-numeric: tabular-nums; }
+.control .value { min-width: 3.2em; font-variant-numeric: tabular-nums; }
 select, button { font: inherit; color: var(--text); background: var(--surface); border: 1px solid var(--quiet);
   border-radius: 5px; padding: 0.25rem 0.6rem; min-height: 2rem; max-width: 100%; }
 button { cursor: pointer; }
@@ -94,7 +94,7 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .sides { display: grid; grid-template-columns: minmax(0, 1fr) 13rem; gap: 0.9rem; }
 .classes { display: flex; flex-wrap: wrap; gap: 0.15rem 0.8rem; margin: 0.5rem 0 0; padding: 0; border: 0; }
 .classes legend { color: var(--quiet); padding: 0; }
-.classes label { display: inline-flex; align-items: center; gap: 0.3rem; min-height: 1.6rem; }
+.classes :is(label, span) { display: inline-flex; align-items: center; gap: 0.3rem; min-height: 1.6rem; }
 .classes canvas { width: 16px; height: 16px; border: 0; }
 .thumbs { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0.3rem; margin: 0.4rem 0 0; padding: 0; list-style: none; font-size: 0.78em; }
 .thumbs li { text-align: center; overflow-wrap: anywhere; line-height: 1.2; }
