@@ -8,8 +8,15 @@ import pytest
 import torch
 
 from siamese_triplet import Images
+from siamese_triplet.figures import IN_BOOK
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def outside_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown is shown as to a reader: `book/conftest.py` has set the variable for the notebooks' kernels."""
+    monkeypatch.delenv(IN_BOOK, raising=False)
 
 
 @pytest.fixture

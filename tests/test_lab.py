@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from browser import chromium, unavailable
 
+from siamese_triplet.figures import IN_BOOK
+
 ROOT = Path(__file__).parents[1]
 TOKEN = "of-this-test"
 CODE = """\
@@ -60,7 +62,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = probe.getsockname()[1]
     places = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     places |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
-    environment = {**os.environ, **places, "HOME": str(folder), "IPYTHONDIR": str(folder), "PYTHONPATH": str(ROOT)}
+    outside = {name: value for name, value in os.environ.items() if name != IN_BOOK}
+    environment = {**outside, **places, "HOME": str(folder), "IPYTHONDIR": str(folder), "PYTHONPATH": str(ROOT)}
     options = [
         "--no-browser",
         "--allow-root",

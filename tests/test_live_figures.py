@@ -366,6 +366,14 @@ def test_figures_are_accessible_and_fit(show: Callable, theme: str, width: int) 
     assert violations(page) == []
 
 
+def test_every_figure_is_described_to_who_cannot_see_it(show: Callable, every_figure: dict) -> None:
+    page = show()
+    for name, figure in every_figure.items():
+        group = page.locator(f"siamese-triplet-figure[name={name}] .figure")
+        assert group.get_attribute("aria-describedby") == "about"
+        assert group.locator("#about").inner_text() == figure.alt
+
+
 def test_the_theme_can_change_while_the_page_is_open(show: Callable) -> None:
     page = show("embeddings")
     surface = f"getComputedStyle({ROOT}.querySelector('.figure')).backgroundColor"

@@ -27,7 +27,11 @@ REMEDY = (
 
 
 def train_settings(
-    path: Path | None, settings: Settings, datasets: Sequence[str] = ("mnist", "fashion-mnist"), seed: int = 0
+    path: Path | None,
+    settings: Settings,
+    datasets: Sequence[str] = ("mnist", "fashion-mnist"),
+    margins: Sequence[float] = MARGINS,
+    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Train each of the grid's settings, evaluate it, and keep it with some of its test embeddings in the list `path`.
 
@@ -62,16 +66,16 @@ def train_settings(
     keys = (
         {"data": dataset, **setting, "seed": seed, "n_epochs": settings.n_epochs, "embedded": settings.embedded}
         for dataset in datasets
-        for setting in grid()
+        for setting in grid(margins)
     )
     return collect(path, keys, results, settings.verbose)
 
 
-def grid() -> Iterator[Key]:
-    """The settings: every method, with its selectors and with three margins, where it has such."""
+def grid(margins: Sequence[float] = MARGINS) -> Iterator[Key]:
+    """The settings: every method, with its selectors and with these margins, where it has such."""
     for method in METHODS:
         for selector in SELECTORS.get(method, (NONE,)):
-            for margin in MARGINS if method != "softmax" else (NONE,):
+            for margin in margins if method != "softmax" else (NONE,):
                 yield {"method": method, "selector": selector, "margin": margin}
 
 

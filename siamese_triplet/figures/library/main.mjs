@@ -27,7 +27,9 @@ class SiameseTripletFigure extends HTMLElement {
   draw() {
     if (this.shadowRoot) return;
     const data = JSON.parse(this.querySelector(DATA).textContent);
-    const body = element("div", { className: "figure", role: "group", "aria-label": data.title }, element("p", { className: "title", textContent: data.title }));
+    const about = element("p", { id: "about", className: "unseen", textContent: this.querySelector("img")?.alt ?? this.querySelector("p").textContent });
+    const title = element("p", { className: "title", textContent: data.title });
+    const body = element("div", { className: "figure", role: "group", "aria-label": data.title, "aria-describedby": "about" }, title, about);
     const print = element("div", { className: "print" }, element("slot"));
     this.attachShadow({ mode: "open" }).append(element("style", { textContent: STYLES }), body, print);
     const listeners = [];

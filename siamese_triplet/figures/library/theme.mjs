@@ -70,7 +70,7 @@ export const STYLES = `
   --anchor: #ffffff; --positive: #86aefc; --negative: #ff8c9c; --hard: #a04352; --semi: #8a7d35; --easy: #2c6483;
   --right: #5fcf8c; }
 * { box-sizing: border-box; }
-.figure { border: 1px solid var(--line); border-radius: 8px; background: var(--surface); padding: 0.8rem; }
+.figure { position: relative; border: 1px solid var(--line); border-radius: 8px; background: var(--surface); padding: 0.8rem; }
 .title { font-weight: 600; margin: 0 0 0.5rem; }
 .controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; align-items: center; margin-bottom: 0.6rem; }
 .control { display: inline-flex; flex-wrap: wrap; align-items: center; gap: 0.5rem; max-width: 100%; }
@@ -111,6 +111,7 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .bars [aria-current] { font-weight: 700; } .bars [aria-current] b { font-weight: 700; }
 .choices { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; margin: 0.4rem 0; }
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--negative); font-weight: 600; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .print { display: none; }
 @media (max-width: 640px) { .sides { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
 @media print { .figure { display: none; } .print { display: block; } }
