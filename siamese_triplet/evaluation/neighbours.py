@@ -1,7 +1,7 @@
 """The nearest images of a gallery, exactly, without a matrix of all distances.
 
 Distances come in blocks of queries, on a CPU one for each thread at a time. The smallest of a block's are found by
-partition: on a CPU by NumPy's, which on a recent processor takes a thirtieth of the time of `torch.topk`.
+partition: on a CPU by NumPy's, which is faster than `torch.topk`; how much depends on the processor.
 """
 
 from collections.abc import Callable
