@@ -23,7 +23,7 @@ LIVE = {
     "04_online_pairs": ["embedding-viewer"],
     "05_online_triplets": ["embedding-viewer", "selector-bench"],
     "06_fashion_mnist": ["embedding-viewer"],
-    "13_hands_on": ["settings-gallery", "selector-bench"],
+    "08_hands_on": ["settings-gallery", "selector-bench"],
 }
 PAGES = [*CHAPTERS, *sorted(path.stem for path in (ROOT / "book").glob("*.md"))]
 
