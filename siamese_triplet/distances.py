@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 2**18  # numbers in a block of distances: 1 MB of float32, which caches hold
+TILE = 2000  # columns of a product in float64 on a CPU, for the same reason
 FEW_COLUMNS = 8  # up to this embedding size sums of squared differences are as fast as a matrix product
 
 
@@ -25,6 +26,12 @@ def pairwise_distances(embeddings: Tensor, squared: bool = True) -> Tensor:
     Rows nearer than float32 can tell apart, some 1e-7 of their distance to the mean, count as equal. The gradient of
     both the squared and the plain distance is zero (up to rounding), not NaN, where two embeddings coincide. Half
     precision is computed, and returned, in float32. Memory is O(B²). B = 0 gives a (0, 0) matrix.
+
+    >>> import torch
+    >>> from siamese_triplet.distances import pairwise_distances
+    >>> pairwise_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+    tensor([[ 0., 25.],
+            [25.,  0.]])
     """
     distances = _SquaredDistances.apply(full_precision(embeddings))
     return distances if squared else root(distances)
@@ -34,6 +41,11 @@ def row_distances(left: Tensor, right: Tensor, squared: bool = False) -> Tensor:
     """Euclidean distance between `left[i]` and `right[i]`, both (P, D), as a (P,) vector; not squared unless asked.
 
     A sum of squared differences. Half precision is computed, and returned, in float32.
+
+    >>> import torch
+    >>> from siamese_triplet.distances import row_distances
+    >>> row_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
+    tensor([5.])
     """
     distances = (full_precision(left) - full_precision(right)).square().sum(dim=1)
     return distances if squared else root(distances)
@@ -79,8 +91,13 @@ class SquaredDistances:
         """The rows from `first` up to `end` of the matrix, which the caller may overwrite."""
         if not self.by_product:
             return _sum_of_squares(self.rows[first:end], self.others)
-        distances = (self.factors[first:end] @ self.transposed).float()
-        return distances.mul_(torch.gt(distances, self.rounding[first:end], out=torch.empty_like(distances)))
+        factors, rounding = self.factors[first:end], self.rounding[first:end]
+        distances = rounding.new_empty(len(factors), len(self.others))
+        width = TILE if distances.device.type == "cpu" else max(1, len(self.others))
+        for some, columns in zip(distances.split(width, dim=1), self.transposed.split(width, dim=1), strict=True):
+            some.copy_(factors @ columns)
+            some.mul_(torch.gt(some, rounding, out=torch.empty_like(some)))
+        return distances
 
 
 def block_rows(rows: Tensor, on_cpu: int | None = None) -> int:
@@ -130,6 +147,12 @@ def pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Which pairs of a batch with `labels` (B,) have the same class, and which have not: two boolean (B, B) matrices.
 
     Both are symmetric. No image is its own positive, so the diagonal is False in both.
+
+    >>> import torch
+    >>> from siamese_triplet.distances import pair_masks
+    >>> is_positive, is_negative = pair_masks(torch.tensor([0, 0, 1]))
+    >>> is_positive.nonzero().tolist(), is_negative.nonzero().tolist()
+    ([[0, 1], [1, 0]], [[0, 2], [1, 2], [2, 0], [2, 1]])
     """
     same = labels[:, None] == labels[None, :]  # (B, B)
     different = ~same

@@ -1,7 +1,7 @@
 """The nearest images of a gallery, exactly, without a matrix of all distances.
 
-Distances come in blocks of queries, on a CPU one for each thread at a time. The smallest of a block's are found by
-partition: on a CPU by NumPy's, which is faster than `torch.topk`; how much depends on the processor.
+Distances come in blocks of queries, on a CPU one for each thread at a time. There the smallest of a row are searched
+among those below a threshold, which a sample gives: a partition of the whole row would take most of the time.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from siamese_triplet.checks import check_batch, check_finite, check_matrix
 from siamese_triplet.distances import SquaredDistances, block_rows, full_precision, root
 
 BLOCK = 2**20  # distances of a block on a CPU
+ONE_OF = 12  # columns is in the sample that gives a threshold
 Result = TypeVar("Result")
 AS_INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # numbers ≥ 0 have the order of their bits
 
@@ -34,6 +35,16 @@ def nearest(queries: Tensor, gallery: Tensor | None = None, k: int = 5) -> Neigh
     the one that stands first in the gallery comes first. Memory is linear in Q and N. No queries give (0, k) results.
     Raises ValueError for embeddings that are not finite or do not fit together, and for a `k` below 1 or above the
     number of images to choose from.
+
+    >>> import torch
+    >>> from siamese_triplet import nearest
+    >>> distances, indices = nearest(torch.tensor([[0.0], [5.0]]), gallery=torch.tensor([[1.0], [3.0], [9.0]]), k=2)
+    >>> distances
+    tensor([[1., 3.],
+            [2., 4.]])
+    >>> indices
+    tensor([[0, 1],
+            [1, 0]])
     """
     queries, gallery, itself = checked_sets(queries, gallery)
     if len(gallery) or not itself:  # no queries among themselves have no neighbours
@@ -49,6 +60,12 @@ def knn_predictions(train_embeddings: Tensor, train_labels: Tensor, test_embeddi
     """The class (M,) that is the most frequent one among the `k` nearest `train_embeddings` (N, D) of each test image.
 
     A tie goes to the class with the smaller label. See `nearest` for equal distances and for what is raised.
+
+    >>> import torch
+    >>> from siamese_triplet import knn_predictions
+    >>> train, train_labels = torch.tensor([[0.0], [1.0], [4.0], [5.0]]), torch.tensor([0, 0, 1, 1])
+    >>> knn_predictions(train, train_labels, torch.tensor([[0.4], [4.6]]), k=2)
+    tensor([0, 1])
     """
     check_not_empty("train_embeddings", train_embeddings)
     check_batch(train_embeddings, train_labels)
@@ -63,6 +80,12 @@ def knn_accuracy(
 
     For an interval: `bootstrap_interval(knn_predictions(…) == test_labels)`. Raises ValueError also for no test images,
     and where embeddings and labels do not fit together.
+
+    >>> import torch
+    >>> from siamese_triplet import knn_accuracy
+    >>> train, train_labels = torch.tensor([[0.0], [1.0], [4.0], [5.0]]), torch.tensor([0, 0, 1, 1])
+    >>> knn_accuracy(train, train_labels, torch.tensor([[0.4], [4.6]]), torch.tensor([0, 0]), k=2)
+    0.5
     """
     check_not_empty("test_embeddings", test_embeddings)
     check_batch(test_embeddings, test_labels)
@@ -73,7 +96,7 @@ def knn_accuracy(
 def checked_sets(queries: Tensor, gallery: Tensor | None) -> tuple[Tensor, Tensor, bool]:
     """Both in full precision, the queries again for no gallery, and whether the gallery is the queries themselves."""
     itself = gallery is None
-    gallery = queries if itself else gallery
+    gallery = queries if gallery is None else gallery
     for name, embeddings in (("queries", queries), ("gallery", gallery)):
         check_matrix(name, embeddings)
     if queries.device != gallery.device:
@@ -113,13 +136,40 @@ def ordered_keys(distances: Tensor, is_last: Tensor) -> Tensor:
 
 
 def smallest(keys: Tensor, k: int) -> Tensor:
-    """The `k` smallest integers of each row of `keys` (b, N), in order: (b, k). On a CPU it overwrites `keys`."""
+    """The `k` smallest integers of each row of `keys` (b, N), in order: (b, k). On a CPU it may reorder the rows."""
     if keys.device.type != "cpu":
         return keys.topk(k, dim=1, largest=False).values
     array = keys.numpy()
-    if k < array.shape[1]:
-        array.partition(k - 1, axis=1)
-    return torch.from_numpy(np.sort(array[:, :k], axis=1))
+    candidates = _candidates(array, k)
+    if candidates is None:
+        candidates = array
+        if k < array.shape[1]:
+            candidates.partition(k - 1, axis=1)
+            candidates = candidates[:, :k]
+    return torch.from_numpy(np.sort(candidates, axis=1)[:, :k])
+
+
+def _candidates(keys: np.ndarray, k: int) -> np.ndarray | None:
+    """All of each row of `keys` (b, N) that are not above some threshold of the row, `k` of them at least.
+
+    They come as (b, M), filled up with the greatest integer. None where thresholds from a sample leave fewer than `k`
+    in a row, or too many to be worth it. The sample is drawn always alike; the exact result does not depend on it.
+    """
+    n_columns = keys.shape[1]
+    sample = keys[:, np.random.default_rng(0).integers(n_columns, size=n_columns // ONE_OF)]
+    expected = sample.shape[1] * k / n_columns  # of the k smallest in the sample
+    place = int(expected + 4 * expected**0.5) + 4
+    if 3 * place > sample.shape[1]:
+        return None
+    sample.partition(place, axis=1)
+    is_candidate = keys <= sample[:, [place]]
+    counts = np.count_nonzero(is_candidate, axis=1)
+    if counts.min() < k or 2 * counts.max() > n_columns:
+        return None
+    candidates = np.full((len(keys), counts.max()), np.iinfo(keys.dtype).max, dtype=keys.dtype)
+    chosen = keys.ravel()[np.flatnonzero(is_candidate)]  # many times faster than keys[is_candidate]
+    candidates[np.arange(counts.max()) < counts[:, None]] = chosen
+    return candidates
 
 
 def of_blocks(

@@ -47,6 +47,13 @@ def retrieval_metrics(
     Of images at the same distance, in the precision of the embeddings (float32 at least), those of other classes come
     first. Memory is linear in Q and N. Raises ValueError for empty sets, embeddings that are not finite, embeddings and
     labels that do not fit together, a k above the number of images to choose from, and where all queries are left out.
+
+    >>> import torch
+    >>> from siamese_triplet import retrieval_metrics
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> found = retrieval_metrics(embeddings, labels, ks=(1, 3))
+    >>> found["recall_at_1"], found["recall_at_3"], found["n_queries"]
+    (0.5, 1.0, 4)
     """
     values = retrieval_values(embeddings, labels, gallery, gallery_labels, ks)
     is_counted = ~values["precision_at_1"].isnan()
@@ -70,22 +77,29 @@ def retrieval_values(
     gallery_labels: Tensor | None = None,
     ks: Sequence[int] = (1, 5, 10),
 ) -> dict[str, Tensor]:
-    """What `retrieval_metrics` takes the means of: a float64 vector (Q,) each, NaN for a query that is left out."""
+    """What `retrieval_metrics` takes the means of: a float64 vector (Q,) each, NaN for a query that is left out.
+
+    >>> import torch
+    >>> from siamese_triplet import retrieval_values
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> retrieval_values(embeddings, labels, ks=(1,))["recall_at_1"].tolist()
+    [1.0, 0.0, 0.0, 1.0]
+    """
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("give both gallery and gallery_labels, or neither")
     check_not_empty("embeddings", embeddings)
     check_labels(embeddings, labels)
-    if gallery is not None:
+    if gallery is not None and gallery_labels is not None:
         check_not_empty("gallery", gallery)
         check_labels(gallery, gallery_labels)
     queries, gallery, itself = checked_sets(embeddings, gallery)
     for k in ks:
         check_k(k, len(gallery) - itself)
-    gallery_labels = labels if itself else gallery_labels
-    n_relevant = _class_sizes(labels, gallery_labels) - int(itself)  # (Q,)
+    of_gallery = labels if gallery_labels is None else gallery_labels  # (N,)
+    n_relevant = _class_sizes(labels, of_gallery) - int(itself)  # (Q,)
 
     def of_block(rows: slice, distances: Tensor) -> Tensor:
-        is_same = labels[rows, None] == gallery_labels  # (b, N)
+        is_same = labels[rows, None] == of_gallery  # (b, N)
         if itself:
             is_same.diagonal(rows.start).fill_(True)  # the last of all
         return _of_block(distances, is_same, n_relevant[rows], ks)
