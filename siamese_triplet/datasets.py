@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision import datasets as torchvision_datasets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from siamese_triplet.downloads import DATA_VARIABLE, cache_directory, named_place
+from siamese_triplet.downloads import DATA_VARIABLE, MissingDataError, cache_directory, named_place
 from siamese_triplet.downloads import download as fetch
 from siamese_triplet.images import Images, normalization
 from siamese_triplet.omniglot import OMNIGLOT, load_omniglot
@@ -91,6 +91,14 @@ def load(
     FileNotFoundError where a named place lacks the data and it cannot be downloaded.
 
     Sources: LeCun, Cortes and Burges, MNIST (CC BY-SA 3.0); Xiao, Rasul and Vollgraf, "Fashion-MNIST", 2017 (MIT).
+
+    >>> from siamese_triplet import load
+    >>> images = load("mnist", train=False, subset="embedded")
+    >>> images
+    1,000 test images of 28×28, 10 classes
+    >>> image, label = images[0]
+    >>> image.shape, image.dtype
+    (torch.Size([1, 28, 28]), torch.float32)
     """
     if name == OMNIGLOT:
         return load_omniglot(train, root, download, subset, image_size)
@@ -128,7 +136,7 @@ def load(
 def _without_full_data(name: str, train: bool, place: Path, problem: str, is_named: bool) -> Images:
     raw_folder = _raw(SOURCES[name], place)
     if is_named:
-        raise FileNotFoundError(
+        raise MissingDataError(
             f"no {name} data in {raw_folder} ({'train' if train else 't10k'}-images-idx3-ubyte and its labels), and "
             f"it was not downloaded: {problem}. Name another folder with root= or {DATA_VARIABLE}, or pass "
             "subset='embedded' for the small subset inside the package."

@@ -17,6 +17,14 @@ DOWNLOAD_STEPS = (
 )  # what torchvision says beside causes
 
 
+class MissingDataError(FileNotFoundError):
+    """Data that are neither there nor could be downloaded. The message says what to do."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message alone, as no line of code is at fault."""
+        return [f"{type(self).__name__}: {self}"]
+
+
 def named_place(root: str | os.PathLike | None) -> Path | None:
     """The folder of the data that was named: `root`, else what SIAMESE_TRIPLET_DATA says; None for neither."""
     named = root or os.environ.get(DATA_VARIABLE)

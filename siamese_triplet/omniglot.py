@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.datasets import Omniglot
 
-from siamese_triplet.downloads import DATA_VARIABLE, cache_directory, named_place
+from siamese_triplet.downloads import DATA_VARIABLE, MissingDataError, cache_directory, named_place
 from siamese_triplet.downloads import download as fetch
 from siamese_triplet.images import Images, normalization
 
@@ -128,11 +128,11 @@ def _find(place: Path, train: bool, download: bool, subset: str | None) -> tuple
         print(f"omniglot: using the minimal set {minimal.path.name}; all alphabets would be in {full.path}")
         return minimal, alphabets
     background = full.path.name == "images_background.zip"
-    problem = "download=False"
+    problem: str | None = "download=False"
     if download:
         problem = fetch(lambda: Omniglot(place, background=background, download=True), full.path.parent)
     if problem:
-        raise FileNotFoundError(
+        raise MissingDataError(
             f"no omniglot data: there is neither {full.path} nor {minimal.path}, and it was not downloaded: {problem}. "
             f"Connect once, or name the folder that has them with root= or {DATA_VARIABLE}"
         )

@@ -1,5 +1,6 @@
 """Omniglot, from little archives made here, and from the real minimal ones where they are."""
 
+import contextlib
 import io
 import zipfile
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
 from siamese_triplet import Images, load, omniglot
@@ -196,6 +198,16 @@ def test_no_data_and_no_download_raise(tmp_path: Path, monkeypatch: pytest.Monke
         load("omniglot", True, tmp_path)
     assert not has_omniglot("minimal", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_notebook_shows_the_message_of_missing_data_alone(tmp_path: Path) -> None:
+    shell = InteractiveShell()
+    with pytest.raises(FileNotFoundError) as caught:
+        load("omniglot", root=tmp_path, download=False)
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        shell.showtraceback((caught.type, caught.value, caught.tb))
+    assert shown.getvalue().startswith("MissingDataError: no omniglot data")
+    assert "_find" not in shown.getvalue()
 
 
 @pytest.mark.parametrize("subset", [None, "minimal"])
