@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -12,8 +13,10 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from siamese_triplet import plots
+from siamese_triplet.style import SERIES, series_style
 
 POINTS = torch.rand(40, 2, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 5]).repeat(10)
@@ -101,8 +104,15 @@ def test_side_by_side_panels_have_one_scale_that_holds_every_point() -> None:
         for x, y in drawn_points(ax):
             assert ax.get_xlim()[0] < x < ax.get_xlim()[1]
             assert ax.get_ylim()[0] < y < ax.get_ylim()[1]
-    assert left.get_legend() is None
-    assert right.get_legend() is not None
+    assert left.get_legend() is right.get_legend() is None
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["0", "1", "2", "5"]
+    assert {handle.get_alpha() for handle in legend.legend_handles} == {1}
+
+
+def test_side_by_side_panels_share_a_legend_of_the_classes_of_all() -> None:
+    figure = plots.plot_side_by_side({"few": (POINTS, LABELS.clamp(max=1)), "all": (POINTS, LABELS)}, list("abcdef"))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c", "f"]
 
 
 def test_negative_zones_are_hard_semihard_and_easy(ax: Axes) -> None:
@@ -209,7 +219,7 @@ def test_plot_neighbours_draws_each_query_beside_what_was_found_and_marks_errors
 def test_plot_neighbours_tells_distances_where_they_are_given() -> None:
     found, distances = torch.tensor([[0, 1]]), torch.tensor([[0.0, 1.234]])
     figure = plots.plot_neighbours(images(), images(), [0], found, distances)
-    assert [ax.get_title() for ax in figure.axes] == ["a", "a 0.00", "✗ b 1.23"]
+    assert [ax.get_title() for ax in figure.axes] == ["a", "a\n0.00", "✗ b\n1.23"]
 
 
 def test_plot_neighbours_of_another_number_of_queries_raises() -> None:
@@ -232,3 +242,59 @@ def test_a_given_ax_is_drawn_into_without_a_new_figure_and_none_makes_one(draw: 
     assert draw(None) is not ax
     assert len(plt.get_fignums()) == 2
     plt.gcf().canvas.draw()
+
+
+FIGURES = {
+    "embeddings": lambda: plots.plot_embeddings(POINTS, LABELS, classes=["a name of some length"] * 6).figure,
+    "two panels": lambda: plots.plot_side_by_side({"one": (POINTS, LABELS), "other": (POINTS, LABELS)}, ["name"] * 6),
+    "zones": lambda: plots.plot_negative_zones(POINTS, LABELS, 0, 4, 1.0).figure,
+    "choices": lambda: plots.plot_negative_choices({"a": [1.2], "b": [1.7]}, [0.6, 1.2, 1.7], 1.0, 1.0).figure,
+    "history": lambda: plots.plot_history(HISTORY).figure,
+    "groups": lambda: plots.plot_groups({"FashionMNIST": GROUPS["one"], "MNIST": GROUPS["two"]}, "accuracy, %").figure,
+    "images": lambda: plots.plot_images(images(), torch.arange(10)[None].expand(2, 10)),
+    "pairs": lambda: plots.plot_tuples(SiameseMNIST(images()), range(8)),
+    "neighbours": lambda: plots.plot_neighbours(images(), images(), [0], torch.arange(9)[None], torch.rand(1, 9)),
+}
+
+
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+def test_figures_are_no_wider_than_a_page_and_words_large_enough_to_read(draw: Any) -> None:
+    figure = draw()
+    figure.canvas.draw()
+    assert figure.get_figwidth() <= plots.PAGE_WIDTH
+    assert figure.get_tightbbox().width <= plots.PAGE_WIDTH + 0.05
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 8
+
+
+@pytest.mark.parametrize("n_columns", [4, 7, 10])
+def test_words_above_images_do_not_touch_one_another(n_columns: int) -> None:
+    grid = images()
+    grid.classes = ["T-shirt/top", "Ankle boot", "Sneaker"]
+    figure = plots.plot_images(grid, torch.arange(n_columns)[None])
+    figure.canvas.draw()
+    boxes = [ax.title.get_window_extent() for ax in figure.axes]
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+
+
+def test_a_data_set_and_a_method_have_one_colour_and_marker_whatever_they_stand_beside() -> None:
+    seen: dict[str, set] = {}
+    for names in (["mnist", "fashion-mnist"], ["Fashion-MNIST", "MNIST"], ["x", "online-triplet"], ["online-triplet"]):
+        ax = plots.plot_groups({name: {"a": [0.1, 0.2]} for name in names}, "")
+        for name, line in zip(names, ax.lines[2::3], strict=True):
+            seen.setdefault(name.lower(), set()).add((line.get_color(), line.get_marker()))
+    styles = [seen[name] for name in ("mnist", "fashion-mnist", "online-triplet")]
+    assert [len(of_name) for of_name in styles] == [1, 1, 1]
+    assert len(set.union(*styles)) == 3
+
+
+def test_the_named_series_differ_in_colour_or_marker() -> None:
+    styles = [series_style(name, 0) for name in SERIES]
+    assert len(set(styles)) == len(styles)
+    assert {colour for colour, _ in styles} <= set(plots.COLOURS)
+    assert {marker for _, marker in styles} <= set(plots.MARKERS)
+
+
+def test_a_figure_leaves_the_settings_of_others_alone() -> None:
+    before = dict(mpl.rcParams)
+    plots.plot_history(HISTORY)
+    assert dict(mpl.rcParams) == before

@@ -1,0 +1,20 @@
+"""The figures that plots are drawn into: of one style, and as wide as a page, which would shrink a wider one."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PAGE_WIDTH = 7.2  # inches, of 100 pixels each
+STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.titlesize": "medium"}
+
+
+def new_figure(n_rows: int, n_columns: int, height: float, *, width: float = PAGE_WIDTH) -> tuple[Figure, np.ndarray]:
+    """A figure of `width` × `height` inches in the book's style, and its axes (n_rows, n_columns)."""
+    with plt.rc_context(STYLE):
+        return plt.subplots(n_rows, n_columns, figsize=(width, height), layout="constrained", squeeze=False)
+
+
+def new_axes(height: float) -> Axes:
+    """The axes of a new figure with one panel, as wide as a page and `height` inches high."""
+    return new_figure(1, 1, height)[1][0, 0]

@@ -1,0 +1,89 @@
+"""Images in rows and columns, with words above them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from siamese_triplet.images import Images
+from siamese_triplet.plots.figure import PAGE_WIDTH, new_figure
+
+LARGEST = 1.25  # inches of an image, with its border
+WORDS = 8  # points
+
+
+def plot_images(images: Images, indices: Tensor) -> Figure:
+    """The images at `indices` (rows, columns) in a grid, each under the name of its class."""
+    grid = [[images[index] for index in row] for row in indices.tolist()]
+    figure, axes = _image_grid([[image for image, _ in row] for row in grid])
+    for ax, (_, label) in zip(axes.flat, (item for row in grid for item in row), strict=True):
+        ax.set_title(images.classes[label], fontsize=WORDS)
+    return figure
+
+
+def plot_tuples(dataset: Dataset, indices: Sequence[int], titles: Sequence[str] | None = None) -> Figure:
+    """The pairs or triplets at `indices` of `dataset`, a column each: `titles` name the rows, by default by number.
+
+    Above the column of a pair stands whether it is positive or negative.
+    """
+    items = [dataset[index] for index in indices]
+    figure, axes = _image_grid(list(zip(*(images for images, _ in items), strict=True)))
+    for ax, (_, target) in zip(axes[0], items, strict=True):
+        if isinstance(target, int):
+            ax.set_title("positive" if target else "negative", fontsize=WORDS)
+    for row, ax in enumerate(axes[:, 0]):
+        ax.set_ylabel(titles[row] if titles else f"image {row + 1}")
+    return figure
+
+
+def plot_neighbours(
+    queries: Images, gallery: Images, indices: Sequence[int], found: Tensor, distances: Tensor | None = None
+) -> Figure:
+    """A row for each of `indices` into `queries`: the image, then those of `gallery` that were `found` (n, k) for it.
+
+    Above each stands its class, in red with a cross where it is not the query's, and, with `distances` (n, k), how far
+    it is.
+    """
+    rows = [
+        [queries[index][0], *(gallery[neighbour][0] for neighbour in row)]
+        for index, row in zip(indices, found.tolist(), strict=True)
+    ]
+    figure, axes = _image_grid(rows, n_lines=1 if distances is None else 2)
+    for number, (index, row) in enumerate(zip(indices, found.tolist(), strict=True)):
+        label = int(queries.targets[index])
+        axes[number, 0].set_title(queries.classes[label], fontsize=WORDS, fontweight="bold")
+        for place, (ax, neighbour) in enumerate(zip(axes[number, 1:], row, strict=True)):
+            other = int(gallery.targets[neighbour])
+            far = "" if distances is None else f"\n{distances[number, place]:.2f}"
+            right = other == label
+            title = f"{'' if right else '✗ '}{gallery.classes[other]}{far}"
+            ax.set_title(title, fontsize=WORDS, color="black" if right else "#AA2222")
+    for ax in axes[:, 0]:
+        for spine in ax.spines.values():
+            spine.set_linewidth(2.5)
+    return figure
+
+
+def _image_grid(rows: Sequence[Sequence[Tensor]], n_lines: int = 1) -> tuple[Figure, np.ndarray]:
+    """Images (1 or 3, H, W) in rows of equal length, without ticks, with room for lines of words above each.
+
+    Returns the figure and its axes.
+    """
+    n_rows, n_columns = len(rows), len(rows[0])
+    side = min(LARGEST, PAGE_WIDTH / n_columns)
+    figure, axes = new_figure(n_rows, n_columns, n_rows * (side + 0.17 * n_lines), width=side * n_columns)
+    for ax, image in zip(axes.flat, (image for row in rows for image in row), strict=True):
+        ax.imshow(_shown(image), cmap="gray_r")
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(True)
+    return figure, axes
+
+
+def _shown(image: Tensor) -> np.ndarray:
+    """(1, H, W) as (H, W); colours (3, H, W), however they were normalised, as (H, W, 3) from 0 to 1."""
+    if len(image) == 1:
+        return image.squeeze(0).numpy()
+    low, high = image.amin(), image.amax()
+    return ((image - low) / (high - low).clamp(min=1e-6)).permute(1, 2, 0).numpy()
