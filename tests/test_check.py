@@ -1,0 +1,362 @@
+"""The self-checking exercises: the right answer is told from wrong ones, whatever a reader writes."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from statistics import mean, pstdev, stdev
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from siamese_triplet import TripletSelector, check
+
+
+class Selector(TripletSelector):
+    """All triplets in a band of losses."""
+
+    def __init__(self, low: float, high: float, squared: bool = True) -> None:
+        self.low, self.high, self.squared = low, high, squared
+
+    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
+        distances = distances if self.squared else distances.sqrt()
+        losses = distances[:, :, None] - distances[:, None, :] + 1  # (B, B, B)
+        in_band = (losses > self.low) & (losses < self.high)
+        return (is_positive[:, :, None] & is_negative[:, None, :] & in_band).nonzero()
+
+
+def hard_negatives(distances: Tensor, labels: Tensor, n: int | None = None, largest: bool = False) -> Tensor:
+    left, right = torch.triu_indices(len(labels), len(labels), 1)
+    same = labels[left] == labels[right]
+    n = min(int(same.sum()), int((~same).sum())) if n is None else min(n, len(left))
+    worst = -torch.inf if largest else torch.inf
+    chosen = distances[left, right].masked_fill(same, worst).topk(n, largest=largest).indices
+    return torch.stack([left[chosen], right[chosen]], dim=1)
+
+
+def choose(losses: Tensor, low: float, high: float, hardest: bool = True) -> Tensor:
+    in_band = (losses > low) & (losses < high)
+    best = (losses if hardest else -losses).masked_fill(~in_band, -torch.inf).max(dim=1)
+    return torch.where(in_band.any(dim=1), best.indices, -1)
+
+
+def contrastive(d: Tensor, y: Tensor, m: float) -> Tensor:
+    return 0.5 * y * d**2 + 0.5 * (1 - y) * (m - d).clamp(min=0) ** 2
+
+
+def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, m: float) -> Tensor:
+    return ((anchor - positive).square().sum(1) - (anchor - negative).square().sum(1) + m).clamp(min=0)
+
+
+def kind(d_ap: float, d_an: float, m: float) -> str:
+    return "hard" if d_an <= d_ap else "semi-hard" if d_an**2 < d_ap**2 + m else "easy"
+
+
+def vote(known: Tensor, y: Tensor, queries: Tensor, k: int) -> Tensor:
+    return y[torch.cdist(queries, known).topk(k, largest=False).indices].mode(dim=1).values
+
+
+def prototype(support: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
+    classes = labels.unique()
+    means = torch.stack([support[labels == label].mean(dim=0) for label in classes])
+    return classes[torch.cdist(queries, means).argmin(dim=1)]
+
+
+def threshold(distances: Tensor, is_same: Tensor, rate: float) -> float:
+    candidates = [-1.0, *distances.tolist()]
+    return max(t for t in candidates if (distances[~is_same] <= t).double().mean() <= rate)
+
+
+def stops(patience: int, than: str = "best", strictly: bool = True) -> Callable[..., bool]:
+    def callback(epoch: int, history: dict[str, list[float]], model: object) -> bool:
+        losses = history["val_loss"]
+        if than == "last":
+            return len(losses) > patience and losses[-1] >= losses[-1 - patience]
+        best = losses.index(min(losses)) if strictly else len(losses) - 1 - losses[::-1].index(min(losses))
+        return len(losses) - 1 - best >= patience
+
+    return callback
+
+
+def gap(first: list[float], second: list[float]) -> float:
+    return abs(mean(first) - mean(second))
+
+
+EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong ones
+    "negative_log_likelihood": (
+        lambda scores, y: (scores.logsumexp(1) - scores[range(len(y)), y]).mean(),
+        [
+            lambda scores, y: torch.zeros(()),
+            lambda scores, y: -scores.exp().div(scores.exp().sum(1, keepdim=True))[range(len(y)), y].log().mean(),
+            lambda scores, y: F.cross_entropy(scores, y, reduction="sum"),
+            lambda scores, y: F.cross_entropy(scores, y, reduction="none"),
+            lambda scores, y: F.nll_loss(scores, y),
+        ],
+    ),
+    "classify": (
+        vote,
+        [
+            lambda known, y, queries, k: y[: len(queries)],
+            lambda known, y, queries, k: vote(known, y, queries, 1),
+            lambda known, y, queries, k: -vote(known, -y, queries, k),
+            lambda known, y, queries, k: vote(known, y, queries, k).tolist(),
+            lambda known, y, queries, k: torch.cdist(queries, known).argmin(dim=1),
+        ],
+    ),
+    "contrastive_loss": (
+        contrastive,
+        [
+            lambda d, y, m: torch.zeros_like(d),
+            lambda d, y, m: 0.5 * y * d**2 + 0.5 * (1 - y) * (m - d) ** 2,
+            lambda d, y, m: contrastive(d, 1 - y, m),
+            lambda d, y, m: 2 * contrastive(d, y, m),
+            lambda d, y, m: contrastive(d, y, m).mean(),
+            lambda d, y, m: contrastive(d, y, 1.0),
+            lambda d, y, m: 0.5 * y * d + 0.5 * (1 - y) * (m - d).clamp(min=0),
+        ],
+    ),
+    "share_with_a_loss": (
+        lambda d, m: (d < m).double().mean(),
+        [
+            lambda d, m: (d <= m).double().mean(),
+            lambda d, m: (d > m).double().mean(),
+            lambda d, m: (d < 1.0).double().mean(),
+            lambda d, m: (d < m).sum(),
+        ],
+    ),
+    "triplet_loss": (
+        lambda *triplets: triplet(*triplets).mean(),
+        [
+            lambda a, p, n, m: torch.zeros(()),
+            triplet,
+            lambda a, p, n, m: triplet(a, n, p, m).mean(),
+            lambda a, p, n, m: F.triplet_margin_loss(a, p, n, m),
+            lambda a, p, n, m: ((a - p).square().sum(1) - (a - n).square().sum(1) + m).mean().clamp(min=0),
+            lambda a, p, n, m: triplet(a, p, n, 1.0).mean(),
+            lambda a, p, n, m: triplet(a, p, n, m).mean().view(1),
+        ],
+    ),
+    "kind_of_negative": (
+        kind,
+        [
+            lambda d_ap, d_an, m: "hard",
+            lambda d_ap, d_an, m: "hard" if d_an < d_ap else "semi-hard" if d_an**2 < d_ap**2 + m else "easy",
+            lambda d_ap, d_an, m: "hard" if d_an <= d_ap else "semi-hard" if d_an < d_ap + m else "easy",
+            lambda d_ap, d_an, m: "hard" if d_an <= d_ap else "semi-hard" if d_an**2 <= d_ap**2 + m else "easy",
+            lambda d_ap, d_an, m: kind(d_ap, d_an, m).title(),
+        ],
+    ),
+    "n_pairs": (
+        lambda p, k: (p * k * (k - 1) // 2, p * (p - 1) // 2 * k * k),
+        [
+            lambda p, k: (0, 0),
+            lambda p, k: (p * k * (k - 1), p * (p - 1) * k * k),
+            lambda p, k: (p * (p - 1) // 2 * k * k, p * k * (k - 1) // 2),
+            lambda p, k: p * k * (p * k - 1) // 2,
+            lambda p, k: (k * (k - 1) // 2, p * (p - 1) // 2),
+        ],
+    ),
+    "hard_negative_pairs": (
+        hard_negatives,
+        [
+            lambda distances, labels: torch.empty(0, 2, dtype=torch.int64),
+            lambda distances, labels: hard_negatives(distances, labels, largest=True),
+            lambda distances, labels: hard_negatives(distances, labels, 1),
+            lambda distances, labels: hard_negatives(distances, labels, len(labels)),
+            lambda distances, labels: hard_negatives(distances, torch.arange(len(labels)), 3),
+            lambda distances, labels: hard_negatives(distances, labels).repeat(2, 1),
+            lambda distances, labels: hard_negatives(distances, labels).flatten(),
+        ],
+    ),
+    "n_triplets": (
+        lambda p, k: p * k * (k - 1) * (p - 1) * k,
+        [
+            lambda p, k: 0,
+            lambda p, k: p * k * (k - 1) * (p - 1) * k // 2,
+            lambda p, k: p * k * k * (p - 1) * k,
+            lambda p, k: p * k * (k - 1) * (p - 1),
+        ],
+    ),
+    "nearest_semihard": (
+        lambda losses: choose(losses, 0, 1),
+        [
+            lambda losses: torch.full((len(losses),), -1),
+            lambda losses: losses.argmax(dim=1),
+            lambda losses: choose(losses, 0, torch.inf),
+            lambda losses: choose(losses, 0, 1, hardest=False),
+            lambda losses: choose(losses, -torch.inf, 1),
+            lambda losses: choose(losses, 0, 1).float(),
+            lambda losses: choose(losses, 0, 1)[:1],
+        ],
+    ),
+    "collapsed_loss": (0.3, [0, 0.0, 1.0, 0.09, "0.3", torch.zeros(2), [0.3]]),
+    "all_semihard": (
+        Selector(0, 1),
+        [
+            Selector(0, torch.inf),
+            Selector(-torch.inf, 1),
+            Selector(0, 1, squared=False),
+            Selector(0, 0),
+            Selector,
+            TripletSelector(),
+            torch.zeros(3),
+        ],
+    ),
+    "scaled_margin": (9, [1.0, 3.0, 1 / 9, "9", torch.full((1,), 9.0)]),
+    "is_clear": (
+        lambda first, second: gap(first, second) > stdev(first) + stdev(second),
+        [
+            lambda first, second: True,
+            lambda first, second: mean(first) - mean(second) > stdev(first) + stdev(second),
+            lambda first, second: gap(first, second) > stdev(first),
+            lambda first, second: gap(first, second) > pstdev(first) + pstdev(second),
+            lambda first, second: mean(first) != mean(second),
+            lambda first, second: gap(first, second) - stdev(first) - stdev(second),
+        ],
+    ),
+    "nearest_prototype": (
+        prototype,
+        [
+            lambda support, labels, queries: labels[torch.cdist(queries, support).argmin(dim=1)],
+            lambda support, labels, queries: prototype(support, labels.unique(return_inverse=True)[1], queries),
+            lambda support, labels, queries: prototype(support, labels.sort().values, queries),
+            lambda support, labels, queries: prototype(support, labels, queries)[:, None],
+        ],
+    ),
+    "batches_until_all_seen": (
+        lambda n_classes, n_in_batch: -(-n_classes // n_in_batch),
+        [
+            lambda n_classes, n_in_batch: 1,
+            lambda n_classes, n_in_batch: n_classes // n_in_batch,
+            lambda n_classes, n_in_batch: n_classes / n_in_batch,
+            lambda n_classes, n_in_batch: n_classes // n_in_batch + 1,
+        ],
+    ),
+    "threshold_at": (
+        threshold,
+        [
+            lambda distances, is_same, rate: distances.max(),
+            lambda distances, is_same, rate: distances.quantile(rate),
+            lambda distances, is_same, rate: distances[~is_same].quantile(rate),
+            lambda distances, is_same, rate: threshold(distances, ~is_same, rate),
+            lambda distances, is_same, rate: rate,
+            lambda distances, is_same, rate: 0.0,
+        ],
+    ),
+    "n_steps": (
+        lambda n, size, drop_last: n // size if drop_last else -(-n // size),
+        [
+            lambda n, size, drop_last: n / size,
+            lambda n, size, drop_last: n // size,
+            lambda n, size, drop_last: -(-n // size),
+            lambda n, size, drop_last: n // size if drop_last else n // size + 1,
+            lambda n, size, drop_last: max(1, n // size) if drop_last else -(-n // size),
+        ],
+    ),
+    "stop_early": (
+        stops,
+        [
+            lambda patience: lambda epoch, history, model: False,
+            lambda patience: lambda epoch, history, model: True,
+            lambda patience: lambda epoch, history, model: epoch > patience,
+            lambda patience: stops(patience, than="last"),
+            lambda patience: stops(patience, strictly=False),
+            lambda patience: stops(patience + 1),
+            lambda patience: stops(2),
+        ],
+    ),
+    "n_pairs_seen": (
+        lambda n, w: w * (n // w) * (n // w - 1) // 2,
+        [
+            lambda n, w: n * (n - 1) // 2,
+            lambda n, w: n * (n - 1) // 2 / w,
+            lambda n, w: (n // w) * (n // w - 1) // 2,
+            lambda n, w: w * (n // w) * (n // w - 1),
+        ],
+    ),
+}
+VALUES = {"collapsed_loss", "scaled_margin"}  # a value is asked for, not a function
+EVERY = pytest.mark.parametrize("name", EXERCISES)
+
+
+def verdict(name: str, answer: Any, capsys: pytest.CaptureFixture) -> str:
+    assert getattr(check, name)(answer) is None
+    return capsys.readouterr().out
+
+
+def raising(*arguments: Any) -> None:
+    raise RuntimeError("a mistake of mine")
+
+
+def test_every_exercise_of_these_modules_is_tested_here() -> None:
+    modules = {f"siamese_triplet.check.{name}" for name in ("losses", "selection", "training", "use")}
+    assert sorted(EXERCISES) == sorted(n for n in check.__all__ if getattr(check, n).__module__ in modules)
+    assert all(len(wrong) >= 3 for _, wrong in EXERCISES.values())
+
+
+@EVERY
+@pytest.mark.usefixtures("global_random_state_untouched")
+def test_the_right_answer_is_correct(name: str, capsys: pytest.CaptureFixture) -> None:
+    text = verdict(name, EXERCISES[name][0], capsys)
+    assert text.startswith("correct: ")
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, n) for name, (_, wrong) in EXERCISES.items() for n in range(len(wrong))]
+)
+def test_a_wrong_answer_is_not_and_gets_a_hint(name: str, number: int, capsys: pytest.CaptureFixture) -> None:
+    text = verdict(name, EXERCISES[name][1][number], capsys)
+    assert text.startswith("not yet: ")
+    assert "\n  given     " in text or "\n  raised    " in text
+    assert ("\n  expected  " in text) == (name not in VALUES)
+    assert "\n  hint      " in text
+    assert text == verdict(name, EXERCISES[name][1][number], capsys)  # always in the same words
+    assert all(len(line) <= 88 for line in text.splitlines()), text  # which fit the page
+
+
+@EVERY
+def test_a_function_that_raises_is_shown_with_its_error(name: str, capsys: pytest.CaptureFixture) -> None:
+    text = verdict(name, raising, capsys)
+    assert text.startswith("not yet: ")
+    if name not in VALUES | {"all_semihard"}:  # a selector is no function
+        assert "\n  raised    RuntimeError: a mistake of mine\n" in text
+
+
+@EVERY
+@pytest.mark.parametrize("answer", [None, lambda *arguments: None], ids=["none", "returns none"])
+def test_nothing_is_not_yet_an_answer(name: str, answer: Any, capsys: pytest.CaptureFixture) -> None:
+    assert verdict(name, answer, capsys).startswith("not yet: ")
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "answer", ["text", [], torch.full((2, 3), torch.nan), float("nan"), object(), {"a": 1}], ids=repr
+)
+def test_no_answer_whatever_is_an_error(name: str, answer: Any, capsys: pytest.CaptureFixture) -> None:
+    given = answer if name in VALUES else lambda *arguments: answer
+    assert verdict(name, given, capsys).startswith("not yet: ")
+
+
+def test_a_function_cannot_change_the_cases(capsys: pytest.CaptureFixture) -> None:
+    def overwrites(known: Tensor, y: Tensor, queries: Tensor, k: int) -> Tensor:
+        classes = vote(known, y, queries, k)
+        known.zero_(), y.zero_()
+        return classes
+
+    assert verdict("classify", overwrites, capsys).startswith("correct")
+
+
+def test_a_long_message_is_cut_short(capsys: pytest.CaptureFixture) -> None:
+    def raises(*arguments: Any) -> None:
+        raise ValueError("much " * 1000)
+
+    assert len(verdict("n_triplets", raises, capsys)) < 600
+
+
+def test_importing_the_checks_imports_neither_matplotlib_nor_ipywidgets() -> None:
+    code = "import sys, siamese_triplet.check; print(sorted({'matplotlib', 'ipywidgets'} & set(sys.modules)))"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"
