@@ -4,8 +4,10 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from siamese_triplet.folders import load_folder
+from siamese_triplet.folders import FolderImages, load_folder
+from siamese_triplet.samplers import BalancedBatchSampler
 
 CLASSES = {"ant": 10, "bee": 5, "cat": 2, "dog": 1}
 
@@ -127,7 +129,102 @@ def test_images_all_of_one_grey_stay_finite(tmp_path: Path) -> None:
     assert load_folder(tmp_path, 16)[0][0][0].isfinite().all()
 
 
+def test_hidden_files_and_folders_are_passed_over_and_deeper_ones_are_not(root: Path) -> None:
+    n_images = len(FolderImages(root))
+    write(root / ".ipynb_checkpoints", 2)
+    write(root / "ant" / ".thumbnails", 2)
+    write(root / "ant" / "from the side", 1, 90)
+    (root / "ant" / "from the side" / "090.jpg").rename(root / "ant" / "from the side" / "090.JPEG")
+    (root / "ant" / "._000.jpg").write_bytes(b"what a Mac leaves behind")
+    (root / "ant" / "notes.txt").write_text("no image")
+    (root / "notes.txt").write_text("no class")
+    images = FolderImages(root, 16)
+    assert images.classes == list(CLASSES)
+    assert len(images) == n_images + 1
+    assert [path.name for path in images.paths if path.parent.name == "from the side"] == ["090.JPEG"]
+    assert images.targets[images.paths.index(root / "ant" / "from the side" / "090.JPEG")] == 0
+
+
+def test_images_that_are_read_when_asked_for_are_those_in_memory(root: Path) -> None:
+    images = FolderImages(root, 16, 1)
+    in_memory = images.in_memory()
+    images.transform = in_memory.transform
+    assert len(images) == len(in_memory) == 18
+    for index in range(18):
+        (one, label), (other, other_label) = images[index], in_memory[index]
+        assert torch.equal(one, other)
+        assert label == other_label
+    assert FolderImages(root, 16, 3)[0][0].size == (16, 16)  # without a transform, a PIL image
+
+
+def test_a_data_loader_with_balanced_batches_reads_them(root: Path) -> None:
+    images = FolderImages(root, 16, 3)
+    images.transform = images.subset(range(5)).in_memory().transform
+    sampler = BalancedBatchSampler(images.targets, n_classes=3, n_samples=2, replacement=True)
+    for batch, labels in DataLoader(images, batch_sampler=sampler):
+        assert batch.shape == (6, 3, 16, 16)
+        assert labels.bincount().sort().values[-3:].tolist() == [2, 2, 2]
+
+
+def test_a_subset_keeps_the_classes_and_of_classes_numbers_them_anew(root: Path) -> None:
+    images = FolderImages(root, 16, 1)
+    some = images.subset(torch.tensor([17, 0, 11]))
+    assert (greys(some.in_memory().data), some.targets.tolist()) == ([60, 0, 21], [3, 0, 1])
+    assert some.classes == list(CLASSES)
+    two = images.of_classes(["dog", "bee"])
+    assert (two.classes, two.targets.tolist()) == (["dog", "bee"], [1] * 5 + [0])
+    assert greys(two.in_memory().data) == [20, 21, 22, 23, 24, 60]
+    assert len(images) == 18  # which is as it was
+    with pytest.raises(ValueError, match="there is no class eel, fox among 4 classes"):
+        images.of_classes(["ant", "fox", "eel"])
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> FolderImages:
+    for kind in "abcdefghij":
+        for colour in ("red", "blue"):
+            write(tmp_path / f"{kind}-{colour}", 1)
+    return FolderImages(tmp_path, 16, 1)
+
+
+@pytest.mark.usefixtures("global_random_state_untouched")
+def test_parts_have_their_shares_of_the_classes_and_none_in_common(many: FolderImages) -> None:
+    parts = many.split_by_class((0.5, 0.3, 0.2), seed=1)
+    assert [len(part.classes) for part in parts] == [10, 6, 4]
+    assert sorted(name for part in parts for name in part.classes) == many.classes
+    for part in parts:
+        assert [path.parent.name for path in part.paths] == [part.classes[label] for label in part.targets]
+    again, other = (many.split_by_class((0.5, 0.3, 0.2), seed)[0].classes for seed in (1, 2))
+    assert again == parts[0].classes != other
+
+
+def test_classes_of_a_family_stay_together(many: FolderImages) -> None:
+    parts = many.split_by_class((0.6, 0.2, 0.2), family=lambda name: name[0])
+    families = [{name[0] for name in part.classes} for part in parts]
+    assert [len(of_part) for of_part in families] == [6, 2, 2]
+    assert not families[0] & families[1] | families[1] & families[2] | families[0] & families[2]
+    assert [len(part.classes) for part in parts] == [12, 4, 4]
+
+
 # bad input
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.6), (1.2, -0.2), (0.5, 0.4)])
+def test_shares_that_are_none_raise(shares: tuple[float, ...], many: FolderImages) -> None:
+    with pytest.raises(ValueError, match="must be positive, and 1 in sum"):
+        many.split_by_class(shares)
+
+
+def test_too_few_classes_for_the_parts_raise(root: Path) -> None:
+    with pytest.raises(ValueError, match=r"4 classes or families are too few for parts of shares=\(0.8, 0.1, 0.1\)"):
+        FolderImages(root).split_by_class((0.8, 0.1, 0.1))
+
+
+def test_all_files_that_cannot_be_read_are_named_at_once(root: Path) -> None:
+    for name in ("ant/001.png", "bee/021.jpg", "cat/040.png"):
+        (root / name).write_bytes(b"<html>not found</html>")
+    with pytest.raises(ValueError, match=r"3 of 18 files cannot be read:\n.*ant.001.png.*\n.*bee.021.jpg.*\n.*cat.040"):
+        FolderImages(root, 16).in_memory()
 
 
 def test_a_folder_that_is_not_there_raises(tmp_path: Path) -> None:
@@ -144,7 +241,9 @@ def test_a_folder_that_is_not_there_raises(tmp_path: Path) -> None:
 def test_a_class_without_images_raises_naming_it(root: Path) -> None:
     (root / "empty").mkdir()
     (root / "empty" / "notes.txt").write_text("no image")
-    with pytest.raises(FileNotFoundError, match=r"for each class: .*empty"):
+    with pytest.raises(
+        FileNotFoundError, match=r"for each class: in empty there is no file that ends with .jpg.*; remove it"
+    ):
         load_folder(root)
 
 

@@ -1,0 +1,68 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from siamese_triplet.history import History
+from siamese_triplet.stopping import EarlyStopping
+from siamese_triplet.trainer import fit
+
+
+def epochs_until_it_stops(scores: list[float], patience: int) -> tuple[int, EarlyStopping, nn.Module]:
+    """Run a callback on a network whose weight is the number of the epoch."""
+    stopping = EarlyStopping(lambda model: scores[int(model.weight) - 1], patience)
+    model = nn.Linear(1, 1)
+    for epoch in range(1, len(scores) + 1):
+        model.weight.data.fill_(epoch)
+        if stopping(epoch, History({}), model):
+            break
+    return epoch, stopping, model
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "last", "best"),
+    [
+        ([1, 2, 3, 4], 1, 4, 4),  # ever better
+        ([5, 4, 4, 4], 2, 3, 1),
+        ([1, 3, 2, 3, 2, 9], 3, 5, 2),  # as good as the best is no better
+        ([1, 3, 2, 4, 2, 9], 3, 6, 6),
+        ([-2, -1, -3], 1, 3, 2),
+    ],
+)
+def test_it_stops_after_so_many_epochs_without_a_better_one(
+    scores: list[float], patience: int, last: int, best: int
+) -> None:
+    epoch, stopping, model = epochs_until_it_stops(scores, patience)
+    assert (epoch, stopping.best_epoch) == (last, best)
+    assert stopping.scores == dict(enumerate(scores[:last], start=1))
+    stopping.restore(model)
+    assert model.weight.item() == best
+
+
+def test_fit_ends_and_the_weights_of_the_best_epoch_come_back() -> None:
+    torch.manual_seed(0)
+    model, weights = nn.Linear(2, 1), []
+
+    def score(model: nn.Module) -> float:
+        weights.append(model.weight.detach().clone())
+        return -abs(len(weights) - 3)
+
+    stopping = EarlyStopping(score, patience=2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = [(torch.ones(4, 2), torch.zeros(4, 1))]
+    history = fit(loader, None, model, nn.MSELoss(), optimizer, None, 20, verbose=False, callbacks=[stopping])
+    assert history.n_epochs == 5
+    assert torch.equal(model.weight, weights[4])
+    stopping.restore(model)
+    assert torch.equal(model.weight, weights[2])
+    assert not torch.equal(weights[2], weights[4])
+
+
+def test_patience_and_a_score_that_are_none_raise() -> None:
+    with pytest.raises(ValueError, match="patience=0 must be at least 1"):
+        EarlyStopping(lambda model: 0.0, patience=0)
+    with pytest.raises(ValueError, match="the score after epoch 2 is NaN"):
+        epochs_until_it_stops([1.0, math.nan], 3)
+    with pytest.raises(ValueError, match="no epoch has been scored yet"):
+        EarlyStopping(lambda model: 0.0).restore(nn.Linear(1, 1))
