@@ -1,0 +1,91 @@
+"""`python tools/page_weight.py`, after building the book: how heavy its pages are, and how long they take to load.
+
+A page weighs what it brings beyond the theme, which is loaded once for all of them: its HTML, its pictures, and for all
+pages the style sheet and the library of the figures that move. Load times are medians of a few visits in Chromium, from
+a server on this machine, without the cache. It prints a table and writes `book/results/pages.json`.
+"""
+
+import functools
+import http.server
+import json
+import re
+import shutil
+import statistics
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+HTML = ROOT / "_build" / "html"
+RESULTS = ROOT / "book" / "results" / "pages.json"
+SHARED = ("siamese-triplet-figures.js", "book.css")
+VISITS = 3
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """A server of files that, as GitHub Pages does, answers a wrong address with `404.html`."""
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+    def send_error(self, code: int, *arguments: object) -> None:
+        page = Path(self.directory) / "404.html"
+        if code != 404 or not page.is_file():
+            return super().send_error(code, *arguments)
+        self.send_response(404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(page.read_bytes())
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address at which the files of `folder` are served."""
+    handler = functools.partial(QuietHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def weight(page: Path, site: Path = HTML) -> int:
+    """The bytes of a page beyond the theme."""
+    source = page.read_text(encoding="utf-8")
+    pictures = {(page.parent / picture).resolve() for picture in re.findall(r'src="([^":]*_images/[^"]+)"', source)}
+    files = [page, *pictures, *(site / "_static" / name for name in SHARED)]
+    return sum(file.stat().st_size for file in files)
+
+
+def load_times(pages: list[Path]) -> dict[str, float]:
+    """The median seconds until each page is loaded."""
+    from playwright.sync_api import sync_playwright
+
+    found = {}
+    with served(HTML) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for page in pages:
+            name = str(page.relative_to(HTML))
+            found[name] = statistics.median(visit(browser, f"{address}/{name}") for _ in range(VISITS))
+        browser.close()
+    return found
+
+
+def visit(browser: object, address: str) -> float:
+    with browser.new_context(viewport={"width": 1300, "height": 900}) as context:
+        page = context.new_page()
+        page.goto(address, wait_until="load")
+        return page.evaluate("performance.getEntriesByType('navigation')[0].duration") / 1000
+
+
+def main() -> None:
+    pages = sorted((HTML / "book").rglob("*.html"))
+    times = load_times(pages)
+    measured = [{"page": name, "bytes": weight(HTML / name), "seconds": round(times[name], 3)} for name in times]
+    RESULTS.write_text(json.dumps(measured, indent=1) + "\n")
+    for row in sorted(measured, key=lambda row: -row["bytes"]):
+        print(f"{row['page']:<40}{row['bytes'] / 1e6:>8.2f} MB{row['seconds']:>8.2f} s")
+
+
+if __name__ == "__main__":
+    main()
