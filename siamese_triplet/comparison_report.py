@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_triplet.comparison import DATASETS, N_SEEN, SWEPT, read_results
-from siamese_triplet.comparison_tables import origin, spread, table
+from siamese_triplet.comparison_tables import origin, table
 
 COMPARISON, UNSEEN, SWEEP, REPORT = "comparison.json", "unseen.json", "sweep.json", "comparison.md"
 FIGURE, SWEEP_FIGURE = "comparison.svg", "sweep.svg"
@@ -21,33 +21,48 @@ SEEN_FIGURES = {
 
 
 def write_report(folder: Path) -> str:
-    """Write `comparison.md`, and figures beside it, from the results in `folder`; returns the text.
+    """Write `comparison.md`, and figures beside it, from the results in `folder`; returns the text, see `report`."""
+    seen, unseen, swept = _results(folder)
+    if seen and unseen:
+        _draw(seen, unseen, folder / FIGURE)
+    if swept:
+        _draw_sweep(swept, folder / SWEEP_FIGURE)
+    text = report(folder)
+    (folder / REPORT).write_text(text)
+    return text
+
+
+def report(folder: Path) -> str:
+    """The tables of the results in `folder`, and what they came from.
 
     Parts without results are left out. Of runs of several lengths only the longest count.
     """
-    seen, unseen, swept = (_longest(read_results(folder / name)) for name in (COMPARISON, UNSEEN, SWEEP))
+    seen, unseen, swept = _results(folder)
     parts = []
-    if seen and unseen:
-        _draw(seen, unseen, folder / FIGURE)
     for dataset in DATASETS:
         if of_dataset := [result for result in seen if result["dataset"] == dataset]:
             parts += [f"**{TITLES[dataset]}**, all figures in per cent", _joint_table(of_dataset, unseen, dataset)]
     if seen:
-        parts += ["What the table of classes that were trained on came from:", origin(seen, "60,000")]
+        parts += ["What the table of classes that were trained on came from:", origin(seen, _n_images(seen))]
     if seen and unseen:
-        parts += [
-            "And the columns of one-shot accuracy, on held-out classes:",
-            origin(unseen, "some 36,000, those of six classes"),
-        ]
+        of_six = f"those of six classes of {_n_images(unseen)}"
+        parts += ["And the columns of one-shot accuracy, on held-out classes:", origin(unseen, of_six)]
     if swept:
-        _draw_sweep(swept, folder / SWEEP_FIGURE)
         for name in _swept_settings(swept):
             results = [result for result in swept if result["swept"] == name]
             parts += [f"**{name}**", _sweep_table(results)]
-        parts += ["What the sweep came from:", origin(swept, "60,000")]
-    text = "\n\n".join(parts) + "\n"
-    (folder / REPORT).write_text(text)
-    return text
+        parts += ["What the sweep came from:", origin(swept, _n_images(swept))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _results(folder: Path) -> list[list[Mapping]]:
+    """The results that count: on seen classes, on unseen ones, and of the sweep."""
+    return [_longest(read_results(folder / name)) for name in (COMPARISON, UNSEEN, SWEEP)]
+
+
+def _n_images(results: Sequence[Mapping]) -> str:
+    """How many training images the data had, all of them or those that come with the package."""
+    return " or ".join(sorted({"6,000" if result.get("embedded") else "60,000" for result in results}))
 
 
 def _longest(results: Sequence[Mapping]) -> list[Mapping]:
@@ -93,23 +108,16 @@ def _one_shot(size: int) -> Any:
 def _sweep_table(results: Sequence[Mapping]) -> str:
     columns = {title: (lambda result, name=name: result[name]) for title, name in SEEN_FIGURES.items()}
     columns.pop("EER")
-    text = table(results, _change, columns)
-    seconds = {}
-    for result in results:
-        seconds.setdefault(_change(result), []).append(result["seconds"])
-    lines = text.splitlines()
-    lines[0] += " seconds |"
-    lines[1] += " ---: |"
-    return "\n".join(
-        [*lines[:2], *(f"{line} {spread(of, 0)} |" for line, of in zip(lines[2:], seconds.values(), strict=True))]
-    )
+    return table(results, change_of, columns)
 
 
-def _change(result: Mapping[str, Any]) -> str:
+def change_of(result: Mapping[str, Any]) -> str:
+    """What a result of the sweep changed, in words: the batch, and its learning rate, or the one setting's value."""
     change = result["change"]
-    if "n_samples" in change:
-        return f"{change['n_classes']} × {change['n_samples']}"
-    return str(next(iter(change.values())))
+    if "n_samples" not in change:
+        return str(next(iter(change.values())))
+    rate = f", rate {change['learning_rate']:g}" if "learning_rate" in change else ""
+    return f"{change['n_classes']} × {change['n_samples']}{rate}"
 
 
 def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> None:
@@ -141,14 +149,15 @@ def _draw_sweep(swept: Sequence[Mapping], path: Path) -> None:
     from siamese_triplet.plots import plot_groups
 
     names = _swept_settings(swept)
-    figure, axes = plt.subplots(-(-len(names) // 2), 2, figsize=(10, 6), layout="constrained", squeeze=False)
+    n_rows = -(-len(names) // 2)
+    figure, axes = plt.subplots(n_rows, 2, figsize=(10, 3 * n_rows), layout="constrained", squeeze=False)
     for ax in axes.flat[len(names) :]:
         ax.remove()
     for ax, name in zip(axes.flat, names, strict=False):
         rows: dict[str, list[float]] = {}
         for result in swept:
             if result["swept"] == name:
-                rows.setdefault(_change(result), []).append(result["map_at_r"])
+                rows.setdefault(change_of(result), []).append(result["map_at_r"])
         plot_groups({name: rows}, "MAP@R, %", ax=ax)
         ax.set_title(name)
     _save(figure, path)

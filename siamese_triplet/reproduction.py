@@ -65,6 +65,7 @@ def reproduce(
                 print(name, flush=True)
                 run = Run(Data(dataset, embedded), METHODS[method], n_epochs, seed, speed)
                 evaluation = train_run(run, work / name, **where)
+                assert evaluation is not None  # as there is one process
                 history = json.loads((work / name / HISTORY).read_text())
                 write_json(results / f"{name}.json", evaluation | {"history": history})
 

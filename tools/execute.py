@@ -13,6 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 BOOK = Path(__file__).parents[1] / "book"
+COLAB = {"accelerator": "GPU", "colab": {"gpuType": "T4", "provenance": []}}  # which machine it gives to a notebook
 
 
 def execute(path: Path) -> None:
@@ -28,6 +29,12 @@ def execute(path: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when each cell began and ended: a change without a meaning
     notebook.metadata["language_info"] = {"name": "python"}
+    write(notebook, path)
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write it with the metadata that make Colab open it on a machine with a GPU."""
+    notebook.metadata.update(COLAB)
     nbformat.write(notebook, path)
 
 
@@ -42,6 +49,7 @@ def main() -> None:
         default="full",
         help="quick, full, or with a number of epochs, full:8",
     )
+    parser.add_argument("--metadata", action="store_true", help="run nothing, only set the metadata that Colab reads")
     parser.add_argument("--runs", type=Path, help="folder of runs that need not be trained again, see recipes")
     arguments = parser.parse_args()
     os.environ["SIAMESE_TRIPLET_RECIPE"] = arguments.recipe
@@ -53,6 +61,9 @@ def main() -> None:
         os.environ["SIAMESE_TRIPLET_DATA"] = str(Path(os.environ["SIAMESE_TRIPLET_DATA"]).resolve())
     paths = [BOOK / f"{name}.ipynb" for name in arguments.chapters] or sorted(BOOK.glob("*.ipynb"))
     for path in paths:
+        if arguments.metadata:
+            write(nbformat.read(path, as_version=4), path)
+            continue
         started = time.perf_counter()
         execute(path)
         print(f"{path.name}: {time.perf_counter() - started:.0f} s", flush=True)

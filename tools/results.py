@@ -1,0 +1,59 @@
+"""Make the tables of `book/results` anew from the results beside them: `python tools/results.py [--check]`.
+
+Nothing is measured or trained: the numbers are those of the JSON files. With `--check` it only says which tables
+differ, and fails if any does.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from siamese_triplet.comparison_report import report
+from siamese_triplet.reproduction import summary
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "book" / "results"
+sys.path.append(str(ROOT / "benchmarks"))
+import evaluation  # noqa: E402
+import report as selection_report  # noqa: E402
+import training_report  # noqa: E402
+
+MEASURED: dict[str, ModuleType] = {
+    "selection": selection_report,
+    "training": training_report,
+    "evaluation": evaluation,
+}
+
+
+def tables(folder: Path = RESULTS) -> dict[str, str]:
+    """What each `.md` of `folder` must hold, by its file's name."""
+    measured = {
+        f"{name}.md": made.markdown(json.loads((folder / f"{name}.json").read_text())) + "\n"
+        for name, made in MEASURED.items()
+    }
+    return {"comparison.md": report(folder), "reproduction.md": summary(folder) + "\n", **measured}
+
+
+def out_of_step(folder: Path = RESULTS) -> list[str]:
+    """The names of the `.md` files of `folder` that are not what its results give, or that no results give."""
+    made = tables(folder)
+    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+    return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a table is out of step")
+    arguments = parser.parse_args()
+    changed = out_of_step()
+    print(f"out of step: {', '.join(changed)}" if changed else "all tables are what the results give")
+    if changed and arguments.check:
+        sys.exit("run python tools/results.py")
+    for name, text in tables().items():
+        (RESULTS / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
