@@ -3,9 +3,12 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import siamese_triplet
 
@@ -77,9 +80,9 @@ def test_importing_the_package_imports_neither_matplotlib_nor_ipywidgets_until_i
 import sys, siamese_triplet
 print(sorted({'matplotlib', 'ipywidgets'} & set(sys.modules)))
 from siamese_triplet import plot_embeddings
-print(plot_embeddings.__module__)
+print(plot_embeddings.__module__.startswith('siamese_triplet.plots'))
 """
-    assert run_fresh(code).split() == ["[]", "siamese_triplet.plots"]
+    assert run_fresh(code).split() == ["[]", "True"]
 
 
 def test_every_exported_name_exists_and_an_unknown_one_raises() -> None:
@@ -97,6 +100,57 @@ def test_no_function_of_the_package_has_a_mutable_default() -> None:
         for function in functions:
             for parameter in inspect.signature(function).parameters.values():
                 assert not isinstance(parameter.default, (list, dict, set)), f"{function.__qualname__}: {parameter}"
+
+
+EMBEDDINGS, LABELS = torch.eye(4), torch.tensor([0, 0, 1, 1])
+MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
+    "arrays": (
+        lambda: siamese_triplet.nearest(EMBEDDINGS.numpy()),
+        "queries must be a floating-point tensor .*, got ndarray, of which torch.as_tensor makes a tensor",
+    ),
+    "lists": (
+        lambda: siamese_triplet.AllTripletSelector().get_triplets(EMBEDDINGS, LABELS.tolist()),
+        "labels must be integers .*, got list, of which torch.as_tensor makes a tensor",
+    ),
+    "no margin": (lambda: siamese_triplet.TripletLoss(None), "margin must be a finite number ≥ 0, got None"),
+    "arguments in the wrong order": (
+        lambda: siamese_triplet.OnlineTripletLoss(siamese_triplet.AllTripletSelector(), 1.0),
+        "margin must be a finite number ≥ 0, got <.*AllTripletSelector",
+    ),
+    "the other kind of selector": (
+        lambda: siamese_triplet.OnlineTripletLoss(1.0, siamese_triplet.HardNegativePairSelector()),
+        "the method get_triplets, got <.*HardNegativePairSelector.* have a loss each",
+    ),
+    "a selector's class": (
+        lambda: siamese_triplet.SelectorMiner(siamese_triplet.AllTripletSelector),
+        "expected a selector, an object with the method get_pairs or get_triplets, got <class",
+    ),
+    "a loss's class": (
+        lambda: siamese_triplet.evaluate([], nn.Identity(), siamese_triplet.BatchAllTripletLoss),
+        r"BatchAllTripletLoss is a class, which must be called first: BatchAllTripletLoss\(…\)",
+    ),
+    "a metric's class": (
+        lambda: siamese_triplet.evaluate(
+            [], nn.Identity(), siamese_triplet.TripletLoss(1.0), metrics=[siamese_triplet.AccumulatedAccuracyMetric]
+        ),
+        "AccumulatedAccuracyMetric is a class, which must be called first",
+    ),
+    "height and width": (
+        lambda: siamese_triplet.EmbeddingNet(2, (28, 28)),
+        r"input_size=\(28, 28\) must be at least \(1, 16, 16\), as \(channels, height, width\)",
+    ),
+    "height and width, again": (
+        lambda: siamese_triplet.ConvEmbeddingNet(2, (28, 28)),
+        r"input_size=\(28, 28\) must be at least \(1, 16, 16\), as \(channels, height, width\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_in_words(name: str) -> None:
+    make, message = MISTAKES[name]
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_the_embedded_files_are_at_most_5_mb_together() -> None:

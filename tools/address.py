@@ -1,4 +1,4 @@
-"""Keep the repository's address in the notebooks and the README in step with `_config.yml`.
+"""Keep the repository's address in the notebooks, the README and the package's metadata in step with `_config.yml`.
 
 `python tools/address.py` rewrites every copy of the address; with `--check` it only says which files differ, and
 fails if any does. `--set URL` first writes a new address into `_config.yml`.
@@ -11,12 +11,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "_config.yml"
+FILES = ("README.md", "pyproject.toml", "CITATION.cff")  # beside the notebooks
 CONFIG_LINE = re.compile(r"(?<=^  url: )https://github\.com/\S+$", re.MULTILINE)
 REPOSITORY = r"[\w.-]+/[\w.-]+?"
 COPIES = {
     r"https://colab\.research\.google\.com/github/" + REPOSITORY + r"/blob/\w+/book/":
         "https://colab.research.google.com/github/{slug}/blob/{branch}/book/",
     r"git\+https://github\.com/" + REPOSITORY + r"(?=[\"'\s\\)])": "git+https://github.com/{slug}",
+    r'(?m)^((?:Repository|Issues) = "|repository-code: )https://github\.com/' + REPOSITORY + r'(?=["/\s])':
+        r"\g<1>https://github.com/{slug}",
+    r'(?m)^(Changelog = ")https://github\.com/' + REPOSITORY + r"/blob/\w+/": r"\g<1>https://github.com/{slug}/blob/{branch}/",
+    r'(?m)^(Documentation = "|url: )https://[\w-]+\.github\.io/[\w.-]+/': r"\g<1>https://{owner}.github.io/{name}/",
 }  # fmt: skip
 
 
@@ -35,8 +40,9 @@ def address() -> dict[str, str]:
 
 def synchronised(text: str, repository: dict[str, str]) -> str:
     """`text` with every copy of the repository's address replaced by that of `repository`."""
+    owner, name = repository["slug"].split("/")
     for pattern, replacement in COPIES.items():
-        text = re.sub(pattern, replacement.format(**repository), text)
+        text = re.sub(pattern, replacement.format(owner=owner, name=name, **repository), text)
     return text
 
 
@@ -60,7 +66,7 @@ def main() -> None:
         CONFIG.write_text(CONFIG_LINE.sub(arguments.set, CONFIG.read_text()))
     repository = address()
     changed = []
-    for path in [ROOT / "README.md", *sorted((ROOT / "book").glob("*.ipynb"))]:
+    for path in [*(ROOT / name for name in FILES), *sorted((ROOT / "book").glob("*.ipynb"))]:
         text = path.read_text()
         if synchronised(text, repository) != text:
             changed.append(path.name)

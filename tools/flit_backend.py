@@ -12,7 +12,7 @@ sys.path.append(sysconfig.get_path("purelib"))
 
 
 def get_requires_for_build_wheel(config_settings=None):
-    return [] if importlib.util.find_spec("flit_core") else ["flit_core>=3.9,<4"]
+    return [] if importlib.util.find_spec("flit_core") else ["flit_core>=3.12,<4"]
 
 
 get_requires_for_build_editable = get_requires_for_build_wheel
