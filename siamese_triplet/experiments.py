@@ -6,6 +6,7 @@ The chapters on MNIST spell each of them out; this is for training several on on
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ from siamese_triplet.trainer import Callback, fit
 from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
 
 PairSelectorMaker = Callable[[torch.Generator], selectors.PairSelector]
-TripletSelectorMaker = Callable[[float | str, torch.Generator], selectors.TripletSelector]
+TripletSelectorMaker = Callable[[Any, torch.Generator], selectors.TripletSelector]  # of a margin, "soft" for `SOFT`
 Through = Callable[[TensorLoader, nn.Module], Iterable]
 
 PAIR_SELECTORS: dict[str, PairSelectorMaker] = {
@@ -86,6 +87,8 @@ class Experiment:
         if self.method in selectors_of and self.selector not in selectors_of[self.method]:
             possible = ", ".join(map(repr, selectors_of[self.method]))
             raise ValueError(f"unknown selector {self.selector!r} for {self.method}; there are {possible}")
+        if self.method in selectors_of and self.n_samples < 2:
+            raise ValueError(f"n_samples={self.n_samples} of a class in a batch give no positive pair; give 2 or more")
         if self.margin == "soft" and self.method != "triplet" and self.selector not in SOFT:
             raise ValueError(
                 f"the soft margin is for triplets: the method triplet, or online-triplet with one of the selectors "
@@ -105,29 +108,32 @@ class Experiment:
     def loss(self, seed: int = 0) -> nn.Module:
         """The loss, with a selector that draws from `seed`, where there is one."""
         generator = torch.Generator().manual_seed(seed)
+        margin: Any = self.margin  # soft only where that can be: `__post_init__` looks at it and at the selector
+        selector: Any = self.selector
         if self.method == "softmax":
             return nn.NLLLoss()
         if self.method == "siamese":
-            return ContrastiveLoss(self.margin)
+            return ContrastiveLoss(margin)
         if self.method == "triplet":
-            return TripletLoss(self.margin)
+            return TripletLoss(margin)
         if self.method == "online-contrastive":
-            return OnlineContrastiveLoss(self.margin, PAIR_SELECTORS[self.selector](generator))
-        if self.selector == BATCH_ALL:
-            return BatchAllTripletLoss(self.margin)
-        return OnlineTripletLoss(self.margin, TRIPLET_SELECTORS[self.selector](self.margin, generator))
+            return OnlineContrastiveLoss(margin, PAIR_SELECTORS[selector](generator))
+        if selector == BATCH_ALL:
+            return BatchAllTripletLoss(margin)
+        return OnlineTripletLoss(margin, TRIPLET_SELECTORS[selector](margin, generator))
 
     def loader(self, images: Images, seed: int = 0, device: torch.device | str | None = None) -> TensorLoader:
         """The batches of an epoch; those of training images are shuffled, from `seed`.
 
-        Balanced batches of test images have fewer classes and images of each where there are no more.
+        A class with fewer images than a batch takes repeats them. Balanced batches of test images have fewer classes
+        and images of each where there are no more, but two of each at least: otherwise no pair would be positive.
         """
         if self.method.startswith("online"):
             n_classes, n_samples = self.n_classes, self.n_samples
             if not images.train:
                 sizes = torch.as_tensor(images.targets).unique(return_counts=True)[1]
-                n_classes, n_samples = min(n_classes, len(sizes)), min(n_samples, int(sizes.min()))
-            sampler = BalancedBatchSampler(images.targets, n_classes, n_samples, seed=seed)
+                n_classes, n_samples = min(n_classes, len(sizes)), min(n_samples, max(2, int(sizes.min())))
+            sampler = BalancedBatchSampler(images.targets, n_classes, n_samples, replacement=True, seed=seed)
             return TensorLoader(images, batch_sampler=sampler, device=device)
         made = {"siamese": SiameseMNIST, "triplet": TripletMNIST}.get(self.method)
         dataset = images if made is None else made(images, seed)
@@ -236,8 +242,10 @@ def fit_experiment(
         fused=device.type in ("cpu", "cuda"),
     )
     loaders = [experiment.loader(images, seed, device) for images in (train_set, test_set)]
+    train_loader, val_loader = loaders if through is None else [through(loader, model) for loader in loaders]
     history = fit(
-        *(loaders if through is None else [through(loader, model) for loader in loaders]),
+        train_loader,
+        val_loader,
         model,
         experiment.loss(seed),
         optimizer,

@@ -203,6 +203,16 @@ def test_balanced_batches_of_test_images_take_what_there_is() -> None:
     few = part(False, n_per_class=4)
     [(_, labels)] = experiment.loader(few)
     assert sorted(labels.bincount().tolist()) == [4] * 10
-    few.train = True
-    with pytest.raises(ValueError, match="fewer than n_samples=25"):
-        experiment.loader(few)
+    few.train = True  # a class with too few repeats them
+    [(_, labels)] = experiment.loader(few)
+    assert labels.bincount().tolist() == [25] * 10
+
+
+def test_a_single_test_image_of_each_class_still_gives_positive_pairs() -> None:
+    [(_, labels)] = METHODS["online-triplet"].loader(part(False, n_per_class=1))
+    assert labels.bincount().tolist() == [2] * 10
+
+
+def test_batches_of_one_image_of_a_class_are_refused() -> None:
+    with pytest.raises(ValueError, match="n_samples=1 of a class .* no positive pair; give 2"):
+        replace(METHODS["online-triplet"], n_samples=1)
