@@ -7,6 +7,7 @@ it is first used, so that importing the package does not import matplotlib.
 from typing import TYPE_CHECKING, Any
 
 from siamese_triplet.adapters import MinerPairSelector, MinerTripletSelector, SelectorMiner
+from siamese_triplet.augment import RandomWarp
 from siamese_triplet.batches import TensorLoader
 from siamese_triplet.checkpoints import CheckpointError, load_checkpoint, load_weights
 from siamese_triplet.datasets import Images, load
@@ -22,7 +23,9 @@ from siamese_triplet.evaluation import (
     retrieval_values,
     verification_metrics,
 )
+from siamese_triplet.export import export_onnx
 from siamese_triplet.folders import load_folder
+from siamese_triplet.gallery import Gallery
 from siamese_triplet.history import History
 from siamese_triplet.losses import (
     BatchAllTripletLoss,
@@ -32,8 +35,15 @@ from siamese_triplet.losses import (
     TripletLoss,
 )
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric
-from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet, TripletNet
-from siamese_triplet.samplers import BalancedBatchSampler
+from siamese_triplet.networks import (
+    ClassificationNet,
+    ConvEmbeddingNet,
+    EmbeddingNet,
+    EmbeddingNetL2,
+    SiameseNet,
+    TripletNet,
+)
+from siamese_triplet.samplers import BalancedBatchSampler, GroupedBatchSampler
 from siamese_triplet.selectors import (
     AllPositivePairSelector,
     AllSemihardTripletSelector,
@@ -59,7 +69,7 @@ from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
 if TYPE_CHECKING:
     from siamese_triplet.plots import plot_embeddings
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "AccumulatedAccuracyMetric",
@@ -75,6 +85,7 @@ __all__ = [
     "ClassificationNet",
     "CollapseWarning",
     "ContrastiveLoss",
+    "ConvEmbeddingNet",
     "Diagnosis",
     "DistanceWeightedPairSelector",
     "DistanceWeightedTripletSelector",
@@ -82,6 +93,8 @@ __all__ = [
     "EmbeddingNet",
     "EmbeddingNetL2",
     "FunctionNegativeTripletSelector",
+    "Gallery",
+    "GroupedBatchSampler",
     "HardNegativePairSelector",
     "HardestNegativeTripletSelector",
     "HardestSemihardTripletSelector",
@@ -94,6 +107,7 @@ __all__ = [
     "OnlineTripletLoss",
     "PairSelector",
     "RandomNegativeTripletSelector",
+    "RandomWarp",
     "SelectorMiner",
     "SemihardNegativeTripletSelector",
     "SiameseMNIST",
@@ -107,6 +121,7 @@ __all__ = [
     "bootstrap_interval",
     "diagnose",
     "evaluate",
+    "export_onnx",
     "extract_embeddings",
     "few_shot_accuracy",
     "fit",

@@ -19,12 +19,21 @@ class SelectorMiner(nn.Module):
     """A selector of this package as a miner: `loss_fn(embeddings, labels, miner(embeddings, labels))`.
 
     Pairs, which are unordered here, are listed in both orders, as that library does.
+
+    >>> import torch
+    >>> from siamese_triplet import BatchHardTripletSelector, SelectorMiner
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> miner = SelectorMiner(BatchHardTripletSelector())
+    >>> miner(embeddings, labels)  # anchors, positives, negatives
+    (tensor([0, 1, 2, 3]), tensor([1, 0, 3, 2]), tensor([2, 2, 1, 1]))
     """
 
     def __init__(self, selector: PairSelector | TripletSelector) -> None:
         super().__init__()
-        if not hasattr(selector, "get_pairs") and not hasattr(selector, "get_triplets"):
-            raise ValueError(f"expected a selector, with the method get_pairs or get_triplets, got {selector!r}")
+        if isinstance(selector, type) or not (hasattr(selector, "get_pairs") or hasattr(selector, "get_triplets")):
+            raise ValueError(
+                f"expected a selector, an object with the method get_pairs or get_triplets, got {selector!r}"
+            )
         self.selector = selector
 
     def forward(
@@ -53,6 +62,15 @@ class MinerTripletSelector(TripletSelector):
 
     Mind the miner's own idea of distance: by default those of pytorch-metric-learning normalise the embeddings and take
     plain distances. `LpDistance(normalize_embeddings=False, power=2)` is the squared distance of this package.
+
+    >>> import torch
+    >>> from siamese_triplet import MinerTripletSelector, OnlineTripletLoss
+    >>> def miner(embeddings, labels):
+    ...     return torch.tensor([0]), torch.tensor([1]), torch.tensor([2])  # one triplet
+    >>> loss_fn = OnlineTripletLoss(1.0, MinerTripletSelector(miner))
+    >>> loss, n_triplets = loss_fn(torch.tensor([[0.0], [1.0], [1.2]]), torch.tensor([0, 0, 1]))
+    >>> n_triplets
+    1
     """
 
     def __init__(self, miner: Miner) -> None:
@@ -67,7 +85,16 @@ class MinerTripletSelector(TripletSelector):
 
 class MinerPairSelector(PairSelector):
     """A miner of pairs as a selector, for `OnlineContrastiveLoss`; each pair is listed once. See
-    `MinerTripletSelector`."""
+    `MinerTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import MinerPairSelector
+    >>> def miner(embeddings, labels):
+    ...     return torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([0]), torch.tensor([2])
+    >>> positive_pairs, negative_pairs = MinerPairSelector(miner).get_pairs(torch.rand(3, 2), torch.tensor([0, 0, 1]))
+    >>> positive_pairs.tolist(), negative_pairs.tolist()
+    ([[0, 1]], [[0, 2]])
+    """
 
     def __init__(self, miner: Miner) -> None:
         self.miner = miner

@@ -17,6 +17,12 @@ class RandomWarp:
     outwards.
 
     Raises ValueError for negative numbers, and for images of another shape.
+
+    >>> import torch
+    >>> from siamese_triplet import RandomWarp
+    >>> warp = RandomWarp(degrees=10, seed=0)
+    >>> warp(torch.rand(4, 1, 28, 28)).shape
+    torch.Size([4, 1, 28, 28])
     """
 
     def __init__(

@@ -17,6 +17,7 @@ derivatives in between are whole numbers, and each anchor's distances are counte
 two sums above have terms ≥ 0 that are small where the loss is.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +39,12 @@ class BatchAllTripletLoss(nn.Module):
     takes O(B²K) time.
 
     The second derivative is not supported: asking for it raises a RuntimeError.
+
+    >>> import torch
+    >>> from siamese_triplet import BatchAllTripletLoss
+    >>> loss, n_active = BatchAllTripletLoss(1.0)(torch.tensor([[0.0], [1.0], [1.2]]), torch.tensor([0, 0, 1]))
+    >>> round(loss.item(), 3), int(n_active)  # the mean of 1² + 1 − 1.2² and 1² + 1 − 0.2²
+    (1.26, 2)
     """
 
     def __init__(self, margin: float | str, squared: bool = True, mean_over: str = "active") -> None:
@@ -80,14 +87,14 @@ class _MeanLoss(torch.autograd.Function):
         wide = F.pad(centred(by_class), (0, n_ones), value=1.0)  # (B, D + n_ones)
         products = torch.zeros_like(wide)
         total, n_active = wide.new_zeros(()), torch.zeros((), dtype=torch.int64, device=rows.device)
-        cost = _soft if margin == "soft" else _hinge
+        cost = _soft if isinstance(margin, str) else partial(_hinge, margin=margin)
         first = 0
         for squares in distance_blocks(by_class) if len(rows) else ():
             block = slice(first, first + len(squares))
             first = block.stop
             distances = squares if squared else squares.sqrt_()  # (b, B)
-            positives = _positives(classes, block, exact=margin == "soft")
-            loss, n, of_positives, of_negatives = cost(distances, positives, margin)
+            positives = _positives(classes, block, exact=isinstance(margin, str))
+            loss, n, of_positives, of_negatives = cost(distances, positives)
             total += loss
             n_active += n
             if not ctx.needs_input_grad[0]:
@@ -182,7 +189,7 @@ def _cumulative_counts(numbers: Tensor, n: int, dtype: torch.dtype) -> Tensor:
     return histogram.cumsum(dim=1)[:, :-1]
 
 
-def _soft(distances: Tensor, positives: _Positives, margin: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _soft(distances: Tensor, positives: _Positives) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """As `_hinge`, for log(1 + exp(d(a, p) − d(a, n)))."""
     column, is_there = positives
     to_negatives = distances.scatter(1, column, torch.inf)  # (b, B)

@@ -30,6 +30,11 @@ class TensorLoader:
 
     Raises ValueError for a transform that does not treat every pixel alike, such as an augmentation of single images: a
     `DataLoader` does those; for an empty data set, and for arguments that do not go together.
+
+    >>> from siamese_triplet import TensorLoader, load
+    >>> loader = TensorLoader(load("mnist", train=False, subset="embedded"), batch_size=300, shuffle=True, device="cpu")
+    >>> [tuple(images.shape) for images, labels in loader]
+    [(300, 1, 28, 28), (300, 1, 28, 28), (300, 1, 28, 28), (100, 1, 28, 28)]
     """
 
     def __init__(
@@ -54,13 +59,14 @@ class TensorLoader:
             raise ValueError(f"TensorLoader: {batch_size=} must be at least 1")
         self.device = best_device() if device is None else torch.device(device)
         self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, batch_size, shuffle, drop_last
-        self.batch_sampler, self.augment = batch_sampler, augment
+        self.batch_sampler: Any = batch_sampler  # most of them have a length
+        self.augment = augment
         self.share = Share.of_this_process() if share is None else share
         self.generator = torch.Generator().manual_seed(seed)
         self.images = _normalised(getattr(dataset, "source", dataset), self.device)  # (N, C, H, W)
 
     def __len__(self) -> int:
-        if self.batch_sampler is not None:
+        if self.batch_size is None:
             return len(self.batch_sampler)
         return len(self.dataset) // self.batch_size if self.drop_last else -(-len(self.dataset) // self.batch_size)
 
@@ -82,7 +88,7 @@ class TensorLoader:
 
     def _indices(self) -> list[Tensor]:
         """The batches of an epoch, as indices into the data set."""
-        if self.batch_sampler is not None:
+        if self.batch_size is None:
             return [torch.as_tensor(batch, dtype=torch.int64) for batch in self.batch_sampler]
         n = len(self.dataset)
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)

@@ -137,6 +137,16 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
     Raises FileNotFoundError where there is none, and CheckpointError for a file that is truncated or corrupt (every
     byte is checked) or not one of ours.
+
+    >>> import torch
+    >>> from siamese_triplet import fit, load_checkpoint
+    >>> model, batch = torch.nn.Linear(2, 2), (torch.eye(2), torch.tensor([0, 1]))
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> loss_fn = torch.nn.CrossEntropyLoss()
+    >>> _ = fit([batch], None, model, loss_fn, optimizer, None, 2, checkpoint="run.pt", device="cpu", verbose=False)
+    >>> contents = load_checkpoint("run.pt")
+    >>> contents["epoch"], sorted(contents["history"])
+    (2, ['learning_rate', 'seconds', 'train_loss'])
     """
     path = Path(path)
     if not path.is_file():
@@ -158,6 +168,16 @@ def load_weights(path: str | os.PathLike, model: nn.Module) -> nn.Module:
     """Give `model` the weights of the checkpoint at `path`, whatever else that holds; returns the model.
 
     Raises as `load_checkpoint`, and CheckpointError for the weights of another model.
+
+    >>> import torch
+    >>> from siamese_triplet import fit, load_weights
+    >>> model, batch = torch.nn.Linear(2, 2), (torch.eye(2), torch.tensor([0, 1]))
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> loss_fn = torch.nn.CrossEntropyLoss()
+    >>> _ = fit([batch], None, model, loss_fn, optimizer, None, 2, checkpoint="run.pt", device="cpu", verbose=False)
+    >>> again = load_weights("run.pt", torch.nn.Linear(2, 2))
+    >>> torch.equal(again.weight, model.weight)
+    True
     """
     weights = load_checkpoint(path)["model"]
     _check_weights(path, weights, model)

@@ -37,10 +37,9 @@ def check_embeddings(**named: Tensor) -> None:
 
 def check_matrix(name: str, embeddings: Tensor) -> None:
     """Raise a ValueError unless `embeddings` are a floating-point matrix."""
-    if embeddings.ndim != 2 or not embeddings.is_floating_point():
+    if not isinstance(embeddings, Tensor) or embeddings.ndim != 2 or not embeddings.is_floating_point():
         raise ValueError(
-            f"{name} must be a floating-point tensor of shape (batch, embedding size), "
-            f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}"
+            f"{name} must be a floating-point tensor of shape (batch, embedding size), got {_described(embeddings)}"
         )
 
 
@@ -63,10 +62,9 @@ def check_labels(embeddings: Tensor, labels: Tensor) -> None:
     Booleans are the integers 0 and 1.
     """
     check_matrix("embeddings", embeddings)
-    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
+    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         raise ValueError(
-            f"labels must be integers of shape (batch,), got {labels.dtype} of shape {tuple(labels.shape)}; "
-            "convert class labels with .long()"
+            f"labels must be integers of shape (batch,), got {_described(labels)}; convert class labels with .long()"
         )
     if len(labels) != len(embeddings):
         raise ValueError(f"got {len(embeddings)} embeddings but {len(labels)} labels; there must be one label each")
@@ -84,7 +82,11 @@ def check_batch(embeddings: Tensor, labels: Tensor) -> None:
 
 def check_margin(margin: float) -> float:
     """`margin` as a float; a ValueError unless it is finite and not negative."""
-    if isinstance(margin, str) or not 0 <= margin < float("inf"):
+    try:
+        is_valid = 0 <= margin < float("inf")
+    except TypeError:  # not a number
+        is_valid = False
+    if not is_valid:
         raise ValueError(f"margin must be a finite number ≥ 0, got {margin!r}")
     return float(margin)
 
@@ -96,3 +98,9 @@ def check_margin_or_soft(margin: float | str) -> float | str:
             raise ValueError(f'margin must be a finite number ≥ 0 or "soft", got {margin!r}')
         return margin
     return check_margin(margin)
+
+
+def _described(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
+    return f"{type(value).__name__}, of which torch.as_tensor makes a tensor"

@@ -28,7 +28,9 @@ def move(
 
     The parameters stay the same objects, so that the optimizer goes on with them.
     """
-    model.to(device=device, memory_format=torch.channels_last if channels_last else torch.preserve_format)
+    model.to(device)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
     if isinstance(loss_fn, nn.Module):
         loss_fn.to(device)
     for group in optimizer.param_groups:

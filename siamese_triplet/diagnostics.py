@@ -47,6 +47,16 @@ def diagnose(embeddings: Tensor, labels: Tensor, margin: float | str, squared: b
 
     `margin` and `squared`: see `TripletLoss`; with the soft margin every triplet is active. O(B²) memory. Raises
     ValueError for embeddings that are not a finite (B, D) matrix and for labels that are not B integers.
+
+    >>> import torch
+    >>> from siamese_triplet import diagnose
+    >>> inputs, labels = torch.tensor([[0.0, 1.0], [0.0, 2.0], [1.0, 1.0], [1.0, 2.0]]), torch.tensor([0, 0, 1, 1])
+    >>> print(diagnose(inputs, labels, margin=1.0))
+    4 images of 2 classes, 8 triplets: 50.0% active, their mean loss 1
+    percentile                   5        50        95
+    norms                        1         2     2.236
+    positive distances           1         1         1
+    negative distances           1     1.414     1.414
     """
     check_batch(embeddings, labels)
     loss, n_active = BatchAllTripletLoss(margin, squared)(embeddings, labels)
@@ -76,6 +86,13 @@ class SpreadMetric:
     margin, or log 2 with the soft one: a loss that stays there while the embeddings move together will not recover on
     its own. That is said once, as a `CollapseWarning`, at the end of the first epoch with a loss within 2 % of that
     value and a spread below half of that of the first batch. Before the first batch the value is NaN.
+
+    >>> import torch
+    >>> from siamese_triplet import SpreadMetric
+    >>> metric = SpreadMetric(margin=1.0)
+    >>> metric([torch.tensor([[0.0], [2.0]])], None, (torch.tensor(0.5), 1))
+    >>> round(metric.value(), 3)
+    1.414
     """
 
     def __init__(self, margin: float | str) -> None:

@@ -87,7 +87,7 @@ def first_here_then_others(make: Callable[[], Result]) -> Result:
     """
     if not is_distributed():
         return make()
-    patient = dist.new_group(backend="gloo", timeout=timedelta(minutes=30))
+    patient: Any = dist.new_group(backend="gloo", timeout=timedelta(minutes=30))
     if int(os.environ.get("LOCAL_RANK", dist.get_rank())) == 0:
         result = make()
         dist.barrier(patient)

@@ -4,6 +4,7 @@ import inspect
 import io
 import os
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ def export_onnx(model: nn.Module, path: str | os.PathLike, input_size: tuple[int
     (n, D). It is that of evaluation mode; the model is left in the mode it was in. Run it with onnxruntime. Raises
     ImportError where the package onnx, which PyTorch needs for this, is missing, and ValueError for an
     `input_size` that the model does not take.
+
+    >>> from siamese_triplet import EmbeddingNet, export_onnx
+    >>> export_onnx(EmbeddingNet(embedding_size=16), "net.onnx")
     """
     try:
         import onnx  # noqa: F401 - by PyTorch, which does not say so
@@ -30,7 +34,8 @@ def export_onnx(model: nn.Module, path: str | os.PathLike, input_size: tuple[int
     file = io.BytesIO()
     axes = {"images": {0: "n"}, "embeddings": {0: "n"}}
     # the exporter that needs no further package, which recent versions no longer choose by themselves
-    options = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    export: Any = torch.onnx.export  # whose types are those of the other exporter
+    options = {"dynamo": False} if "dynamo" in inspect.signature(export).parameters else {}
     with evaluating(model), warnings.catch_warnings():
         try:
             net(example)
@@ -38,7 +43,7 @@ def export_onnx(model: nn.Module, path: str | os.PathLike, input_size: tuple[int
             raise ValueError(f"the model takes no images of {input_size=}: {error}") from error
         warnings.simplefilter("ignore")  # of this exporter's age, and of checks of shapes that it leaves out
         net.eval()
-        torch.onnx.export(
+        export(
             net,
             (example,),
             file,

@@ -5,6 +5,7 @@ import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from siamese_triplet.distances import full_precision
 from siamese_triplet.evaluation.neighbours import Neighbours, check_not_empty, knn_predictions, nearest
 from siamese_triplet.files import sealed, unsealed, write_atomically
 
+if TYPE_CHECKING:
+    import faiss
+
 FORMAT = "siamese_triplet.Gallery"
 
 
@@ -22,6 +26,17 @@ class Gallery:
 
     A label is an index into `classes`, or, without these, any integer. Raises ValueError for an empty gallery,
     embeddings that are not finite, and labels that do not fit.
+
+    >>> import torch
+    >>> from siamese_triplet import Gallery
+    >>> gallery = Gallery(torch.tensor([[0.0], [1.0], [4.0], [5.0]]), torch.tensor([0, 0, 1, 1]), ["cat", "dog"])
+    >>> gallery.search(torch.tensor([[0.9]]), k=2).indices
+    tensor([[1, 0]])
+    >>> [gallery.classes[label] for label in gallery.classify(torch.tensor([[4.4]]), k=2)]
+    ['dog']
+    >>> gallery.save("animals.gallery")
+    >>> Gallery.load("animals.gallery")
+    Gallery of 4 images of 2 classes, embeddings of size 1
     """
 
     def __init__(self, embeddings: Tensor, labels: Tensor, classes: Sequence[str] = ()) -> None:
@@ -93,7 +108,7 @@ class Gallery:
             cause = str(error).partition("\n")[0]
             raise ValueError(f"{path} is no gallery, or a damaged one: {cause}; save it anew") from error
 
-    def to_faiss(self) -> "faiss.IndexFlatL2":  # noqa: F821
+    def to_faiss(self) -> "faiss.IndexFlatL2":
         """The same search as an exact index of faiss, whose distances are squared: `index.search(queries.numpy(), k)`.
 
         For galleries of millions, build an approximate index of faiss from `embeddings` instead. Raises ImportError

@@ -18,6 +18,17 @@ class History(dict[str, list[float]]):
 
     `print(history)` shows a table; `plot()` draws a curve; `save` and `History.load` keep it as JSON, where a number
     that is not finite stands as null and comes back as NaN.
+
+    >>> from siamese_triplet import History
+    >>> history = History()
+    >>> history.append({"train_loss": 0.5, "val_loss": 0.75})
+    >>> history.append({"train_loss": 0.25, "val_loss": 0.5})
+    >>> history["val_loss"][-1]
+    0.5
+    >>> print(history)
+    epoch  train loss  val loss
+        1         0.5      0.75
+        2        0.25       0.5
     """
 
     def append(self, results: Mapping[str, float]) -> None:

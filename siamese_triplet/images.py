@@ -29,6 +29,15 @@ class Images(Dataset):
     gets one PIL image, like any transform of torchvision; without one the item is the PIL image. `groups`, int64 (N,),
     tell what the classes belong to, such as the alphabets of characters, and `group_names` what those are called; most
     data sets have none.
+
+    >>> import torch
+    >>> from siamese_triplet import Images
+    >>> data = torch.arange(6, dtype=torch.uint8)[:, None, None].expand(6, 8, 8)  # six grey images
+    >>> images = Images(data, torch.tensor([0, 0, 0, 1, 1, 1]), ["dark", "light"])
+    >>> images
+    6 training images of 8×8, 2 classes
+    >>> len(images), images[5][1]
+    (6, 1)
     """
 
     def __init__(
@@ -76,6 +85,12 @@ def normalization(mean: float | Sequence[float], std: float | Sequence[float]) -
     """The transform of these chapters: pixels 0…255 to float32 (C, H, W), scaled to [0, 1] and normalised.
 
     `mean` and `std` are numbers for grey images, else one number a channel.
+
+    >>> import torch
+    >>> from siamese_triplet.images import normalization
+    >>> image = torch.full((1, 28, 28), 255, dtype=torch.uint8)  # white
+    >>> normalization(mean=0.5, std=0.25)(image).unique()
+    tensor([2.])
     """
     means, stds = ([value] if isinstance(value, (int, float)) else list(value) for value in (mean, std))
     return v2.Compose(

@@ -24,6 +24,12 @@ class ContrastiveLoss(nn.Module):
     """½·y·d² + ½·(1 − y)·max(0, m − d)², mean over the pairs (Hadsell, Chopra and LeCun, 2006).
 
     Positive pairs (y = 1) are pulled together, negative pairs (y = 0) pushed apart up to the distance m.
+
+    >>> import torch
+    >>> from siamese_triplet import ContrastiveLoss
+    >>> first, second = torch.tensor([[0.0], [0.0]]), torch.tensor([[1.0], [0.4]])
+    >>> ContrastiveLoss(margin=1.0)(first, second, torch.tensor([1, 0]))  # (½ · 1² + ½ · 0.6²) / 2
+    tensor(0.3400)
     """
 
     def __init__(self, margin: float) -> None:
@@ -58,6 +64,14 @@ class TripletLoss(nn.Module):
 
     With `margin="soft"` it is log(1 + exp(d²(anchor, positive) − d²(anchor, negative))), which never quite vanishes
     (Hermans, Beyer and Leibe, 2017). With `squared` False plain distances d take the place of d².
+
+    >>> import torch
+    >>> from siamese_triplet import TripletLoss
+    >>> anchor, positive, negative = torch.tensor([[0.0]]), torch.tensor([[1.0]]), torch.tensor([[1.2]])
+    >>> TripletLoss(margin=1.0)(anchor, positive, negative)  # 1² + 1 − 1.2²
+    tensor(0.5600)
+    >>> TripletLoss(margin=1.0, squared=False)(anchor, positive, negative)  # 1 + 1 − 1.2
+    tensor(0.8000)
     """
 
     def __init__(self, margin: float | str, squared: bool = True) -> None:
@@ -77,7 +91,14 @@ class TripletLoss(nn.Module):
 
 
 class OnlineContrastiveLoss(nn.Module):
-    """The contrastive loss of the pairs that `pair_selector` finds in a batch; see `ContrastiveLoss`."""
+    """The contrastive loss of the pairs that `pair_selector` finds in a batch; see `ContrastiveLoss`.
+
+    >>> import torch
+    >>> from siamese_triplet import HardNegativePairSelector, OnlineContrastiveLoss
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.4]]), torch.tensor([0, 0, 1])
+    >>> OnlineContrastiveLoss(1.0, HardNegativePairSelector())(embeddings, labels)  # (½ · 1² + ½ · 0.6²) / 2
+    tensor(0.3400)
+    """
 
     def __init__(self, margin: float, pair_selector: PairSelector) -> None:
         super().__init__()
@@ -104,6 +125,13 @@ class OnlineTripletLoss(nn.Module):
 
     A selector that looks for triplets with a loss has a margin too, and measures squared or plain distances: give both
     the same.
+
+    >>> import torch
+    >>> from siamese_triplet import HardestNegativeTripletSelector, OnlineTripletLoss
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.2]]), torch.tensor([0, 0, 1])
+    >>> loss, n_triplets = OnlineTripletLoss(1.0, HardestNegativeTripletSelector(1.0))(embeddings, labels)
+    >>> round(loss.item(), 3), n_triplets  # the mean of 1² + 1 − 1.2² and 1² + 1 − 0.2²
+    (1.26, 2)
     """
 
     def __init__(self, margin: float | str, triplet_selector: TripletSelector, squared: bool = True) -> None:
@@ -130,14 +158,15 @@ class OnlineTripletLoss(nn.Module):
         other = triplets[:, 1:].T.reshape(-1)  # (2T,)
         chosen = chosen_distances(embeddings, distances, anchor, other)
         chosen = chosen if self.squared else root(chosen)
-        return _mean(_triplet(*chosen.chunk(2), self.margin)), len(triplets)
+        to_positives, to_negatives = chosen.chunk(2)  # (T,), (T,)
+        return _mean(_triplet(to_positives, to_negatives, self.margin)), len(triplets)
 
 
 def _check_selector(selector: Selector, method: str) -> Selector:
     if isinstance(selector, type) or not hasattr(selector, method):
         raise ValueError(
-            f"expected a selector, an object with the method {method}, got {selector!r}; "
-            "a class must be called first: HardestNegativeTripletSelector(margin=1.0)"
+            f"expected a selector, an object with the method {method}, got {selector!r}; a class must be called first: "
+            "HardestNegativeTripletSelector(margin=1.0), and pair and triplet selectors have a loss each"
         )
     return selector
 
@@ -147,7 +176,7 @@ def _contrastive(squared: Tensor, is_positive: Tensor, margin: float) -> Tensor:
 
 
 def _triplet(positive_distances: Tensor, negative_distances: Tensor, margin: float | str) -> Tensor:
-    if margin == "soft":
+    if isinstance(margin, str):  # the soft one
         return -F.logsigmoid(negative_distances - positive_distances)
     return F.relu(positive_distances + margin - negative_distances)
 

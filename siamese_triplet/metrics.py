@@ -35,6 +35,13 @@ class AccumulatedAccuracyMetric:
     (B,).
 
     Before the first batch the value is NaN.
+
+    >>> import torch
+    >>> from siamese_triplet import AccumulatedAccuracyMetric
+    >>> metric = AccumulatedAccuracyMetric()
+    >>> metric([torch.tensor([[0.9, 0.1], [0.6, 0.4]])], [torch.tensor([0, 1])], loss=[])
+    >>> metric.value()
+    50.0
     """
 
     def __init__(self) -> None:
@@ -65,10 +72,19 @@ class AverageNonzeroTripletsMetric:
     selector returned, which for some, `AllTripletSelector` and `BatchHardTripletSelector` among them, includes triplets
     without a loss.
     Before the first batch the value is NaN.
+
+    >>> import torch
+    >>> from siamese_triplet import AverageNonzeroTripletsMetric
+    >>> metric = AverageNonzeroTripletsMetric()
+    >>> metric(outputs=[], target=None, loss=(torch.tensor(0.5), 10))
+    >>> metric(outputs=[], target=None, loss=(torch.tensor(0.3), 4))
+    >>> metric.value()
+    7.0
     """
 
     def __init__(self) -> None:
-        self.reset()
+        self.n_triplets: Tensor | int = 0  # a tensor stays on the device until it is read
+        self.n_batches = 0
 
     def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
         if len(loss) < 2:
@@ -77,7 +93,7 @@ class AverageNonzeroTripletsMetric:
         self.n_batches += 1
 
     def reset(self) -> None:
-        self.n_triplets: Tensor | int = 0  # a tensor stays on the device until it is read
+        self.n_triplets = 0
         self.n_batches = 0
 
     def value(self) -> float:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,17 +18,26 @@ class EmbeddingNet(nn.Module):
     `embedding_size` is D, `input_size` is (C, H, W); the defaults are those of MNIST and of a picture in the plane.
     Under autocast the last layer stays in the precision of its weights, so that distances of embeddings do.
     Raises ValueError for images of another size or on another device than the network.
+
+    >>> import torch
+    >>> from siamese_triplet import EmbeddingNet
+    >>> EmbeddingNet()(torch.rand(4, 1, 28, 28)).shape
+    torch.Size([4, 2])
+    >>> EmbeddingNet(embedding_size=64, input_size=(3, 32, 32))(torch.rand(4, 3, 32, 32)).shape
+    torch.Size([4, 64])
     """
 
     def __init__(self, embedding_size: int = 2, input_size: tuple[int, int, int] = (1, 28, 28)) -> None:
         super().__init__()
-        channels, height, width = input_size
+        if len(input_size) != 3 or min(input_size[1:]) < 16 or embedding_size < 1:
+            raise ValueError(
+                f"EmbeddingNet: {input_size=} must be at least (1, 16, 16), as (channels, height, width), "
+                f"{embedding_size=} at least 1"
+            )
+        channels, *size = input_size
         self.embedding_size = embedding_size
         self.input_size = tuple(input_size)
-        # each convolution takes 4 off a side, each pooling halves it
-        sides = [((side - 4) // 2 - 4) // 2 for side in (height, width)]
-        if min(sides) < 1 or embedding_size < 1:
-            raise ValueError(f"EmbeddingNet: {input_size=} must be at least (1, 16, 16), {embedding_size=} at least 1")
+        sides = [((side - 4) // 2 - 4) // 2 for side in size]  # a convolution takes 4 off a side, a pooling halves it
         self.convnet = nn.Sequential(
             nn.Conv2d(channels, 32, 5), PReLU(), nn.MaxPool2d(2, stride=2),
             nn.Conv2d(32, 64, 5), PReLU(), nn.MaxPool2d(2, stride=2),
@@ -44,11 +54,12 @@ class EmbeddingNet(nn.Module):
                 f"EmbeddingNet expects images of shape (batch, {', '.join(map(str, self.input_size))}), "
                 f"got {tuple(x.shape)}; pass input_size=(channels, height, width) for another size"
             )
-        weight = self.fc[-1].weight
-        if x.device != weight.device:
-            raise ValueError(f"the images are on {x.device}, the network on {weight.device}; move one with .to(device)")
+        last: Any = self.fc[-1]
+        device = last.weight.device
+        if x.device != device:
+            raise ValueError(f"the images are on {x.device}, the network on {device}; move one with .to(device)")
         hidden = self.fc[:-1](self.convnet(x).flatten(1))
-        return _in_full_precision(self.fc[-1], hidden)
+        return _in_full_precision(last, hidden)
 
     def get_embedding(self, x: Tensor) -> Tensor:
         return self(x)
@@ -58,6 +69,11 @@ class EmbeddingNetL2(EmbeddingNet):
     """`EmbeddingNet` with embeddings scaled to length 1.
 
     A zero embedding, which has no direction, stays zero, with a finite gradient.
+
+    >>> import torch
+    >>> from siamese_triplet import EmbeddingNetL2
+    >>> EmbeddingNetL2(embedding_size=8)(torch.rand(2, 1, 28, 28)).norm(dim=1).allclose(torch.ones(2))
+    True
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,6 +87,11 @@ class ConvEmbeddingNet(nn.Module):
     others, 2016; Snell and others, 2017). `embedding_size` is D, `input_size` is (C, H, W), at least 16 × 16. On the
     unit sphere embeddings have length 1, but for a zero, which has no direction. Under autocast the last layer stays in
     the precision of its weights. Raises ValueError for images of another size.
+
+    >>> import torch
+    >>> from siamese_triplet import ConvEmbeddingNet
+    >>> ConvEmbeddingNet(embedding_size=32)(torch.rand(4, 1, 28, 28)).shape
+    torch.Size([4, 32])
     """
 
     def __init__(
@@ -81,12 +102,12 @@ class ConvEmbeddingNet(nn.Module):
         unit_sphere: bool = True,
     ) -> None:
         super().__init__()
-        channels, height, width_of_input = input_size
-        if min(height, width_of_input) < 16 or embedding_size < 1 or width < 1:
+        if len(input_size) != 3 or min(input_size[1:]) < 16 or embedding_size < 1 or width < 1:
             raise ValueError(
-                f"ConvEmbeddingNet: {input_size=} must be at least (1, 16, 16), "
+                f"ConvEmbeddingNet: {input_size=} must be at least (1, 16, 16), as (channels, height, width), "
                 f"{embedding_size=} and {width=} at least 1"
             )
+        channels, height, width_of_input = input_size
         self.embedding_size, self.input_size, self.unit_sphere = embedding_size, tuple(input_size), unit_sphere
         blocks = [
             (nn.Conv2d(n_in, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2))
@@ -112,6 +133,13 @@ class ClassificationNet(nn.Module):
     """A classifier on an embedding net of any size: PReLU → dense → log-softmax, (B, n_classes); train with `NLLLoss`.
 
     The size of the embeddings is the net's attribute `embedding_size`, else the width of its last linear layer.
+
+    >>> import torch
+    >>> from siamese_triplet import ClassificationNet, EmbeddingNet
+    >>> model = ClassificationNet(EmbeddingNet(), n_classes=10)
+    >>> images = torch.rand(4, 1, 28, 28)
+    >>> model(images).shape, model.get_embedding(images).shape
+    (torch.Size([4, 10]), torch.Size([4, 2]))
     """
 
     def __init__(self, embedding_net: nn.Module, n_classes: int) -> None:
@@ -130,7 +158,15 @@ class ClassificationNet(nn.Module):
 
 
 class SiameseNet(nn.Module):
-    """Two inputs through the one shared net: two (B, D) embeddings (Bromley and others, 1993)."""
+    """Two inputs through the one shared net: two (B, D) embeddings (Bromley and others, 1993).
+
+    >>> import torch
+    >>> from siamese_triplet import EmbeddingNet, SiameseNet
+    >>> images = torch.rand(4, 1, 28, 28)
+    >>> first, second = SiameseNet(EmbeddingNet())(images, images)
+    >>> first.shape, torch.equal(first, second)
+    (torch.Size([4, 2]), True)
+    """
 
     def __init__(self, embedding_net: nn.Module) -> None:
         super().__init__()
@@ -144,7 +180,14 @@ class SiameseNet(nn.Module):
 
 
 class TripletNet(nn.Module):
-    """Three inputs through the one shared net: three (B, D) embeddings (Hoffer and Ailon, 2015)."""
+    """Three inputs through the one shared net: three (B, D) embeddings (Hoffer and Ailon, 2015).
+
+    >>> import torch
+    >>> from siamese_triplet import EmbeddingNet, TripletNet
+    >>> images = torch.rand(4, 1, 28, 28)
+    >>> [tuple(output.shape) for output in TripletNet(EmbeddingNet())(images, images, images)]
+    [(4, 2), (4, 2), (4, 2)]
+    """
 
     def __init__(self, embedding_net: nn.Module) -> None:
         super().__init__()
@@ -178,7 +221,8 @@ def _in_full_precision(layer: nn.Linear, x: Tensor) -> Tensor:
 
 def _embedding_size(net: nn.Module) -> int:
     if hasattr(net, "embedding_size"):
-        return int(net.embedding_size)
+        size: Any = net.embedding_size
+        return int(size)
     linear_layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
     if not linear_layers:
         raise ValueError(

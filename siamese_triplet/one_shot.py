@@ -35,7 +35,7 @@ from siamese_triplet.trainer import Callback, fit
 
 TASKS = ((20, 1), (20, 5), (5, 1), (5, 5))  # n-way, k-shot
 QUERIES, EPISODES = 5, 2000
-SLIGHT = {"degrees": 6, "shift": 0.04, "scale": 0.08, "shear": 0.08, "elastic": 0.015}
+SLIGHT: dict[str, Any] = {"degrees": 6, "shift": 0.04, "scale": 0.08, "shear": 0.08, "elastic": 0.015}
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,7 @@ def reproduce_characters(
             settings, train_set, seed, device=device, checkpoint=checkpoint, verbose=verbose
         )
         check_whole(history, settings.n_epochs)
+        assert test_set.groups is not None  # the alphabets
         figures = {
             kind: evaluate_characters(*embed_views(model, test_set, views), test_set.groups)
             for kind, views in (("one_view", 1), ("many_views", n_views))

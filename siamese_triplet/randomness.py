@@ -1,7 +1,7 @@
 """All random state that a training run draws from, as values that a checkpoint can hold."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 LONGEST = 1000  # a longer list holds data, not generators
-_OPAQUE = (str, bytes, int, float, complex, Tensor, np.ndarray, type, FunctionType, MethodType, ModuleType)
-_OPAQUE += (_BaseDataLoaderIter,)  # what a DataLoader keeps of its worker processes
+_WORKERS = _BaseDataLoaderIter  # what a DataLoader keeps of its worker processes
+_OPAQUE = (str, bytes, int, float, complex, Tensor, np.ndarray, type, FunctionType, MethodType, ModuleType, _WORKERS)
 
 
 def random_states(**sources: Any) -> dict[str, Any]:
@@ -54,6 +54,7 @@ def _generators(sources: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """The generators that can be reached from `sources`, each once, with the way there as its name."""
     seen: set[int] = set()
     rest = [(name, value) for name, value in reversed(sources.items())]
+    parts: Iterable[tuple[Any, Any]]
     while rest:
         name, value = rest.pop()
         if value is None or isinstance(value, _OPAQUE) or id(value) in seen:

@@ -157,7 +157,7 @@ def _claim(folder: Path, run: Run) -> None:
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= _flat(value) if isinstance(value, dict) else {name: value}
     return flat

@@ -18,6 +18,13 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     Raises ValueError where there are fewer than `n_classes` classes, or where a class has fewer than `n_samples`
     images, unless `replacement` allows such a class to repeat its images within a batch.
+
+    >>> from siamese_triplet import BalancedBatchSampler
+    >>> labels = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+    >>> for batch in BalancedBatchSampler(labels, n_classes=2, n_samples=3):
+    ...     print(sorted(labels[index] for index in batch))
+    [0, 0, 0, 2, 2, 2]
+    [1, 1, 1, 2, 2, 2]
     """
 
     def __init__(
@@ -74,6 +81,13 @@ class GroupedBatchSampler(Sampler[list[int]]):
 
     Raises ValueError where there are fewer than `n_groups` groups, a class is in two groups, or a class has fewer than
     `n_samples` images.
+
+    >>> from siamese_triplet import GroupedBatchSampler
+    >>> labels, groups = [0, 0, 1, 1, 2, 2, 3, 3], [0, 0, 0, 0, 1, 1, 1, 1]  # classes 0 and 1 belong to group 0
+    >>> for batch in GroupedBatchSampler(labels, groups, n_groups=1, n_classes=2, n_samples=2):
+    ...     print(len(batch), len({groups[index] for index in batch}))
+    4 1
+    4 1
     """
 
     def __init__(

@@ -32,6 +32,9 @@ class Step:
             raise ValueError(
                 f"autocast must be None or torch.bfloat16, which needs no scaled loss; got {self.autocast}"
             )
+        for part in (self.loss_fn, *self.metrics):
+            if isinstance(part, type):
+                raise ValueError(f"{part.__name__} is a class, which must be called first: {part.__name__}(…)")
 
     def __call__(self, batch: Sequence[Any]) -> Tensor:
         data, target = _unpacked(batch)

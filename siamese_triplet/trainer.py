@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,17 @@ def fit(
     Raises ValueError for a loader without batches; CheckpointError for a file that is not a whole checkpoint of this
     run, which it leaves alone; FloatingPointError, with epoch, step and learning rate, when a loss is not finite: the
     checkpoint of the last epoch stays.
+
+    >>> import torch
+    >>> from siamese_triplet import BatchAllTripletLoss, fit
+    >>> inputs, labels = torch.tensor([[0.0, 1.0], [0.0, 2.0], [1.0, 1.0], [1.0, 2.0]]), torch.tensor([0, 0, 1, 1])
+    >>> model = torch.nn.Linear(2, 2)
+    >>> optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    >>> loader = [(inputs, labels)] * 30  # any iterable of batches, mostly a DataLoader
+    >>> loss_fn = BatchAllTripletLoss(margin=1.0)
+    >>> history = fit(loader, None, model, loss_fn, optimizer, None, n_epochs=3, device="cpu", verbose=False)
+    >>> history.n_epochs, history["train_loss"][-1] < history["train_loss"][0]
+    (3, True)
     """
     device = _device_for(model, device)
     move(model, optimizer, loss_fn, device, channels_last)
@@ -104,7 +116,7 @@ def fit(
                 results |= _validate(val_loader, step, place)
             check_finite_state(state.modules, place)
             results |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
-            results = from_first(lambda results=results: results)  # the same, to the last bit, for all schedulers
+            results = from_first(results.copy)  # the same, to the last bit, for all schedulers
             _step_scheduler(scheduler, results)
             longer = history.with_epoch(results)
             if checkpoint is not None:
@@ -134,6 +146,13 @@ def evaluate(
 
     The model is left in the mode it was in. See `fit` for the arguments. In a group of processes all must call it, each
     with its share of every batch.
+
+    >>> import torch
+    >>> from siamese_triplet import AverageNonzeroTripletsMetric, BatchAllTripletLoss, evaluate
+    >>> inputs, labels = torch.tensor([[0.0, 1.0], [0.0, 2.0], [1.0, 1.0], [1.0, 2.0]]), torch.tensor([0, 0, 1, 1])
+    >>> metrics = [AverageNonzeroTripletsMetric()]
+    >>> evaluate([(inputs, labels)], torch.nn.Identity(), BatchAllTripletLoss(margin=1.0), metrics=metrics)
+    {'val_loss': 1.0, 'val_nonzero_triplets': 4.0}
     """
     return _evaluate(loader, Step(model, model, loss_fn, metrics, device_of(model), autocast, channels_last))
 
@@ -236,11 +255,12 @@ def _device_for(model: nn.Module, asked: torch.device | str | None) -> torch.dev
 def _announce(loader: Iterable, epoch: int) -> None:
     """Tell the epoch to samplers that shuffle by it, as torch's DistributedSampler does."""
     for sampler in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(epoch)
+        set_epoch = getattr(sampler, "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(epoch)
 
 
-def _length(loader: Iterable) -> int | None:
+def _length(loader: Any) -> int | None:
     try:
         return len(loader)
     except TypeError:  # as of a DataLoader whose data have no length

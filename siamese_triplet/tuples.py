@@ -20,6 +20,17 @@ class SiameseMNIST(Dataset):
 
     An image that is the only one of its class has no positive, and always gets a negative. Raises ValueError for a data
     set that is empty or has a single class.
+
+    >>> import torch
+    >>> from siamese_triplet import Images, SiameseMNIST
+    >>> data = torch.arange(6, dtype=torch.uint8)[:, None, None].expand(6, 8, 8)  # six grey images
+    >>> images = Images(data, torch.tensor([0, 0, 0, 1, 1, 1]), ["dark", "light"], train=False)
+    >>> pairs = SiameseMNIST(images)
+    >>> (first, second), target = pairs[0]
+    >>> target  # of test pairs the first is positive, the second negative
+    1
+    >>> images.targets[pairs.pairs].tolist()[:2]  # their classes
+    [[0, 0], [0, 1]]
     """
 
     def __init__(self, dataset: LabelledImages, seed: int = 0) -> None:
@@ -66,6 +77,15 @@ class TripletMNIST(Dataset):
 
     An image that is the only one of its class has no positive: it is left out as an anchor and serves as a negative
     only. Raises ValueError for a data set that is empty, has a single class, or has no two images of one class.
+
+    >>> import torch
+    >>> from siamese_triplet import Images, TripletMNIST
+    >>> data = torch.arange(6, dtype=torch.uint8)[:, None, None].expand(6, 8, 8)  # six grey images
+    >>> images = Images(data, torch.tensor([0, 0, 0, 1, 1, 1]), ["dark", "light"], train=False)
+    >>> triplets = TripletMNIST(images)
+    >>> (anchor, positive, negative), _ = triplets[0]
+    >>> images.targets[triplets.triplets].tolist()[:2]  # the classes of anchor, positive and negative
+    [[0, 0, 1], [0, 0, 1]]
     """
 
     def __init__(self, dataset: LabelledImages, seed: int = 0) -> None:

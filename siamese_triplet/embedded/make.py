@@ -6,6 +6,7 @@ The same folder gives the same files, byte for byte.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ def balanced_subset(images: Images, per_class: int, seed: int = 0) -> tuple[np.n
 
 def main(root: Path) -> None:
     for name in SOURCES:
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for split, per_class in IMAGES_PER_CLASS.items():
             full = load(name, train=split == "train", root=root, download=False)
             arrays[f"{split}_images"], arrays[f"{split}_labels"] = balanced_subset(full, per_class)

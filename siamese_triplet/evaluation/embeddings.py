@@ -15,6 +15,13 @@ def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, 
     `dataloader` gives batches of (images, labels). The embeddings are `model.get_embedding(images)`, or `model(images)`
     where there is no such method, in evaluation mode and without gradients; the model is left in the mode it was in.
     Raises ValueError for a loader without batches.
+
+    >>> import torch
+    >>> from siamese_triplet import EmbeddingNet, extract_embeddings
+    >>> loader = [(torch.rand(4, 1, 28, 28), torch.tensor([3, 1, 4, 1]))] * 2  # any iterable of batches
+    >>> embeddings, labels = extract_embeddings(loader, EmbeddingNet())
+    >>> embeddings.shape, labels.tolist()
+    (torch.Size([8, 2]), [3, 1, 4, 1, 3, 1, 4, 1])
     """
     embed = getattr(model, "get_embedding", model)
     device = device_of(model)

@@ -49,6 +49,14 @@ def few_shot_accuracy(
 
     Raises ValueError for no images, embeddings that are not finite, fewer classes (of a group) than `n_way`, a class
     with fewer images than `k_shot + n_queries`, and a class in two groups.
+
+    >>> import torch
+    >>> from siamese_triplet import few_shot_accuracy
+    >>> labels = torch.arange(6).repeat_interleave(6)
+    >>> embeddings = torch.eye(6)[labels]  # every image on the corner of its class
+    >>> found = few_shot_accuracy(embeddings, labels, n_way=5, k_shot=1, n_episodes=10)
+    >>> found["prototype"], found["prototype_interval"]
+    (1.0, (1.0, 1.0))
     """
     check_not_empty("embeddings", embeddings)
     check_batch(embeddings, labels)

@@ -18,6 +18,15 @@ def bootstrap_interval(
     means of these samples lie within the interval. It tells what other queries from the same classes would have
     changed; it does not know of other classes, nor of another training run. Booleans count as 0 and 1. Raises
     ValueError for no values, values that are not a vector, and a `level` that is not between 0 and 1.
+
+    >>> import torch
+    >>> from siamese_triplet import bootstrap_interval
+    >>> is_right = torch.tensor([True] * 90 + [False] * 10)
+    >>> low, high = bootstrap_interval(is_right)
+    >>> low < 0.9 < high
+    True
+    >>> bootstrap_interval(torch.ones(100))
+    (1.0, 1.0)
     """
     return bootstrap_intervals({"mean": values}, n_resamples, level, seed)["mean_interval"]
 

@@ -61,6 +61,13 @@ def verification_metrics(
 
     Raises ValueError for no images, embeddings that are not finite, and where there is no pair of one class or none of
     two.
+
+    >>> import torch
+    >>> from siamese_triplet import verification_metrics
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [4.0], [5.0]]), torch.tensor([0, 0, 1, 1])
+    >>> found = verification_metrics(embeddings, labels)
+    >>> found["auc"], found["eer"], found["n_pairs"], found["n_same"]
+    (1.0, 0.0, 6, 2)
     """
     check_not_empty("embeddings", embeddings)
     check_batch(embeddings, labels)
@@ -84,6 +91,11 @@ def roc_curve(distances: Tensor, is_same: Tensor, weights: Tensor | None = None)
 
     Equal distances are one step. `weights` (P,) tell how often each pair counts. Raises ValueError where there is no
     pair of one class, or none of two, and for distances that are not finite.
+
+    >>> import torch
+    >>> from siamese_triplet.evaluation import roc_curve
+    >>> roc_curve(torch.tensor([0.5, 1.0, 2.0]), torch.tensor([True, False, True])).tpr
+    tensor([0.0000, 0.5000, 0.5000, 1.0000], dtype=torch.float64)
     """
     check_finite("distances", distances[:, None])
     if not is_same.any() or is_same.all():

@@ -17,7 +17,7 @@ LABEL = {"description_width": "10em"}
 class Controls:
     """The form: `settings` reads and fills it, `changed` is called after every change that makes another setting."""
 
-    def __init__(self, settings: Settings, datasets: Sequence[str], changed: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, datasets: Sequence[str], changed: Callable[[], object]) -> None:
         self.changed = changed
         self.is_filling = False
         self.dataset = _choice("data set", datasets)

@@ -18,7 +18,8 @@ from torch import Tensor
 from siamese_triplet.distances import full_precision
 from siamese_triplet.experiments import BATCH_ALL, SOFT
 from siamese_triplet.explorer.watching import Snapshot
-from siamese_triplet.plots import COLOURS, plot_embeddings
+from siamese_triplet.plots import plot_embeddings
+from siamese_triplet.style import COLOURS
 
 DPI = 110
 BINS = 200  # points of a curve at most

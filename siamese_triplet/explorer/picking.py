@@ -103,7 +103,7 @@ def batch_of(
         part = _part(images, chosen)
         return _with_images(*embed(briefly_trained(seed) if model is None else model, part), part)
     if labels is None or (images is not None and len(images) != len(embeddings)):
-        given = "no labels" if labels is None else f"{len(images)} images"
+        given = "no labels" if labels is None else f"{len(images or ())} images"
         raise ValueError(
             f"pick_triplets: got {given} for {len(embeddings)} embeddings; each needs one label, and one image if any"
         )

@@ -130,7 +130,7 @@ class Session:
         self._started, stopped = time.perf_counter(), self._stopped
         watcher = Watcher(stopped.done, self._progress, self._snapshot)
         training = _in_a_thread(lambda: watched_fit(self.settings, train_set, test_set, watcher))
-        wait([training, stopped], return_when=FIRST_COMPLETED)
+        _wait_for_one(training, stopped)
         wait([training], GRACE)
         n_epochs, how = self.settings.n_epochs, ""
         if not training.done() or _is_cut_short(training, n_epochs):
@@ -157,7 +157,7 @@ class Session:
     def _unless_stopped(self, function: Callable[[], Result]) -> Result:
         """What `function` returns. Where the session is stopped first, a KeyboardInterrupt: it is left to itself."""
         result = _in_a_thread(function)
-        wait([result, self._stopped], return_when=FIRST_COMPLETED)
+        _wait_for_one(result, self._stopped)
         if not result.done():
             raise KeyboardInterrupt
         return result.result()
@@ -202,6 +202,10 @@ def figures_of(model: nn.Module, train_set: Images, test_set: Images) -> dict[st
 def _is_cut_short(training: Future, n_epochs: int) -> bool:
     error = training.exception()
     return isinstance(error, KeyboardInterrupt) or (error is None and training.result()[1].n_epochs < n_epochs)
+
+
+def _wait_for_one(*futures: Future[Any]) -> None:
+    wait(futures, return_when=FIRST_COMPLETED)
 
 
 def _in_a_thread(function: Callable[[], Result]) -> "Future[Result]":

@@ -1,6 +1,7 @@
 """The explorer: a form and buttons around the session that trains, and the panel that shows it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 import ipywidgets as widgets
@@ -40,7 +41,9 @@ def explore(
     first = settings or Settings(device=fastest)
     if embedded is None:
         embedded = first.embedded if settings else fastest == "cpu"
-    return Explorer(Library(root, own), replace(first, dataset=dataset if own is None else OWN, embedded=embedded))
+    return Explorer(
+        Library(root, own), replace(first, dataset=dataset if isinstance(dataset, str) else OWN, embedded=embedded)
+    )
 
 
 class Explorer:
@@ -160,7 +163,7 @@ class Explorer:
             self._judge()
 
 
-def _button(text: str, icon: str, tooltip: str, style: str, clicked: object) -> widgets.Button:
+def _button(text: str, icon: str, tooltip: str, style: str, clicked: Callable[[], object]) -> widgets.Button:
     button = widgets.Button(description=text, icon=icon, tooltip=tooltip, button_style=style)
     button.on_click(lambda _: clicked())
     return button

@@ -57,8 +57,8 @@ class BatchRecord:
     """
 
     def __init__(self) -> None:
-        self.losses: list[Tensor | float] = []  # numbers once they were read
-        self.counts: list[Tensor | float] = []
+        self.losses: list[Any] = []  # tensors, and numbers once they were read
+        self.counts: list[Any] = []
         self.reset()
 
     def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
@@ -109,7 +109,10 @@ def watched_fit(settings: Settings, train_set: Images, test_set: Images, watcher
     """
     experiment = settings.experiment()
     watch = _Watch(experiment, test_set, settings.n_epochs, settings.device, watcher)
-    counted = {"softmax": AccumulatedAccuracyMetric, "online-triplet": AverageNonzeroTripletsMetric}
+    counted: dict[str, Callable[[], Metric]] = {
+        "softmax": AccumulatedAccuracyMetric,
+        "online-triplet": AverageNonzeroTripletsMetric,
+    }
     metrics: list[Metric] = [counted[settings.method]()] if settings.method in counted else []
     return fit_experiment(
         experiment,
@@ -170,6 +173,7 @@ class _Watch:
 
     def take_picture(self) -> None:
         started = time.perf_counter()
+        assert self.model is not None  # `through` comes first
         embeddings, labels = extract_embeddings(self.images, self.model)
         losses, counts = self.record.read()
         self.watcher.snapshot(

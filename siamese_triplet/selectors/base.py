@@ -13,7 +13,17 @@ from siamese_triplet.distances import pair_masks, pairwise_distances
 
 
 class PairSelector:
-    """Base class of pair selectors: a subclass defines `select`."""
+    """Base class of pair selectors: a subclass defines `select`.
+
+    >>> import torch
+    >>> from siamese_triplet import PairSelector
+    >>> class EveryPair(PairSelector):
+    ...     def select(self, distances, is_positive, is_negative):
+    ...         return is_positive.triu(1).nonzero(), is_negative.triu(1).nonzero()
+    >>> EveryPair().get_pairs(torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1]))
+    (tensor([[0, 1]]), tensor([[0, 2],
+            [1, 2]]))
+    """
 
     @torch.no_grad()
     def get_pairs(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,7 +42,19 @@ class PairSelector:
 
 
 class TripletSelector:
-    """Base class of triplet selectors: a subclass defines `select`."""
+    """Base class of triplet selectors: a subclass defines `select`.
+
+    >>> import torch
+    >>> from siamese_triplet import TripletSelector
+    >>> class NearestOfEach(TripletSelector):
+    ...     def select(self, distances, is_positive, is_negative):
+    ...         positive = distances.masked_fill(~is_positive, torch.inf).argmin(dim=1)
+    ...         negative = distances.masked_fill(~is_negative, torch.inf).argmin(dim=1)
+    ...         anchor = (is_positive.any(dim=1) & is_negative.any(dim=1)).nonzero().squeeze(1)
+    ...         return torch.stack([anchor, positive[anchor], negative[anchor]], dim=1)
+    >>> NearestOfEach().get_triplets(torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1])).tolist()
+    [[0, 1, 2], [1, 0, 2]]
+    """
 
     @torch.no_grad()
     def get_triplets(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -23,6 +23,15 @@ class FunctionNegativeTripletSelector(TripletSelector):
 
     With `squared` False the losses are of plain distances, for a loss that has `squared=False` too.
     `both_anchors`: see `AllTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import FunctionNegativeTripletSelector
+    >>> def hardest(losses):
+    ...     greatest, column = losses.max(dim=1)
+    ...     return torch.where(greatest > 0, column, -1)
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> FunctionNegativeTripletSelector(1.0, hardest).get_triplets(embeddings, labels).tolist()
+    [[1, 0, 2], [2, 3, 1]]
     """
 
     def __init__(
@@ -50,6 +59,12 @@ class HardestNegativeTripletSelector(TripletSelector):
 
     The hardest negative of a pair is the negative nearest to its anchor; of several equally near, the first in the
     batch. `both_anchors`: see `AllTripletSelector`; `squared`: see `FunctionNegativeTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import HardestNegativeTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> HardestNegativeTripletSelector(margin=1.0).get_triplets(embeddings, labels).tolist()
+    [[1, 0, 2], [2, 3, 1]]
     """
 
     def __init__(self, margin: float, both_anchors: bool = True, squared: bool = True) -> None:
@@ -68,6 +83,13 @@ class RandomNegativeTripletSelector(TripletSelector):
 
     Drawn from `generator` (by default one of the selector's own, on the CPU, with seed 0): the same seed draws the same
     ranks on every device. `both_anchors`: see `AllTripletSelector`; `squared`: see `FunctionNegativeTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import RandomNegativeTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> triplets = RandomNegativeTripletSelector(margin=1.0).get_triplets(embeddings, labels)
+    >>> triplets[:, :2].tolist()  # the negatives are random
+    [[1, 0], [2, 3]]
     """
 
     def __init__(

@@ -13,6 +13,15 @@ class AllPositivePairSelector(PairSelector):
 
     The random choice is uniform and drawn from `generator` (by default one of the selector's own, on the CPU, with
     seed 0).
+
+    >>> import torch
+    >>> from siamese_triplet import AllPositivePairSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> positive_pairs, negative_pairs = AllPositivePairSelector(balance=False).get_pairs(embeddings, labels)
+    >>> positive_pairs.tolist(), negative_pairs.tolist()
+    ([[0, 1], [2, 3]], [[0, 2], [0, 3], [1, 2], [1, 3]])
+    >>> [len(pairs) for pairs in AllPositivePairSelector().get_pairs(embeddings, labels)]
+    [2, 2]
     """
 
     def __init__(self, balance: bool = True, generator: torch.Generator | None = None) -> None:
@@ -34,7 +43,15 @@ class AllPositivePairSelector(PairSelector):
 
 
 class HardNegativePairSelector(PairSelector):
-    """All positive pairs and the closest negative pairs: as many as positives, or all of them when there are fewer."""
+    """All positive pairs and the closest negative pairs: as many as positives, or all of them when there are fewer.
+
+    >>> import torch
+    >>> from siamese_triplet import HardNegativePairSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> positive_pairs, negative_pairs = HardNegativePairSelector().get_pairs(embeddings, labels)
+    >>> positive_pairs.tolist(), negative_pairs.unique(dim=0).tolist()
+    ([[0, 1], [2, 3]], [[0, 2], [1, 2]])
+    """
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
         n_images = len(distances)
@@ -58,6 +75,13 @@ class BatchHardPairSelector(PairSelector):
     """The farthest positive and the nearest negative of every image, as pairs (Hermans, Beyer and Leibe, 2017).
 
     A pair that both of its images choose is listed once.
+
+    >>> import torch
+    >>> from siamese_triplet import BatchHardPairSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> positive_pairs, negative_pairs = BatchHardPairSelector().get_pairs(embeddings, labels)
+    >>> positive_pairs.tolist(), negative_pairs.tolist()
+    ([[0, 1], [2, 3]], [[0, 2], [1, 2], [1, 3]])
     """
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:

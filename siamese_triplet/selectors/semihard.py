@@ -22,6 +22,13 @@ class SemihardNegativeTripletSelector(TripletSelector):
     Philbin, "FaceNet", 2015). Drawn from `generator` (by default one of the selector's own, on the CPU, with seed 0):
     the same seed draws the same ranks on every device. `both_anchors`: see `AllTripletSelector`; `squared`: see
     `FunctionNegativeTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import SemihardNegativeTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [0.5], [0.8], [0.9], [4.0]]), torch.tensor([0, 0, 1, 1, 1])
+    >>> triplets = SemihardNegativeTripletSelector(margin=1.0).get_triplets(embeddings, labels)
+    >>> triplets[:, :2].unique(dim=0).tolist()  # the negatives are random
+    [[0, 1], [2, 3], [3, 2]]
     """
 
     def __init__(
@@ -46,6 +53,12 @@ class AllSemihardTripletSelector(TripletSelector):
     2015).
 
     `both_anchors`: see `AllTripletSelector`; `squared`: see `FunctionNegativeTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import AllSemihardTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [0.5], [0.8], [0.9], [4.0]]), torch.tensor([0, 0, 1, 1, 1])
+    >>> AllSemihardTripletSelector(margin=1.0, both_anchors=False).get_triplets(embeddings, labels).tolist()
+    [[0, 1, 2], [0, 1, 3], [2, 3, 0], [2, 3, 1]]
     """
 
     def __init__(self, margin: float, both_anchors: bool = True, squared: bool = True) -> None:
@@ -64,6 +77,12 @@ class HardestSemihardTripletSelector(TripletSelector):
 
     Of equally near negatives the first in the batch is taken (Schroff, Kalenichenko and Philbin, 2015).
     `both_anchors`: see `AllTripletSelector`; `squared`: see `FunctionNegativeTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import HardestSemihardTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [0.5], [0.8], [0.9], [4.0]]), torch.tensor([0, 0, 1, 1, 1])
+    >>> HardestSemihardTripletSelector(margin=1.0, both_anchors=False).get_triplets(embeddings, labels).tolist()
+    [[0, 1, 2], [2, 3, 1]]
     """
 
     def __init__(self, margin: float, both_anchors: bool = True, squared: bool = True) -> None:
@@ -83,6 +102,12 @@ class NearestBeyondPositiveTripletSelector(TripletSelector):
     This is what TensorFlow Addons' `TripletSemiHardLoss` and sentence-transformers' `BatchSemiHardTripletLoss` call
     semi-hard. It knows no margin: triplets without a loss are among them. Of equally near negatives the first in the
     batch is taken, of equally far ones too. `both_anchors`: see `AllTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import NearestBeyondPositiveTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [0.5], [0.8], [0.9], [4.0]]), torch.tensor([0, 0, 1, 1, 1])
+    >>> NearestBeyondPositiveTripletSelector(both_anchors=False).get_triplets(embeddings, labels).tolist()
+    [[0, 1, 2], [2, 3, 1], [2, 4, 0], [3, 4, 0]]
     """
 
     def __init__(self, both_anchors: bool = True) -> None:

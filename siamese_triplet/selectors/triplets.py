@@ -13,6 +13,14 @@ class AllTripletSelector(TripletSelector):
     With `both_anchors`, the field's convention, a positive pair gives triplets with either of its images as the
     anchor; without, only with the one that comes first in the batch. For their loss alone, `BatchAllTripletLoss`
     does without listing them.
+
+    >>> import torch
+    >>> from siamese_triplet import AllTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> AllTripletSelector(both_anchors=False).get_triplets(embeddings, labels).tolist()
+    [[0, 1, 2], [0, 1, 3], [2, 3, 0], [2, 3, 1]]
+    >>> len(AllTripletSelector().get_triplets(embeddings, labels))
+    8
     """
 
     def __init__(self, both_anchors: bool = True) -> None:
@@ -29,6 +37,12 @@ class BatchHardTripletSelector(TripletSelector):
     """The farthest positive and the nearest negative of every image (Hermans, Beyer and Leibe, 2017).
 
     Triplets without a loss are among them. Of equally far images the first in the batch is taken.
+
+    >>> import torch
+    >>> from siamese_triplet import BatchHardTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> BatchHardTripletSelector().get_triplets(embeddings, labels).tolist()
+    [[0, 1, 2], [1, 0, 2], [2, 3, 1], [3, 2, 1]]
     """
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
@@ -45,6 +59,14 @@ class EasyPositiveTripletSelector(TripletSelector):
     With it goes, with `semihard` (the paper's EPSHN), the nearest of the negatives farther than this positive; an
     image without such a negative is no anchor. Without `semihard` (EPHN) it is the nearest negative of all. Triplets
     without a loss are among them. Of equally near images the first in the batch is taken.
+
+    >>> import torch
+    >>> from siamese_triplet import EasyPositiveTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> EasyPositiveTripletSelector().get_triplets(embeddings, labels).tolist()
+    [[0, 1, 2], [1, 0, 3], [3, 2, 1]]
+    >>> EasyPositiveTripletSelector(semihard=False).get_triplets(embeddings, labels).tolist()
+    [[0, 1, 2], [1, 0, 2], [2, 3, 1], [3, 2, 1]]
     """
 
     def __init__(self, semihard: bool = True) -> None:

@@ -26,6 +26,14 @@ class DistanceWeightedTripletSelector(TripletSelector):
     weight zero; a pair with no negative of some weight gives no triplet. Both are plain distances, not squared, and the
     defaults are the paper's. Random numbers come from `generator` (by default one of the selector's own, on the CPU,
     with seed 0). `both_anchors`: see `AllTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import DistanceWeightedTripletSelector
+    >>> angles, labels = torch.tensor([0.0, 0.3, 1.2, 1.5]), torch.tensor([0, 0, 1, 1])
+    >>> embeddings = torch.stack([angles.cos(), angles.sin()], dim=1)  # on the unit circle
+    >>> triplets = DistanceWeightedTripletSelector(embedding_size=2).get_triplets(embeddings, labels)
+    >>> triplets[:, :2].tolist()  # the negatives are random
+    [[0, 1], [1, 0], [2, 3], [3, 2]]
     """
 
     def __init__(
@@ -59,6 +67,14 @@ class DistanceWeightedPairSelector(PairSelector):
 
     A negative pair is drawn once at most, and never where its weight is zero. For the weights, the arguments and the
     embeddings that are expected see `DistanceWeightedTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import DistanceWeightedPairSelector
+    >>> angles, labels = torch.tensor([0.0, 0.3, 1.2, 1.5]), torch.tensor([0, 0, 1, 1])
+    >>> embeddings = torch.stack([angles.cos(), angles.sin()], dim=1)  # on the unit circle
+    >>> positive_pairs, negative_pairs = DistanceWeightedPairSelector(embedding_size=2).get_pairs(embeddings, labels)
+    >>> positive_pairs.tolist(), len(negative_pairs)
+    ([[0, 1], [2, 3]], 2)
     """
 
     def __init__(
