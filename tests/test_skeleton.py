@@ -1,0 +1,98 @@
+"""What every chapter has, in one order and in the same words, and its exercises with their solutions."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from siamese_triplet import check
+
+BOOK = Path(__file__).parents[1] / "book"
+CHAPTERS = [path for path in sorted(BOOK.glob("*.ipynb")) if path.stem != "solutions"]
+OPENING = [
+    r"\A# .+\n",
+    r"\n\*\*The question: [^*]+\?\*\*\n",
+    r"\nAfter this chapter you will be able to\n\n(?:- [^-].+\n(?:  .+\n)*){2,}",
+    r"chapter [^.]*in about [^.]+ on two CPU cores",
+    r"\nYou need: ",
+    r"\n\[Open this chapter in Colab\]\(https://colab\.research\.google\.com/\S+/book/NAME\.ipynb\)\Z",
+]
+CLOSING = ["What goes wrong", "Take-aways", "Exercises", "Read on"]
+INSTRUCTIONS = """
+Each cell below runs as it stands, and says what is not right yet. Put your own in place of what is marked
+`your code here`, and run it again. An exercise marked *open* has no check. All [solutions](solutions.ipynb) are at the
+end of the book.
+"""
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
+def chapter(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def cells(path: Path) -> list[nbformat.NotebookNode]:
+    return nbformat.read(path, as_version=4).cells
+
+
+def markdown(path: Path) -> str:
+    return "\n\n".join(cell.source for cell in cells(path) if cell.cell_type == "markdown")
+
+
+def exercises(path: Path) -> dict[str, str]:
+    """What each check of a page printed, by its name."""
+    found = {}
+    for cell in cells(path):
+        for name in re.findall(r"^check\.(\w+)\(", cell.source, re.MULTILINE) if cell.cell_type == "code" else ():
+            assert name not in found, f"{path.stem} asks for {name} twice"
+            found[name] = "".join(output.get("text", "") for output in cell.outputs)
+    return found
+
+
+def test_a_chapter_opens_as_all_do(chapter: Path) -> None:
+    text, place = cells(chapter)[0].source, 0
+    for pattern in OPENING:
+        match = re.compile(pattern.replace("NAME", chapter.stem)).search(text, max(0, place - 1))
+        assert match, f"{chapter.stem}: {pattern} is missing, or out of order"
+        place = match.end()
+
+
+def test_a_chapter_closes_as_all_do(chapter: Path) -> None:
+    headings = re.findall(r"^## (.+)$", markdown(chapter), re.MULTILINE)
+    assert headings[-4:] == CLOSING
+    assert not set(CLOSING) & set(headings[:-4])
+    *_, text, code = cells(chapter)
+    assert text.cell_type == "markdown"
+    assert text.source.startswith("---\nWhat the outputs of this page came from")
+    assert code.cell_type == "code"
+
+
+def test_a_chapter_asks_before_it_shows(chapter: Path) -> None:
+    found = cells(chapter)
+    asks = [number for number, cell in enumerate(found) if "**Predict first.**" in cell.source]
+    assert asks
+    assert all(any(cell.cell_type == "code" for cell in found[number + 1 :]) for number in asks)
+    assert not re.search(r"\*\*(Guess first|Try it|Read on)", markdown(chapter))
+
+
+def test_a_chapter_has_exercises_that_check_themselves_and_are_not_solved_yet(chapter: Path) -> None:
+    text = markdown(chapter).partition("\n## Exercises\n")[2].partition("\n## Read on\n")[0]
+    assert " ".join(text.split()).startswith(" ".join(INSTRUCTIONS.split()))
+    numbers = re.findall(r"^\*\*(\d)\. ", text, re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
+    assert len(numbers) >= 2
+    assert exercises(chapter)
+    assert all(printed.startswith("not yet: ") for printed in exercises(chapter).values())
+
+
+def test_every_check_stands_in_one_chapter_and_is_solved() -> None:
+    asked = [name for path in CHAPTERS for name in exercises(path)]
+    assert sorted(asked) == sorted(check.__all__)
+    solved = exercises(BOOK / "solutions.ipynb")
+    assert list(solved) == asked  # in the order of the chapters
+    assert all(printed.startswith("correct: ") for printed in solved.values())
+
+
+def test_the_solutions_link_back_to_each_chapter_in_order() -> None:
+    links = re.findall(r"^## \[.+\]\((.+)\.ipynb\)$", markdown(BOOK / "solutions.ipynb"), re.MULTILINE)
+    assert links == [path.stem for path in CHAPTERS if exercises(path)]
