@@ -5,7 +5,8 @@ number of pairs and triplets depends on the data; what needs none looks for NaN 
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 MAX_SUMMANDS = 2**16  # so many squared distances must not overflow in sum
 
@@ -98,6 +99,16 @@ def check_margin_or_soft(margin: float | str) -> float | str:
             raise ValueError(f'margin must be a finite number ≥ 0 or "soft", got {margin!r}')
         return margin
     return check_margin(margin)
+
+
+def check_optimizer(optimizer: Optimizer, *modules: nn.Module) -> None:
+    """Raise a ValueError where `optimizer` holds no parameter of any of `modules`, and so would train nothing."""
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if not any(id(parameter) in held for module in modules for parameter in module.parameters()):
+        raise ValueError(
+            "the optimizer holds none of the parameters of the model or the loss, and would train nothing; was it made "
+            "for another model? Make it anew, such as Adam(model.parameters())"
+        )
 
 
 def _described(value: object) -> str:

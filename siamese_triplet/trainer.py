@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from siamese_triplet.checkpoints import CheckpointError, TrainingState, load_checkpoint
-from siamese_triplet.checks import NotFiniteError
+from siamese_triplet.checks import NotFiniteError, check_optimizer
 from siamese_triplet.devices import best_device, device_of, move
 from siamese_triplet.distributed import from_first, is_first, of_all, send_to_all, sum_gradients
 from siamese_triplet.history import History
@@ -76,9 +76,9 @@ def fit(
     `val_loader` the same as `val_…`; `learning_rate` and `seconds`. A loss is the mean over the batches. No epochs give
     an empty history.
 
-    Raises ValueError for a loader without batches; CheckpointError for a file that is not a whole checkpoint of this
-    run, which it leaves alone; FloatingPointError, with epoch, step and learning rate, when a loss is not finite: the
-    checkpoint of the last epoch stays.
+    Raises ValueError for a loader without batches, and for an optimizer of another model; CheckpointError for a file
+    that is not a whole checkpoint of this run, which it leaves alone; FloatingPointError, with epoch, step and learning
+    rate, when a loss is not finite: the checkpoint of the last epoch stays.
 
     >>> import torch
     >>> from siamese_triplet import BatchAllTripletLoss, fit
@@ -91,6 +91,7 @@ def fit(
     >>> history.n_epochs, history["train_loss"][-1] < history["train_loss"][0]
     (3, True)
     """
+    check_optimizer(optimizer, *(module for module in (model, loss_fn) if isinstance(module, nn.Module)))
     device = _device_for(model, device)
     move(model, optimizer, loss_fn, device, channels_last)
     step = Step(compiled(model, compile), model, loss_fn, metrics, device, autocast, channels_last)

@@ -683,3 +683,11 @@ def test_a_batch_without_a_valid_triplet_does_no_harm() -> None:
     history = fit(singletons, None, model, loss, SGD(model.parameters(), 0.1), None, 2, verbose=False)
     assert history["train_loss"] == [0, 0]
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_an_optimizer_of_another_model_is_refused_and_one_of_the_loss_alone_is_not() -> None:
+    model, other = nn.Linear(1, 1), nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="holds none of the parameters of the model or the loss"):
+        fit([], None, model, nn.MSELoss(), SGD(other.parameters(), lr=0.1), None, 0)
+    with_parameters = nn.PReLU()
+    assert fit([], None, model, with_parameters, SGD(with_parameters.parameters(), lr=0.1), None, 0).n_epochs == 0
