@@ -214,5 +214,5 @@ def test_a_single_test_image_of_each_class_still_gives_positive_pairs() -> None:
 
 
 def test_batches_of_one_image_of_a_class_are_refused() -> None:
-    with pytest.raises(ValueError, match="n_samples=1 of a class .* no positive pair; give 2"):
+    with pytest.raises(ValueError, match=r"n_samples=1 of a class .* no positive pair; give 2"):
         replace(METHODS["online-triplet"], n_samples=1)
