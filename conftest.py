@@ -1,4 +1,4 @@
-"""The whole suite runs in as many processes as there are cores, a file in one of them, where pytest-xdist is installed."""
+"""The whole suite runs in as many processes as there are cores, where pytest-xdist is installed."""
 
 import os
 

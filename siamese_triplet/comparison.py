@@ -7,7 +7,7 @@ margin, embedding size and batch of online triplets).
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,17 @@ class Settings:
         checkpoint: Path | None = None,
     ) -> tuple[nn.Module, History]:
         """A trained model and its history. Raises KeyboardInterrupt where training was interrupted."""
-        place = {"device": self.device, "speed": self.speed, "checkpoint": checkpoint}
-        model, history = fit_experiment(experiment, train, test, n_epochs, seed, verbose=False, **place)
+        model, history = fit_experiment(
+            experiment,
+            train,
+            test,
+            n_epochs,
+            seed,
+            device=self.device,
+            speed=self.speed,
+            checkpoint=checkpoint,
+            verbose=False,
+        )
         check_whole(history, n_epochs)
         return model, history
 
@@ -142,13 +151,24 @@ SWEPT: dict[str, Sequence[dict[str, Any]]] = {
         for selector in ("random", "semihard", "hardest-semihard", "hardest", "batch-hard", "easy-positive", BATCH_ALL)
     ],
     "margin": [{"margin": margin} for margin in (0.1, 0.3, 1.0, 3.0, 10.0)],
+    "margin, unit sphere": [
+        {"margin": margin, "embedding_size": 16, "unit_sphere": True} for margin in (0.1, 0.5, 1.0, 2.0, 4.0)
+    ],
     "embedding size": [{"embedding_size": size} for size in (2, 3, 8, 16, 64)],
     "P × K": [{"n_classes": p, "n_samples": k} for p, k in ((10, 2), (10, 5), (10, 10), (10, 25), (10, 50), (5, 50))],
+    "P × K, learning rate": [
+        {"n_classes": 10, "n_samples": k, "learning_rate": rate} for k in (5, 50) for rate in (3e-4, 3e-3)
+    ],
 }
 
 
-def sweep(path: Path | None, settings: Settings, dataset: str = "fashion-mnist") -> list[dict[str, Any]]:
-    """Part `sweep`: online triplets with one setting changed at a time."""
+def sweep(
+    path: Path | None,
+    settings: Settings,
+    dataset: str = "fashion-mnist",
+    swept: Mapping[str, Sequence[dict[str, Any]]] | None = None,
+) -> list[dict[str, Any]]:
+    """Part `sweep`: online triplets with the settings of `swept` changed one at a time, by default those of `SWEPT`."""
 
     def results(key: Key) -> dict[str, Any]:
         train, test = settings.load(dataset)
@@ -162,14 +182,14 @@ def sweep(path: Path | None, settings: Settings, dataset: str = "fashion-mnist")
     keys = (
         {
             "dataset": dataset,
-            "swept": swept,
+            "swept": name,
             "change": change,
             "seed": seed,
             "n_epochs": settings.n_epochs,
             "embedded": settings.embedded,
         }
         for seed in settings.seeds
-        for swept, changes in SWEPT.items()
+        for name, changes in (SWEPT if swept is None else swept).items()
         for change in changes
     )
     return collect(path, keys, results, settings.verbose)

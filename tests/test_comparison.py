@@ -290,6 +290,9 @@ def test_a_sweep_changes_one_setting_at_a_time(tiny: Settings, tmp_path: Path, m
     assert all(0 <= result["map_at_r"] <= 1 for result in found)
     assert sweep(tmp_path / "sweep.json", tiny, "mnist") == found
     assert len(trained) == 2
+    own = sweep(None, tiny, "mnist", {"size": [{"embedding_size": 3}]})
+    assert [(result["swept"], result["change"]) for result in own] == [("size", {"embedding_size": 3})]
+    assert trained[-1].embedding_size == 3
 
 
 def test_a_longer_run_does_not_go_on_from_a_shorter_one(
@@ -413,7 +416,12 @@ def swept(name: str, change: dict, value: float, seconds: float) -> dict:
 
 SEEN = [seen("mnist", "softmax", 0.9), seen("mnist", "triplet", 0.8), seen("mnist", "triplet", 0.7, 1)]
 UNSEEN = [unseen("mnist", "softmax", 0.5, 2), unseen("mnist", "softmax", 0.6, 16), unseen("mnist", "pixels", 0.9, 16)]
-ONE_CHANGE = {"selector": {"selector": "random"}, "margin": {"margin": 0.1}, "embedding size": {"embedding_size": 8}}
+ONE_CHANGE = {
+    "selector": {"selector": "random"},
+    "margin": {"margin": 0.1},
+    "embedding size": {"embedding_size": 8},
+    "P × K, learning rate": {"n_classes": 10, "n_samples": 5, "learning_rate": 3e-3},
+}
 SWEEP = [swept(name, change, 0.5, 1.4) for name, change in ONE_CHANGE.items()]
 OTHER = [seen("fashion-mnist", "softmax", 0.4)], [unseen("fashion-mnist", "softmax", 0.3, 16)]
 SWEEP += [swept("P × K", {"n_classes": 5, "n_samples": 50}, value, 10) for value in (0.25, 0.75)]
@@ -436,9 +444,10 @@ def test_the_report_is_tables_origins_and_figures(tmp_path: Path) -> None:
     assert "pixels" not in text
     assert "**FashionMNIST**" in text
     assert "| softmax |" + " **40.0** |" * 4 + " **30.0** |" in text
-    assert "**P × K**\n\n|  | kNN accuracy | recall@1 | R-precision | MAP@R | AUC | seconds |\n" in text
-    assert "| 5 × 50 |" + " **50.0\u00a0±\u00a035.4** |" * 5 + " 10\u00a0±\u00a00 |" in text
-    assert "| random |" + " **50.0** |" * 5 + " 1 |" in text
+    assert "**P × K**\n\n|  | kNN accuracy | recall@1 | R-precision | MAP@R | AUC |\n" in text
+    assert "| 5 × 50 |" + " **50.0\u00a0±\u00a035.4** |" * 5 + "\n" in text
+    assert "| random |" + " **50.0** |" * 5 + "\n" in text
+    assert "| 10 × 5, rate 0.003 |" + " **50.0** |" * 5 + "\n" in text
     assert text.count("- seeds: ") == 3
     for name in ("comparison.svg", "sweep.svg"):
         assert (tmp_path / name).read_text().rstrip().endswith("</svg>")
@@ -512,5 +521,5 @@ def test_what_the_parts_write_is_what_the_report_reads(
     sweep(tmp_path / comparison_report.SWEEP, tiny)
     text = write_report(tmp_path)
     assert text.count("| siamese |") == text.count("| softmax |") == 2
-    assert text.count("seconds |") == 4
+    assert text.count("R-precision") == 4
     assert "– |" not in text

@@ -1,0 +1,123 @@
+"""Short runs that are diagnosed at every step, and wrong labels."""
+
+import math
+
+import pytest
+import torch
+
+from siamese_triplet.batch_all import BatchAllTripletLoss
+from siamese_triplet.diagnostics import diagnose
+from siamese_triplet.failures import plot_steps, train_steps, with_wrong_labels
+from siamese_triplet.images import Images, normalization
+from siamese_triplet.losses import OnlineTripletLoss
+from siamese_triplet.networks import EmbeddingNet
+from siamese_triplet.selectors import HardestNegativeTripletSelector
+
+CLASSES, EACH = 4, 6
+
+
+@pytest.fixture
+def images() -> Images:
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.arange(CLASSES).repeat(EACH)
+    data = torch.randint(0, 60, (len(targets), 16, 16), generator=generator, dtype=torch.uint8)
+    data[torch.arange(len(targets)), 4 * targets] += 150  # a bright row, another for each class
+    return Images(data, targets, list("abcd"), True, normalization(0.3, 0.3))
+
+
+def net() -> EmbeddingNet:
+    torch.manual_seed(0)
+    return EmbeddingNet(2, (1, 16, 16))
+
+
+def run(images: Images, n_steps: int, model: EmbeddingNet | None = None, **options) -> dict[str, list[float]]:
+    loss_fn = OnlineTripletLoss(1.0, HardestNegativeTripletSelector(1.0))
+    return train_steps(model or net(), loss_fn, images, n_steps, n_classes=CLASSES, **({"n_samples": EACH} | options))
+
+
+def test_each_step_is_diagnosed_before_it_is_taken(images: Images) -> None:
+    history = run(images, 3)
+    embeddings = net()(torch.stack([image for image, _ in images]))  # one batch of all images, in another order
+    found = diagnose(embeddings.detach(), images.targets, margin=1.0)
+    loss, n_triplets = OnlineTripletLoss(1.0, HardestNegativeTripletSelector(1.0))(embeddings, images.targets)
+    expected = {
+        "loss": loss.item(),
+        "triplets": n_triplets,
+        "active": found.active_fraction,
+        "norm": found.norms[1],
+        "positive distance": found.positive_distances[1],
+        "negative distance": found.negative_distances[1],
+    }
+    assert history.epochs()[0] == pytest.approx(expected, rel=1e-4)
+    assert history.n_epochs == 3
+    assert history["loss"][0] != history["loss"][1] != history["loss"][2]
+
+
+def test_it_trains_over_more_than_an_epoch(images: Images) -> None:
+    history = train_steps(net(), BatchAllTripletLoss(1.0), images, 60, n_classes=CLASSES, n_samples=2)
+    assert history.n_epochs == 60
+    assert sum(history["active"][-5:]) < sum(history["active"][:5]) / 2
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(images: Images) -> None:
+    first = run(images, 3, n_samples=2)
+    assert run(images, 3, n_samples=2) == first
+    assert run(images, 3, n_samples=2, seed=1) != first
+
+
+def test_the_learning_rate_is_that_of_the_steps(images: Images) -> None:
+    model = net()
+    run(images, 2, model, learning_rate=0.0)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), net().parameters(), strict=True))
+    run(images, 2, model, learning_rate=1e-3)
+    assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), net().parameters(), strict=True))
+
+
+def test_no_steps_are_an_empty_history(images: Images) -> None:
+    assert run(images, 0) == {}
+
+
+def test_batches_without_a_positive_are_a_zero_and_no_number(images: Images) -> None:
+    history = run(images, 1, n_samples=1)
+    assert (history["loss"], history["triplets"]) == ([0.0], [0.0])
+    assert math.isnan(history["active"][0])
+    assert math.isnan(history["positive distance"][0])
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.25, 1.0])
+def test_so_many_labels_are_wrong_and_the_others_stay(images: Images, fraction: float) -> None:
+    noisy, is_wrong = with_wrong_labels(images, fraction)
+    assert int(is_wrong.sum()) == round(fraction * len(images))
+    assert torch.equal(noisy.targets != images.targets, is_wrong)
+    assert set(noisy.targets.tolist()) <= set(range(CLASSES))
+    assert torch.equal(noisy.data, images.data)
+    assert (noisy.classes, noisy.train, noisy.transform) == (images.classes, images.train, images.transform)
+
+
+def test_wrong_labels_are_drawn_from_the_seed(images: Images) -> None:
+    first = with_wrong_labels(images, 0.5)[0].targets
+    assert torch.equal(with_wrong_labels(images, 0.5)[0].targets, first)
+    assert not torch.equal(with_wrong_labels(images, 0.5, seed=1)[0].targets, first)
+
+
+def test_wrong_labels_need_a_fraction_and_another_class(images: Images) -> None:
+    for fraction in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="a fraction from 0 to 1"):
+            with_wrong_labels(images, fraction)
+    alone = Images(images.data, torch.zeros_like(images.targets), ["a"], True, images.transform)
+    with pytest.raises(ValueError, match=r"and two classes, got 0\.5 and 1"):
+        with_wrong_labels(alone, 0.5)
+
+
+def test_a_figure_has_a_curve_of_each_run_and_lines_where_a_loss_is_stuck(images: Images) -> None:
+    runs = {"one": run(images, 3), "two": run(images, 3, seed=1, n_samples=2)}
+    losses, active, distances = plot_steps(runs, stuck_at=[1.0, 0.5]).axes
+    drawn = [line.get_ydata() for line in losses.lines]
+    assert [list(of) for of in drawn[:2]] == [runs["one"]["loss"], runs["two"]["loss"]]
+    assert [of[0] for of in drawn[2:]] == [1.0, 0.5]
+    shares = [[100 * share for share in of["active"]] for of in runs.values()]
+    assert [list(line.get_ydata()) for line in active.lines] == shares
+    assert [list(line.get_ydata()) for line in distances.lines] == [
+        of[f"{kind} distance"] for of in runs.values() for kind in ("negative", "positive")
+    ]
+    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["one", "two"]
