@@ -333,7 +333,9 @@ def test_nothing_is_not_yet_an_answer(name: str, answer: Any, capsys: pytest.Cap
 
 @EVERY
 @pytest.mark.parametrize(
-    "answer", ["text", [], torch.full((2, 3), torch.nan), float("nan"), object(), {"a": 1}], ids=repr
+    "answer",
+    ["text", [], torch.full((2, 3), torch.nan), float("nan"), object(), {"a": 1}],
+    ids=lambda answer: type(answer).__name__,
 )
 def test_no_answer_whatever_is_an_error(name: str, answer: Any, capsys: pytest.CaptureFixture) -> None:
     given = answer if name in VALUES else lambda *arguments: answer
