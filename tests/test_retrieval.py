@@ -2,6 +2,7 @@ import math
 from collections.abc import Iterator
 
 import evaluation_reference
+import numpy as np
 import pytest
 import reference
 import torch
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from siamese_triplet.evaluation import bootstrap_interval, neighbours, retrieval_metrics, retrieval_values
-from siamese_triplet.evaluation.neighbours import ordered_keys, smallest
+from siamese_triplet.evaluation.neighbours import ONE_OF, candidates, ordered_keys, smallest
 
 GRID = torch.tensor([[0.0], [1], [1], [3], [3], [4]])
 GRID_LABELS = torch.tensor([0, 0, 1, 1, 0, 2])
@@ -245,10 +246,42 @@ def test_keys_are_in_the_order_of_the_distances_and_of_equal_ones_some_are_last(
     distances = [0.0, tiny / 4, tiny, 1.0, torch.tensor(1.0).nextafter(torch.tensor(2.0)).item(), 3.5, huge, math.inf]
     pairs = [(distance, is_last) for distance in distances for is_last in (False, True)]
     distances, is_last = (list(of) for of in zip(*pairs, strict=True))
-    is_last = torch.tensor(is_last)
-    keys = ordered_keys(torch.tensor([distances], dtype=dtype), is_last[None])[0]
-    assert keys.diff().min() > 0
-    assert torch.equal(keys & 1, is_last.to(keys.dtype))
+    keys = ordered_keys(torch.tensor([distances], dtype=dtype))[0]
+    assert (keys & 1).sum() == 0
+    assert (keys | torch.tensor(is_last)).diff().min() > 0
+
+
+def long_rows(kind: str, dtype: torch.dtype) -> torch.Tensor:
+    info, generator = torch.iinfo(dtype), torch.Generator().manual_seed(0)
+    keys = torch.randint(info.min, info.max, (8, 4000), generator=generator, dtype=dtype)
+    if kind == "ascending":
+        keys = keys.sort(dim=1).values
+    elif kind == "many equal":
+        keys[:, ::2] = 3
+    elif kind == "all equal":
+        keys[:] = 3
+    elif kind == "one row of equals":
+        keys[5] = info.max
+    elif kind == "few small":  # all of them where no sample looks
+        sampled = np.random.default_rng(0).integers(4000, size=4000 // ONE_OF)
+        keys.fill_(3)[:, sorted(set(range(4000)) - set(sampled))[:100]] = 1
+    return keys
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("k", [1, 20, 400, 1500, 3999])
+@pytest.mark.parametrize("kind", ["random", "ascending", "many equal", "all equal", "one row of equals", "few small"])
+def test_the_smallest_of_long_rows_are_those_of_a_sort(kind: str, k: int, dtype: torch.dtype) -> None:
+    keys = long_rows(kind, dtype)
+    expected = keys.sort(dim=1).values[:, :k]
+    assert torch.equal(smallest(keys.clone(), k), expected)
+
+
+def test_of_long_rows_only_some_are_sorted_where_that_is_possible() -> None:
+    random, equal = (long_rows(kind, torch.int32).numpy() for kind in ("random", "one row of equals"))
+    assert 400 <= candidates(random, 400).shape[1] < 1000
+    assert candidates(equal, 400) is None
+    assert candidates(random, 3000) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])

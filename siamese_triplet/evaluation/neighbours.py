@@ -126,13 +126,13 @@ def check_k(k: int, n_images: int) -> None:
         raise ValueError(f"{k=} must be between 1 and the {n_images} images of the gallery that a query can find")
 
 
-def ordered_keys(distances: Tensor, is_last: Tensor) -> Tensor:
-    """Integers in the order of `distances` (b, N) ≥ 0, which they overwrite; of equal ones `is_last` (b, N) go last.
+def ordered_keys(distances: Tensor) -> Tensor:
+    """Even integers in the order of `distances` (b, N) ≥ 0, which they overwrite.
 
-    The last bit of a key is `is_last`; the others are those of the distance.
+    The last bit is free to put some of the equal ones last.
     """
     keys = distances.view(AS_INTEGERS[distances.dtype]).mul_(2)  # the sign bit, which is free, takes the highest one
-    return keys.bitwise_xor_(torch.iinfo(keys.dtype).min).bitwise_or_(is_last)
+    return keys.bitwise_xor_(torch.iinfo(keys.dtype).min)
 
 
 def smallest(keys: Tensor, k: int) -> Tensor:
@@ -140,16 +140,15 @@ def smallest(keys: Tensor, k: int) -> Tensor:
     if keys.device.type != "cpu":
         return keys.topk(k, dim=1, largest=False).values
     array = keys.numpy()
-    candidates = _candidates(array, k)
-    if candidates is None:
-        candidates = array
+    some = candidates(array, k)
+    if some is None:
         if k < array.shape[1]:
-            candidates.partition(k - 1, axis=1)
-            candidates = candidates[:, :k]
-    return torch.from_numpy(np.sort(candidates, axis=1)[:, :k])
+            array.partition(k - 1, axis=1)
+        some = array[:, :k]
+    return torch.from_numpy(np.sort(some, axis=1)[:, :k])
 
 
-def _candidates(keys: np.ndarray, k: int) -> np.ndarray | None:
+def candidates(keys: np.ndarray, k: int) -> np.ndarray | None:
     """All of each row of `keys` (b, N) that are not above some threshold of the row, `k` of them at least.
 
     They come as (b, M), filled up with the greatest integer. None where thresholds from a sample leave fewer than `k`
@@ -166,10 +165,10 @@ def _candidates(keys: np.ndarray, k: int) -> np.ndarray | None:
     counts = np.count_nonzero(is_candidate, axis=1)
     if counts.min() < k or 2 * counts.max() > n_columns:
         return None
-    candidates = np.full((len(keys), counts.max()), np.iinfo(keys.dtype).max, dtype=keys.dtype)
-    chosen = keys.ravel()[np.flatnonzero(is_candidate)]  # many times faster than keys[is_candidate]
-    candidates[np.arange(counts.max()) < counts[:, None]] = chosen
-    return candidates
+    chosen = np.full((len(keys), counts.max()), np.iinfo(keys.dtype).max, dtype=keys.dtype)
+    in_order = keys.ravel()[np.flatnonzero(is_candidate)]  # many times faster than keys[is_candidate]
+    chosen[np.arange(counts.max()) < counts[:, None]] = in_order
+    return chosen
 
 
 def of_blocks(

@@ -95,17 +95,23 @@ def retrieval_values(
     queries, gallery, itself = checked_sets(embeddings, gallery)
     for k in ks:
         check_k(k, len(gallery) - itself)
-    of_gallery = labels if gallery_labels is None else gallery_labels  # (N,)
-    n_relevant = _class_sizes(labels, of_gallery) - int(itself)  # (Q,)
+    classes, of_gallery = _as_codes(labels, labels if gallery_labels is None else gallery_labels)  # (Q,), (N,)
+    sizes = torch.bincount(of_gallery, minlength=int(classes.max()) + 1)  # (C,) images of a class in the gallery
+    bounds = [0, *sizes.cumsum(0).cpu().tolist()]  # in the gallery, where each class stands together
+    order = classes.argsort(stable=True)  # (Q,)
+    classes, n_relevant = classes[order], sizes[classes[order]] - int(itself)  # (Q,)
+    gallery = gallery[of_gallery.argsort(stable=True)]
 
     def of_block(rows: slice, distances: Tensor) -> Tensor:
-        is_same = labels[rows, None] == of_gallery  # (b, N)
-        if itself:
-            is_same.diagonal(rows.start).fill_(True)  # the last of all
-        return _of_block(distances, is_same, n_relevant[rows], ks)
+        keys = ordered_keys(distances)  # (b, N)
+        runs, lengths = (found.cpu().tolist() for found in classes[rows].unique_consecutive(return_counts=True))
+        for some, label in zip(keys.split(lengths), runs, strict=True):
+            some[:, bounds[label] : bounds[label + 1]].bitwise_or_(1)  # of equal ones the query's class goes last
+        return _of_block(keys, n_relevant[rows], ks)
 
-    columns = torch.cat(of_blocks(queries, gallery, itself, of_block))  # (Q, M)
-    columns[n_relevant < 1] = torch.nan
+    found = torch.cat(of_blocks(queries[order], gallery, itself, of_block))  # (Q, M)
+    found[n_relevant < 1] = torch.nan
+    columns = torch.empty_like(found).index_copy_(0, order, found)
     return dict(zip(_names(ks), columns.T, strict=True))
 
 
@@ -113,21 +119,18 @@ def _names(ks: Sequence[int]) -> list[str]:
     return ["precision_at_1", *(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r", "mrr"]
 
 
-def _class_sizes(labels: Tensor, gallery_labels: Tensor) -> Tensor:
-    """How many images of its class the gallery has for each of `labels` (Q,)."""
-    labels = labels.long()
-    classes, sizes = gallery_labels.long().unique(return_counts=True)
-    place = torch.searchsorted(classes, labels).clamp(max=len(classes) - 1)
-    return sizes[place] * (classes[place] == labels)
+def _as_codes(labels: Tensor, gallery_labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with the classes that there are counted from 0."""
+    codes = torch.cat([labels.long(), gallery_labels.long()]).unique(return_inverse=True)[1]
+    return codes[: len(labels)], codes[len(labels) :]
 
 
-def _of_block(distances: Tensor, is_same: Tensor, n_relevant: Tensor, ks: Sequence[int]) -> Tensor:
-    """The metrics of a block of queries, (b, M), from squared distances (b, N), which are overwritten."""
-    n_places = min(distances.shape[1], max(1, int(n_relevant.max()), *ks))
-    keys = ordered_keys(distances, is_same)  # (b, N)
+def _of_block(keys: Tensor, n_relevant: Tensor, ks: Sequence[int]) -> Tensor:
+    """The metrics of a block of queries, (b, M), from `keys` (b, N): see `ordered_keys`, odd for the query's class."""
+    n_places = min(keys.shape[1], max(1, int(n_relevant.max()), *ks))
     is_hit = smallest(keys, n_places).bitwise_and_(1)  # (b, n_places)
     n_hits = is_hit.cumsum(dim=1, dtype=torch.float32)
-    place = torch.arange(1, n_places + 1, device=distances.device)
+    place = torch.arange(1, n_places + 1, device=keys.device)
     precisions = torch.where(place <= n_relevant[:, None], n_hits / place * is_hit, 0)
     n_relevant = n_relevant.clamp(min=1)
     hits_within = n_hits.gather(1, n_relevant[:, None] - 1).squeeze(1)
