@@ -1,9 +1,9 @@
 """What is given to others: the wheel, the source archive, their metadata, and the citation."""
 
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -61,8 +61,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None
 
 
 def test_the_source_archive_alone_builds_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path)
     again = built("wheel", next(tmp_path.iterdir()), tmp_path)
     assert metadata(again, "RECORD") == metadata(wheel, "RECORD")  # names, sizes and digests
 
