@@ -1,6 +1,7 @@
 """Batches drawn by index from images that already lie on the training device."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from siamese_triplet.devices import best_device
 from siamese_triplet.distributed import Share
 from siamese_triplet.images import LabelledImages, channels_first, pixelwise_transform
 
+CHUNK = 4096  # images that are normalised at a time
 Batch = tuple[Any, Any]  # the inputs, a tensor or a tuple of them, and the target, [] where there is none
 
 
@@ -110,4 +112,9 @@ def _normalised(source: LabelledImages, device: torch.device) -> Tensor:
             f"TensorLoader normalises all images once, and cannot do that with the transform {source.transform!r}; "
             "use siamese_triplet.images.normalization(mean, std), or a DataLoader"
         )
-    return transform(channels_first(data).to(device)).contiguous()
+    pieces = (transform(channels_first(chunk).to(device)) for chunk in data.split(CHUNK))
+    first = next(pieces)
+    images = first.new_empty(len(data), *first.shape[1:])  # filled piece by piece: no second copy is ever held
+    for place, piece in zip(images.split(CHUNK), chain([first], pieces), strict=True):
+        place.copy_(piece)
+    return images

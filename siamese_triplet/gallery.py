@@ -60,8 +60,13 @@ class Gallery:
         """The `k` nearest images of each of `queries` (Q, D): distances, not squared, and indices. See `nearest`."""
         return nearest(queries, self.embeddings, k)
 
-    def classify(self, queries: Tensor, k: int = 5) -> Tensor:
-        """The labels (Q,) of `queries` (Q, D) by majority of the `k` nearest. See `knn_predictions`."""
+    def classify(self, queries: Tensor, k: int | None = None) -> Tensor:
+        """The labels (Q,) of `queries` (Q, D) by majority of the `k` nearest. See `knn_predictions`.
+
+        Without `k` five, or as many as the smallest class has images: among more, other classes would outvote it.
+        """
+        if k is None:
+            k = min(5, int(self.labels.unique(return_counts=True)[1].min()))
         return knn_predictions(self.embeddings, self.labels, queries, k)
 
     def prototypes(self) -> "Gallery":

@@ -220,6 +220,14 @@ def test_images_are_normalised_once_and_for_all(monkeypatch: pytest.MonkeyPatch)
     assert calls == [(23, 1, 5, 4)]
 
 
+def test_many_images_are_normalised_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = TensorLoader(images(), 5).images
+    monkeypatch.setattr("siamese_triplet.batches.CHUNK", 7)
+    in_parts = TensorLoader(images(), 5).images
+    assert torch.equal(in_parts, at_once)
+    assert in_parts.is_contiguous()
+
+
 def test_batches_are_copies_and_the_data_stay_as_they_are() -> None:
     dataset = images()
     before = dataset.data.clone()

@@ -14,9 +14,10 @@ from siamese_triplet import figures
 from siamese_triplet.comparison import Settings
 from siamese_triplet.experiments import METHODS
 from siamese_triplet.figures import element, settings
-from siamese_triplet.figures.embeddings import encode_points
+from siamese_triplet.figures.embeddings import SELECTORS_OF, encode_points
 from siamese_triplet.history import History
 from siamese_triplet.networks import EmbeddingNet
+from siamese_triplet.style import COLOURS
 from siamese_triplet.trainer import fit
 
 LIBRARY = Path(element.__file__).parent / "library"
@@ -225,3 +226,22 @@ GRID = (
 def test_no_runs_raise(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no runs to show"):
         figures.settings_gallery(tmp_path / "missing.json")
+
+
+# what the library repeats of the package
+
+
+def list_in(module: str, name: str) -> list[str]:
+    """The list of strings `name` of a module of the library."""
+    text = (LIBRARY / module).read_text()
+    return re.findall(r'"([^"]+)"', re.search(rf"const {name} = \[(.*?)\]", text, re.DOTALL)[1])
+
+
+def test_the_classes_have_the_colours_of_the_plots() -> None:
+    assert list_in("theme.mjs", "LIGHT") == list(COLOURS)
+    assert len(list_in("theme.mjs", "DARK")) == len(COLOURS)
+
+
+@pytest.mark.parametrize("kind", ["triplets", "pairs"])
+def test_the_bench_offers_the_selectors_that_it_accepts(kind: str) -> None:
+    assert sorted(list_in("arithmetic.mjs", f"{kind[:-1].upper()}_SELECTORS")) == sorted(SELECTORS_OF[kind])

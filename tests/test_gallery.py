@@ -23,6 +23,15 @@ def test_search_and_classify_are_those_of_evaluation() -> None:
     assert "60 images of 3 classes, embeddings of size 4" in repr(known)
 
 
+def test_without_k_no_class_is_outvoted_for_having_few_images() -> None:
+    embeddings = torch.tensor([[0.0], [0.2], [1.0], [1.1], [1.2], [1.3], [1.4]])
+    labels = torch.tensor([0, 0, 1, 1, 1, 1, 1])
+    known, query = Gallery(embeddings, labels), torch.tensor([[0.1]])
+    assert known.classify(query).item() == 0
+    assert known.classify(query, k=5).item() == 1
+    assert known.prototypes().classify(torch.tensor([[0.0], [1.3]])).tolist() == [0, 1]
+
+
 def test_a_search_of_no_queries_finds_nothing_and_too_many_neighbours_raise() -> None:
     assert gallery().search(torch.empty(0, 4)).indices.shape == (0, 5)
     with pytest.raises(ValueError, match="k=61 must be between 1 and the 60 images"):

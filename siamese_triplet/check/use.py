@@ -57,7 +57,7 @@ def nearest_prototype(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> N
 
     def case(name: str, support: Tensor, labels: list[int], queries: Tensor, hint: str) -> Case:
         arguments = support, torch.tensor(labels), queries
-        return Case(name, arguments, Gallery(*arguments[:2]).prototypes().classify(queries, k=1), hint)
+        return Case(name, arguments, Gallery(*arguments[:2]).prototypes().classify(queries), hint)
 
     line = torch.tensor([[0.0], [1.0], [5.0], [2.0]])
     points = _points(23)
