@@ -1,4 +1,4 @@
-"""`pytest --nbval` runs the chapters in the quick recipe cut to one epoch, on any machine."""
+"""`pytest --nbval` runs the chapters in the quick recipe, one epoch, on any machine."""
 
 import os
 

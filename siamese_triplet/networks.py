@@ -132,7 +132,8 @@ class ConvEmbeddingNet(nn.Module):
 class ClassificationNet(nn.Module):
     """A classifier on an embedding net of any size: PReLU → dense → log-softmax, (B, n_classes); train with `NLLLoss`.
 
-    The size of the embeddings is the net's attribute `embedding_size`, else the width of its last linear layer.
+    The size of the embeddings is the net's attribute `embedding_size`, else the width of its last linear layer. Raises
+    ValueError where it has neither, and for less than one class.
 
     >>> import torch
     >>> from siamese_triplet import ClassificationNet, EmbeddingNet
@@ -144,6 +145,8 @@ class ClassificationNet(nn.Module):
 
     def __init__(self, embedding_net: nn.Module, n_classes: int) -> None:
         super().__init__()
+        if n_classes < 1:
+            raise ValueError(f"ClassificationNet: {n_classes=} must be at least 1")
         self.embedding_net = embedding_net
         self.n_classes = n_classes
         self.nonlinear = PReLU()

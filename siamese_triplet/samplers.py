@@ -35,7 +35,13 @@ class BalancedBatchSampler(Sampler[list[int]]):
         replacement: bool = False,
         seed: int = 0,
     ) -> None:
-        labels = torch.as_tensor(labels).cpu()
+        try:
+            labels = torch.as_tensor(labels).cpu()
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"BalancedBatchSampler: labels must be integers, got a {type(labels).__name__} of something else "
+                f"({error}); number the classes"
+            ) from error
         if labels.ndim != 1 or labels.is_floating_point() or not len(labels):
             raise ValueError(
                 "BalancedBatchSampler: labels must be a non-empty vector of integers, "

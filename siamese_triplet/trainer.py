@@ -207,6 +207,8 @@ def _start(
     """The epochs that are complete, and their history with these names: from the checkpoint, if there is one."""
     if start_epoch < 0:
         raise ValueError(f"{start_epoch=} must not be negative")
+    if n_epochs < 0:
+        raise ValueError(f"{n_epochs=} must not be negative; it is the epoch to train up to")
     if len(set(of_all(checkpoint is None))) > 1:
         raise ValueError("some processes were given a checkpoint and others none; give all the same")
     if checkpoint is None or not from_first(Path(checkpoint).exists):

@@ -37,9 +37,15 @@ def test_resamples_draw_as_many_queries_as_there_are_in_any_number_of_chunks(mon
     assert torch.equal(torch.cat(chunks).sum(dim=1), torch.full((25,), 10.0, dtype=torch.float64))
 
 
+def test_values_may_be_a_list() -> None:
+    values = [0.5, 1.0, 0.25, 0.125]
+    assert bootstrap_interval(values) == bootstrap_interval(torch.tensor(values))
+
+
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
+        ([], {}, "one value a query"),
         (torch.empty(0), {}, "one value a query"),
         (torch.zeros(2, 2), {}, "one value a query"),
         (torch.zeros(2), {"level": 1.0}, "level=1.0"),

@@ -210,6 +210,11 @@ def test_classification_net_takes_any_embedding_net_of_any_size(make: Callable[[
     torch.testing.assert_close(scores, net.fc1(embeddings).log_softmax(dim=1))
 
 
+def test_classification_net_of_no_classes_raises() -> None:
+    with pytest.raises(ValueError, match="ClassificationNet: n_classes=0 must be at least 1"):
+        ClassificationNet(EmbeddingNet(), 0)
+
+
 def test_classification_net_of_a_net_of_unknown_size_raises() -> None:
     with pytest.raises(ValueError, match="Flatten has neither an attribute embedding_size nor a linear layer"):
         ClassificationNet(nn.Flatten(), 10)

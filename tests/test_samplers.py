@@ -113,6 +113,8 @@ def test_replacement_gives_a_batch_that_is_larger_than_the_data_set() -> None:
         ([0, 0, 1, 1], 1, 0, "n_samples=0"),
         ([], 1, 1, "non-empty"),
         ([0.0, 1.0], 1, 1, "integers, got torch.float32"),
+        (["cat", "dog"], 1, 1, "integers, got a list .*; number the classes"),
+        ([[0, 1], [0]], 1, 1, "integers, got a list"),
         ([[0, 1], [0, 1]], 1, 1, r"shape \(2, 2\)"),
     ],
 )

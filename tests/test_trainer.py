@@ -448,11 +448,13 @@ def test_start_epoch_does_not_step_a_scheduler_that_is_there_already() -> None:
     assert history["learning_rate"] == pytest.approx([0.01, 0.01])
 
 
-def test_a_negative_start_epoch_raises() -> None:
+def test_negative_epochs_raise() -> None:
     model, loader = linear()
     optimizer = SGD(model.parameters(), 0.1)
     with pytest.raises(ValueError, match="start_epoch=-1 must not be negative"):
         fit(loader, None, model, nn.CrossEntropyLoss(), optimizer, None, 1, start_epoch=-1, verbose=False)
+    with pytest.raises(ValueError, match="n_epochs=-1 must not be negative"):
+        fit(loader, None, model, nn.CrossEntropyLoss(), optimizer, None, -1, verbose=False)
 
 
 @pytest.mark.parametrize("validate", [True, False])

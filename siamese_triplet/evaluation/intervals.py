@@ -1,6 +1,6 @@
 """How far a figure could be off by the luck of which images were asked: bootstrap intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ LEVEL = 0.95
 
 
 def bootstrap_interval(
-    values: Tensor, n_resamples: int = 1000, level: float = LEVEL, seed: int = 0
+    values: Tensor | Sequence[float], n_resamples: int = 1000, level: float = LEVEL, seed: int = 0
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of the mean of `values` (Q,), one a query (Efron, 1979).
 
@@ -32,13 +32,14 @@ def bootstrap_interval(
 
 
 def bootstrap_intervals(
-    values: dict[str, Tensor], n_resamples: int = 1000, level: float = LEVEL, seed: int = 0
+    values: Mapping[str, Tensor | Sequence[float]], n_resamples: int = 1000, level: float = LEVEL, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
     """`bootstrap_interval` of several figures, all from the same resamples: `<name>_interval` for each."""
-    for name, of_queries in values.items():
+    tensors = {name: torch.as_tensor(of_queries) for name, of_queries in values.items()}
+    for name, of_queries in tensors.items():
         if of_queries.ndim != 1 or not len(of_queries):
             raise ValueError(f"{name} must be a vector of one value a query, got shape {tuple(of_queries.shape)}")
-    columns = torch.stack([of_queries.double() for of_queries in values.values()], dim=1).cpu()  # (Q, M)
+    columns = torch.stack([of_queries.double() for of_queries in tensors.values()], dim=1).cpu()  # (Q, M)
     n_queries = len(columns)
     means = [weights @ columns / n_queries for weights in resamples(n_queries, n_resamples, seed)]
     bounds = quantiles(torch.cat(means), level)  # (2, M)
