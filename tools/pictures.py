@@ -1,4 +1,7 @@
-"""`python tools/card.py` draws the social card, `book/images/card.png`, from the embeddings that chapter 5 shows."""
+"""`python tools/pictures.py` draws the first page's picture and the social card, both from the embeddings of chapter 5.
+
+They go to `book/images/`. Run it after chapter 5 was executed anew.
+"""
 
 import base64
 import json
@@ -9,8 +12,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
+import torch
 
-from siamese_triplet.plots import COLOURS, MARKERS
+from siamese_triplet.plots import COLOURS, MARKERS, PAGE_WIDTH, new_figure, plot_embeddings
 
 BOOK = Path(__file__).parents[1] / "book"
 VIEWER = re.compile(r'kind="embedding-viewer"[^>]*><script type="application/json">(.*?)</script>', re.DOTALL)
@@ -31,7 +35,20 @@ def points_of(epoch: dict[str, Any]) -> np.ndarray:
     return numbers.reshape(-1, 2) * epoch["unit"]  # (N, 2)
 
 
-def draw(data: dict[str, Any]) -> plt.Figure:
+def before_and_after(data: dict[str, Any]) -> plt.Figure:
+    """The images as an untrained network sees them, and after the last epoch; each on a scale of its own."""
+    figure, [axes] = new_figure(1, 2, PAGE_WIDTH / 2 + 0.3)
+    labels = torch.tensor(data["labels"])
+    titles = ("untrained", f"after {len(data['epochs']) - 1} epochs")
+    for ax, epoch, title in zip(axes, (data["epochs"][0], data["epochs"][-1]), titles, strict=True):
+        plot_embeddings(torch.from_numpy(points_of(epoch)), labels, legend=False, title=title, ax=ax)
+        ax.set(xticks=[], yticks=[])
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=10, frameon=False, markerscale=2, columnspacing=0.8)
+    return figure
+
+
+def card(data: dict[str, Any]) -> plt.Figure:
     points, labels = points_of(data["epochs"][-1]), np.array(data["labels"])
     figure = plt.figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100, facecolor="white")
     ax = figure.add_axes((0.5, 0.02, 0.48, 0.96))
@@ -48,4 +65,6 @@ def draw(data: dict[str, Any]) -> plt.Figure:
 
 
 if __name__ == "__main__":
-    draw(shown_embeddings(BOOK / "05_online_triplets.ipynb")).savefig(BOOK / "images" / "card.png")
+    shown = shown_embeddings(BOOK / "05_online_triplets.ipynb")
+    before_and_after(shown).savefig(BOOK / "images" / "online_triplets.png", dpi=200)
+    card(shown).savefig(BOOK / "images" / "card.png")
