@@ -139,17 +139,20 @@ def embed_views(model: nn.Module, images: Images, n_views: int = 1, seed: int = 
     return torch.stack([embeddings for embeddings, _ in views]).mean(dim=0), views[0][1]
 
 
-def evaluate_characters(embeddings: Tensor, labels: Tensor, groups: Tensor, seed: int = 0) -> dict[str, Any]:
+def evaluate_characters(
+    embeddings: Tensor, labels: Tensor, groups: Tensor, seed: int = 0, n_episodes: int | None = None
+) -> dict[str, Any]:
     """The errors of few-shot classification, by nearest prototype, and the figures of search among all characters.
 
     `within_<n>_way_<k>_shot`: the classes of an episode come from one group, all of a group that has fewer than n;
-    `over_…`: from all. Each with its 95 % interval over the episodes.
+    `over_…`: from all. Each with its 95 % interval over the `n_episodes`, by default 2,000 (`EPISODES`).
     """
+    n_episodes = EPISODES if n_episodes is None else n_episodes
     figures: dict[str, Any] = {}
     for n_way, k_shot in TASKS:
         for where, kinds in (("within", groups), ("over", None)):
             found = few_shot_accuracy(
-                embeddings, labels, n_way, k_shot, QUERIES, EPISODES, seed, groups=kinds, allow_fewer=True
+                embeddings, labels, n_way, k_shot, QUERIES, n_episodes, seed, groups=kinds, allow_fewer=True
             )
             name = f"{where}_{n_way}_way_{k_shot}_shot"
             low, high = found["prototype_interval"]
@@ -165,6 +168,7 @@ def reproduce_characters(
     root: str | os.PathLike | None = None,
     device: torch.device | str | None = None,
     n_views: int = 13,
+    n_episodes: int | None = None,
     verbose: bool = True,
 ) -> list[dict[str, Any]]:
     """The results of `runs` (name, settings, seed), trained and evaluated where the list in `path` has none yet.
@@ -182,10 +186,11 @@ def reproduce_characters(
         check_whole(history, settings.n_epochs)
         assert test_set.groups is not None  # the alphabets
         figures = {
-            kind: evaluate_characters(*embed_views(model, test_set, views), test_set.groups)
+            kind: evaluate_characters(*embed_views(model, test_set, views), test_set.groups, n_episodes=n_episodes)
             for kind, views in (("one_view", 1), ("many_views", n_views))
         }
-        sizes = {"train_classes": len(train_set.classes), "test_groups": test_set.group_names, "n_views": n_views}
+        sizes = {"train_classes": len(train_set.classes), "test_groups": test_set.group_names}
+        sizes |= {"n_views": n_views, "n_episodes": n_episodes or EPISODES}
         made = {"seconds": sum(history["seconds"]), "made": provenance(model), "loss": history["train_loss"]}
         return figures | sizes | made
 
