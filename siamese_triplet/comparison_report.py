@@ -121,15 +121,13 @@ def change_of(result: Mapping[str, Any]) -> str:
 
 
 def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> None:
-    import matplotlib.pyplot as plt
+    from siamese_triplet.plots import new_figure, plot_groups
 
-    from siamese_triplet.plots import plot_groups
-
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained", sharey=True)
+    figure, [axes] = new_figure(1, 3, 3.4)
     kinds = (("kNN accuracy, %", seen, lambda r: r["knn_accuracy"]), ("MAP@R, %", seen, lambda r: r["map_at_r"]))
     size = max(result["embedding_size"] for result in unseen)
     unseen = [r for r in unseen if r["embedding_size"] == size and r["method"] in {s["method"] for s in seen}]
-    one_shot = f"one-shot, {10 - N_SEEN} held-out classes, {size}-D, %"
+    one_shot = f"one-shot, {10 - N_SEEN} held-out\nclasses, {size}-D, %"
     for ax, (label, results, of) in zip(
         axes, (*kinds, (one_shot, unseen, lambda r: r["unseen"]["one_shot"])), strict=True
     ):
@@ -139,18 +137,18 @@ def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> Non
         plot_groups(groups, label, ax=ax)
         if ax.get_legend() is not None:
             ax.get_legend().remove()
-    axes[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    for ax in axes[1:]:
+        ax.tick_params(labelleft=False)  # the methods, as in the first
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     _save(figure, path)
 
 
 def _draw_sweep(swept: Sequence[Mapping], path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    from siamese_triplet.plots import plot_groups
+    from siamese_triplet.plots import new_figure, plot_groups
 
     names = _swept_settings(swept)
     n_rows = -(-len(names) // 2)
-    figure, axes = plt.subplots(n_rows, 2, figsize=(10, 3 * n_rows), layout="constrained", squeeze=False)
+    figure, axes = new_figure(n_rows, 2, 2.6 * n_rows)
     for ax in axes.flat[len(names) :]:
         ax.remove()
     for ax, name in zip(axes.flat, names, strict=False):

@@ -89,21 +89,19 @@ def plot_steps(runs: Mapping[str, History], stuck_at: Sequence[float] = ()) -> "
 
     Dotted lines mark the losses `stuck_at`, those of embeddings that all coincide: the margin, or log 2.
     """
-    import matplotlib.pyplot as plt
+    from siamese_triplet.plots import COLOURS, new_figure
 
-    from siamese_triplet.style import COLOURS
-
-    figure, (losses, active, distances) = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
+    figure, [[losses, active, distances]] = new_figure(1, 3, 2.7)
     for (name, run), colour in zip(runs.items(), COLOURS[::2], strict=False):
         losses.plot(run["loss"], color=colour, label=name)
         active.plot([100 * share for share in run["active"]], color=colour, label=name)
-        distances.plot(run["negative distance"], color=colour, label=f"{name}: negative pairs")
+        distances.plot(run["negative distance"], color=colour, label="negative pairs")
         distances.plot(run["positive distance"], "--", color=colour, label="positive pairs")
     for loss in stuck_at:
         losses.axhline(loss, color="0.5", ls=":")
     losses.set(title="loss", xlabel="step", ylim=(0, None))
     active.set(title="active triplets, % of all", xlabel="step", ylim=(-2, 102))
     distances.set(title="median distance", xlabel="step", ylim=(0, None))
-    distances.legend(fontsize=8, frameon=False)
-    losses.legend(fontsize=8, frameon=False)
+    distances.legend(handles=distances.lines[:2], fontsize="small", frameon=False)
+    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=len(runs), frameon=False)
     return figure

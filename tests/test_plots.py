@@ -298,3 +298,11 @@ def test_a_figure_leaves_the_settings_of_others_alone() -> None:
     before = dict(mpl.rcParams)
     plots.plot_history(HISTORY)
     assert dict(mpl.rcParams) == before
+
+
+def test_a_notebook_shows_every_figure_without_being_asked() -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    cells = ["from siamese_triplet.plots import new_axes", "ax = new_axes(2)", "ax = new_axes(2)"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    nbclient.NotebookClient(notebook).execute()
+    assert [["image/png" in output.data for output in cell.outputs] for cell in notebook.cells] == [[], [True], [True]]

@@ -13,6 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 BOOK = Path(__file__).parents[1] / "book"
+SHARP = "--InlineBackend.figure_formats=retina"  # pictures of two pixels where a page has one
 COLAB = {"accelerator": "GPU", "colab": {"gpuType": "T4", "provenance": []}}  # which machine it gives to a notebook
 
 
@@ -25,9 +26,14 @@ def execute(path: Path) -> None:
         coalesce_streams=True,
         store_widget_state=False,  # a page would ask the network for what shows it
         resources={"metadata": {"path": str(BOOK)}},
+        extra_arguments=[SHARP],
     ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when each cell began and ended: a change without a meaning
+        for output in cell.get("outputs", []):
+            for size in output.get("metadata", {}).values():
+                if isinstance(size, dict):
+                    size.pop("height", None)  # follows from the width, also on a narrow screen
     notebook.metadata["language_info"] = {"name": "python"}
     write(notebook, path)
 

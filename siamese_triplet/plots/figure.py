@@ -6,13 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 PAGE_WIDTH = 7.2  # inches, of 100 pixels each
-STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.titlesize": "medium"}
 
 
 def new_figure(n_rows: int, n_columns: int, height: float, *, width: float = PAGE_WIDTH) -> tuple[Figure, np.ndarray]:
     """A figure of `width` × `height` inches in the book's style, and its axes (n_rows, n_columns)."""
-    with plt.rc_context(STYLE):
-        return plt.subplots(n_rows, n_columns, figsize=(width, height), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=(width, height), layout="constrained", squeeze=False)
+    for ax in axes.flat:  # not by rc_context, which would turn off that a notebook shows its figures
+        ax.spines[["right", "top"]].set_visible(False)
+    return figure, axes
 
 
 def new_axes(height: float) -> Axes:
