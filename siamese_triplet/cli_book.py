@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_triplet.cli_options import add_place, add_speed, count, device, speed_of
-from siamese_triplet.comparison import Settings, compare, compare_unseen, sweep
+from siamese_triplet.comparison import Settings, compare, compare_unseen
 from siamese_triplet.comparison_report import COMPARISON, SWEEP, UNSEEN, write_report
 from siamese_triplet.experiments import METHODS
 from siamese_triplet.figures.settings import train_settings
@@ -14,6 +14,7 @@ from siamese_triplet.files import write_atomically
 from siamese_triplet.one_shot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.recipes import FULL_EPOCHS
 from siamese_triplet.reproduction import DATASETS, reproduce, summary
+from siamese_triplet.sweeps import sweep
 
 COMPARED = ("seen", "unseen", "sweep", "settings", "report")
 SETTINGS = "settings.json"

@@ -1,13 +1,11 @@
 """Which method is better: the five methods by the same figures, on classes that were trained on and on others.
 
-Three parts, each a list of results in one JSON file, which goes on where it was interrupted: `seen` (all classes, test
-images), `unseen` (trained on six classes, tested on the other four, and on the other data set) and `sweep` (selector,
-margin, embedding size and batch of online triplets).
+Two parts, each a list of results in one JSON file: `seen` (all classes, test images) and `unseen` (trained on six
+classes, tested on the other four, and on the other data set).
 """
 
-import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +16,17 @@ from torch import Tensor, nn
 from siamese_triplet.datasets import load
 from siamese_triplet.evaluation import few_shot_accuracy
 from siamese_triplet.evaluation.summary import among_themselves, seen_classes
-from siamese_triplet.experiments import BATCH_ALL, METHODS, Experiment, Speed, embed, fit_experiment
+from siamese_triplet.experiments import METHODS, Experiment, Speed, embed, fit_experiment
 from siamese_triplet.history import History
 from siamese_triplet.images import Images
 from siamese_triplet.recipes import FULL_EPOCHS
-from siamese_triplet.runs import provenance, write_json
+from siamese_triplet.results import Key, check_whole, collect
+from siamese_triplet.runs import provenance
 
 DATASETS = ("mnist", "fashion-mnist")
 INPUTS = {"siamese": 2, "triplet": 3}  # images that pass through the network for each image of an epoch
 N_SEEN = 6
 QUERIES, EPISODES = 15, 1000
-Key = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -145,56 +143,6 @@ def compare_unseen(
     return collect(path, keys, results, settings.verbose)
 
 
-SWEPT: dict[str, Sequence[dict[str, Any]]] = {
-    "selector": [
-        {"selector": selector}
-        for selector in ("random", "semihard", "hardest-semihard", "hardest", "batch-hard", "easy-positive", BATCH_ALL)
-    ],
-    "margin": [{"margin": margin} for margin in (0.1, 0.3, 1.0, 3.0, 10.0)],
-    "margin, unit sphere": [
-        {"margin": margin, "embedding_size": 16, "unit_sphere": True} for margin in (0.1, 0.5, 1.0, 2.0, 4.0)
-    ],
-    "embedding size": [{"embedding_size": size} for size in (2, 3, 8, 16, 64)],
-    "P × K": [{"n_classes": p, "n_samples": k} for p, k in ((10, 2), (10, 5), (10, 10), (10, 25), (10, 50), (5, 50))],
-    "P × K, learning rate": [
-        {"n_classes": 10, "n_samples": k, "learning_rate": rate} for k in (5, 50) for rate in (3e-4, 3e-3)
-    ],
-}
-
-
-def sweep(
-    path: Path | None,
-    settings: Settings,
-    dataset: str = "fashion-mnist",
-    swept: Mapping[str, Sequence[dict[str, Any]]] | None = None,
-) -> list[dict[str, Any]]:
-    """Part `sweep`: online triplets with the settings of `swept` changed one at a time, by default those of `SWEPT`."""
-
-    def results(key: Key) -> dict[str, Any]:
-        train, test = settings.load(dataset)
-        experiment = replace(METHODS["online-triplet"], **key["change"])
-        started = time.perf_counter()
-        model, _ = settings.fit(experiment, train, test, key["seed"], key["n_epochs"])
-        seconds = time.perf_counter() - started
-        figures = seen_classes(embed(model, train), embed(model, test))
-        return figures | {"seconds": seconds, "made": provenance(model)}
-
-    keys = (
-        {
-            "dataset": dataset,
-            "swept": name,
-            "change": change,
-            "seed": seed,
-            "n_epochs": settings.n_epochs,
-            "embedded": settings.embedded,
-        }
-        for seed in settings.seeds
-        for name, changes in (SWEPT if swept is None else swept).items()
-        for change in changes
-    )
-    return collect(path, keys, results, settings.verbose)
-
-
 def epochs_of(method: str, n_epochs: int) -> int:
     """So many epochs that the network of `method` sees as many images as that of a softmax in `n_epochs`."""
     return max(1, round(n_epochs / INPUTS.get(method, 1)))
@@ -245,41 +193,3 @@ def _embedder(
     experiment = replace(experiment, embedding_size=key["embedding_size"], n_classes=n_classes)
     model, _ = settings.fit(experiment, train, test, key["seed"], 0 if untrained else key["n_epochs"])
     return (lambda images: embed(model, images)), model
-
-
-def check_whole(history: History, n_epochs: int) -> None:
-    """Raise a KeyboardInterrupt for a run that ended before its `n_epochs`, as `fit` does without one at Ctrl-C."""
-    if history.n_epochs < n_epochs:
-        raise KeyboardInterrupt
-
-
-def read_results(path: Path) -> list[dict[str, Any]]:
-    """The list of results in `path`, empty where there is no such file. Raises ValueError for a damaged one."""
-    if not path.exists():
-        return []
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} holds no list of results, or a damaged one: {error}; move it away") from error
-
-
-def collect(
-    path: Path | None, keys: Iterable[Key], results: Callable[[Key], dict[str, Any]], verbose: bool = True
-) -> list[dict[str, Any]]:
-    """The result of each key, itself included: from the list in `path`, or made and added to it, one after the other.
-
-    Without a path nothing is kept.
-    """
-    kept = read_results(path) if path is not None else []
-    found = []
-    for key in keys:
-        known = [result for result in kept if all(result.get(name) == value for name, value in key.items())]
-        if not known:
-            if verbose:
-                print(", ".join(str(value) for value in key.values()), flush=True)
-            known = [key | results(key)]
-            kept += known
-            if path is not None:
-                write_json(path, kept)
-        found += known
-    return found

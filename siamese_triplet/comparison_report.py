@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamese_triplet.comparison import DATASETS, N_SEEN, SWEPT, read_results
+from siamese_triplet.comparison import DATASETS, N_SEEN
 from siamese_triplet.comparison_tables import origin, table
+from siamese_triplet.results import read_results
+from siamese_triplet.sweeps import SWEPT
 
 COMPARISON, UNSEEN, SWEEP, REPORT = "comparison.json", "unseen.json", "sweep.json", "comparison.md"
 FIGURE, SWEEP_FIGURE = "comparison.svg", "sweep.svg"

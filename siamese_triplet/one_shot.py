@@ -18,7 +18,6 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from siamese_triplet.augment import RandomWarp
 from siamese_triplet.batches import TensorLoader
-from siamese_triplet.comparison import check_whole, collect
 from siamese_triplet.comparison_tables import table
 from siamese_triplet.devices import best_device, device_of
 from siamese_triplet.distributed import Share
@@ -29,6 +28,7 @@ from siamese_triplet.history import History
 from siamese_triplet.images import Images
 from siamese_triplet.networks import ConvEmbeddingNet
 from siamese_triplet.omniglot import load_omniglot, rotations_as_classes
+from siamese_triplet.results import check_whole, collect
 from siamese_triplet.runs import provenance
 from siamese_triplet.samplers import BalancedBatchSampler, GroupedBatchSampler
 from siamese_triplet.trainer import Callback, fit

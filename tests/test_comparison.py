@@ -8,18 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from siamese_triplet import Images, comparison, comparison_report
+from siamese_triplet import Images, comparison, comparison_report, sweeps
 from siamese_triplet.comparison import (
     DATASETS,
     METHODS,
     Settings,
-    collect,
     compare,
     compare_unseen,
     epochs_of,
     of_classes,
     split_classes,
-    sweep,
 )
 from siamese_triplet.comparison_report import write_report
 from siamese_triplet.comparison_tables import figures, origin, spread, table
@@ -27,6 +25,8 @@ from siamese_triplet.evaluation.summary import among_themselves
 from siamese_triplet.experiments import Speed
 from siamese_triplet.history import History
 from siamese_triplet.images import normalization
+from siamese_triplet.results import collect
+from siamese_triplet.sweeps import sweep
 
 FIGURES = ("recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer")
 
@@ -217,7 +217,7 @@ def test_all_methods_are_compared_on_both_data_sets(tiny: Settings, tmp_path: Pa
 
 def test_the_same_seed_gives_the_same_figures(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "siamese", "online-triplet")
-    monkeypatch.setattr(comparison, "SWEPT", {"margin": [{"margin": 0.5}]})
+    monkeypatch.setattr(sweeps, "SWEPT", {"margin": [{"margin": 0.5}]})
     for part, options in ((compare_unseen, {"sizes": (2,), "datasets": ("mnist",)}), (sweep, {})):
         first = part(None, tiny, **options)
         torch.manual_seed(9)
@@ -270,7 +270,7 @@ def test_unseen_classes_are_never_trained_on(tiny: Settings, monkeypatch: pytest
 
 def test_a_sweep_changes_one_setting_at_a_time(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swept = {"selector": [{"selector": "batch-all"}], "P × K": [{"n_classes": 2, "n_samples": 3}]}
-    monkeypatch.setattr(comparison, "SWEPT", swept)
+    monkeypatch.setattr(sweeps, "SWEPT", swept)
     fit_experiment, trained = comparison.fit_experiment, []
     monkeypatch.setattr(
         comparison,
@@ -324,7 +324,7 @@ def test_an_interrupted_run_has_no_result(
         raise KeyboardInterrupt
 
     only(monkeypatch, "siamese", "online-triplet")
-    monkeypatch.setattr(comparison, "SWEPT", {"margin": [{"margin": 0.5}]})
+    monkeypatch.setattr(sweeps, "SWEPT", {"margin": [{"margin": 0.5}]})
     monkeypatch.setattr("siamese_triplet.trainer._train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         part(tmp_path / "results.json", *([None] if part is compare else []), tiny)
@@ -332,7 +332,7 @@ def test_an_interrupted_run_has_no_result(
 
 
 def test_every_change_of_the_sweep_is_an_experiment() -> None:
-    for changes in comparison.SWEPT.values():
+    for changes in sweeps.SWEPT.values():
         for change in changes:
             experiment = comparison.replace(METHODS["online-triplet"], **change)
             assert experiment.loss(0) is not None
@@ -514,7 +514,7 @@ def test_what_the_parts_write_is_what_the_report_reads(
 ) -> None:
     only(monkeypatch, "siamese", "softmax", "online-triplet")
     margins = {f"margins {number}": [{"margin": 0.5 + number}] for number in range(4)}  # the figure has four panels
-    for module in (comparison, comparison_report):
+    for module in (sweeps, comparison_report):
         monkeypatch.setattr(module, "SWEPT", margins)
     compare(tmp_path / comparison_report.COMPARISON, None, tiny)
     compare_unseen(tmp_path / comparison_report.UNSEEN, tiny, sizes=(2,))

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from siamese_triplet.comparison import Key, Settings, collect, read_results
+from siamese_triplet.comparison import Settings
 from siamese_triplet.datasets import SOURCES
 from siamese_triplet.evaluation.summary import seen_classes
 from siamese_triplet.experiments import BATCH_ALL, METHODS, Experiment, embed
 from siamese_triplet.figures.element import LiveFigure
 from siamese_triplet.figures.embeddings import EmbeddingRecorder, encode_points
+from siamese_triplet.results import Key, collect, read_results
 from siamese_triplet.runs import provenance
 
 NONE = "–"  # of a setting that a method does not have
