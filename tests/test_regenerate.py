@@ -1,0 +1,43 @@
+"""The command that makes all results and outputs of the book anew: complete, and in step with what is stored."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from siamese_triplet import cli, comparison, one_shot
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tools"))
+from regenerate import CHAPTERS_OF, STEPS  # noqa: E402
+
+
+def test_every_notebook_is_executed_once() -> None:
+    executed = [name for chapters in CHAPTERS_OF.values() for name in chapters.split()]
+    assert sorted(executed) == sorted(path.stem for path in (ROOT / "book").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_is_a_script_or_a_command_of_the_package(step: str) -> None:
+    script, *options = shlex.split(STEPS[step])
+    if script == "-m":
+        assert options.pop(0) == "siamese_triplet"
+        cli._parser().parse_args(options)
+    else:
+        text = (ROOT / script).read_text()
+        assert all(option in text for option in options if option.startswith("--"))
+
+
+@pytest.mark.parametrize("step", ["methods", "settings", "omniglot", "omniglot-selection"])
+def test_the_stored_results_are_those_that_the_step_would_make(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(*given: Any, **options: Any) -> None:
+        raise AssertionError("a result is missing from book/results, or was made in another way")
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(comparison, "fit_experiment", trained)
+    monkeypatch.setattr(one_shot, "train_characters", trained)
+    before = {path: path.read_bytes() for path in (ROOT / "book" / "results").iterdir()}
+    assert cli.main(shlex.split(STEPS[step])[2:]) == 0
+    assert {path: path.read_bytes() for path in (ROOT / "book" / "results").iterdir()} == before
