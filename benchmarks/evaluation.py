@@ -237,11 +237,13 @@ def markdown(results: dict) -> str:
         [
             f"Measured on {facts['date']}: {facts['processor']} ({facts['instructions']}), "
             f"threads: {facts['threads']}, Python {facts['python']}, {packages}. "
-            f"Before, the load of the machine was {results['load']:.1f}; OMP_WAIT_POLICY: {results['wait_policy']}.",
+            f"Before the run, {results['load']:.1f} other processes were busy; "
+            f"waiting threads: {results['wait_policy']}.",
             "**The same values?** The greatest difference between ours and a peer's, over embeddings in "
             f"{' and '.join(f'{size}-D' for size in SIZES)}, {n_images:,} images of {N_CLASSES} classes, and over all "
             "pairs of a part of them for the area under the curve. pytorch-metric-learning looks at as many neighbours "
-            "as a class has images, for `mrr` at all, as otherwise some queries find none of their class:",
+            "as a class has images; for the mean reciprocal rank it looks at all of them, as otherwise some queries "
+            "find none of their class:",
             table(["metric", "peer", "ours, 64-D", "float32", "float64"], _equality_rows(results)),
             f"**{n_images:,} queries among {n_images:,} images**, recall@1, R-precision and MAP@R; medians of "
             f"{results['rounds']} rounds in turn, and peak memory beyond the inputs:{faiss}",

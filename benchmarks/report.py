@@ -122,5 +122,8 @@ def _ms(milliseconds: float) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    align = ["---", *["---:"] * (len(head) - 1)]
+    """A table in Markdown; columns of numbers, and of dashes where there is none, stand to the right."""
+    columns = list(zip(*rows, strict=True))[1:]
+    are_numbers = [all(cell[:1] in "×+-–−" or cell[:1].isdigit() for cell in column) for column in columns]
+    align = ["---", *("---:" if of_numbers else "---" for of_numbers in are_numbers)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))

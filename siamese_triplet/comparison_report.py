@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from siamese_triplet.comparison import DATASETS, N_SEEN
-from siamese_triplet.comparison_tables import origin, table
+from siamese_triplet.comparison_tables import TITLES, origin, table
 from siamese_triplet.results import read_results
 from siamese_triplet.sweeps import SWEPT
 
-COMPARISON, UNSEEN, SWEEP, REPORT = "comparison.json", "unseen.json", "sweep.json", "comparison.md"
+COMPARISON, UNSEEN, SWEEP = "comparison.json", "unseen.json", "sweep.json"
+REPORT, SWEEP_REPORT = "comparison.md", "sweep.md"
 FIGURE, SWEEP_FIGURE = "comparison.svg", "sweep.svg"
-TITLES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 SEEN_FIGURES = {
     "kNN accuracy": "knn_accuracy",
     "recall@1": "recall_at_1",
@@ -23,23 +23,24 @@ SEEN_FIGURES = {
 
 
 def write_report(folder: Path) -> str:
-    """Write `comparison.md`, and figures beside it, from the results in `folder`; returns the text, see `report`."""
+    """Write `comparison.md` and `sweep.md`, and their figures, from the results in `folder`; returns both texts."""
     seen, unseen, swept = _results(folder)
     if seen and unseen:
         _draw(seen, unseen, folder / FIGURE)
     if swept:
         _draw_sweep(swept, folder / SWEEP_FIGURE)
-    text = report(folder)
-    (folder / REPORT).write_text(text)
-    return text
+    texts = {REPORT: report(folder), SWEEP_REPORT: sweep_report(folder)}
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return "\n".join(texts.values())
 
 
 def report(folder: Path) -> str:
-    """The tables of the results in `folder`, and what they came from.
+    """The tables of the methods from the results in `folder`, and what they came from.
 
     Parts without results are left out. Of runs of several lengths only the longest count.
     """
-    seen, unseen, swept = _results(folder)
+    seen, unseen, _ = _results(folder)
     parts = []
     for dataset in DATASETS:
         if of_dataset := [result for result in seen if result["dataset"] == dataset]:
@@ -49,10 +50,17 @@ def report(folder: Path) -> str:
     if seen and unseen:
         of_six = f"those of six classes of {_n_images(unseen)}"
         parts += ["And the columns of one-shot accuracy, on held-out classes:", origin(unseen, of_six)]
+    return "\n\n".join(parts) + "\n"
+
+
+def sweep_report(folder: Path) -> str:
+    """The tables of the sweep in `folder`, one for each setting, and what they came from."""
+    swept = _results(folder)[2]
+    parts = []
+    for name in _swept_settings(swept):
+        results = [result for result in swept if result["swept"] == name]
+        parts += [f"**{name}**", _sweep_table(results)]
     if swept:
-        for name in _swept_settings(swept):
-            results = [result for result in swept if result["swept"] == name]
-            parts += [f"**{name}**", _sweep_table(results)]
         parts += ["What the sweep came from:", origin(swept, _n_images(swept))]
     return "\n\n".join(parts) + "\n"
 

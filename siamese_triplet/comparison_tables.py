@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+TITLES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 Results = Sequence[Mapping[str, Any]]
 Figure = Callable[[Mapping[str, Any]], float]
 
@@ -18,7 +19,8 @@ def table(
     """A row for each value of `rows`, in the order of their first result, a column for each of `columns`.
 
     `rows` is a key of the results or a function of one; a column is a function of one, which may raise KeyError where a
-    result has no such figure. In bold stands the best mean of each column, where `best` asks for it.
+    result has no such figure. In bold stands the best mean of each column, as rounded, where
+    `best` asks for it.
     """
     name_of = rows if callable(rows) else lambda result: result[rows]
     groups: dict[str, list[Mapping[str, Any]]] = {}
@@ -27,7 +29,7 @@ def table(
     values = {name: [figures(group, of) for of in columns.values()] for name, group in groups.items()}
     factor, digits = (100, 1) if percent else (1, 3)
     tops = [
-        max((mean(row[number]) for row in values.values() if row[number]), default=None)
+        max((round(factor * mean(row[number]), digits) for row in values.values() if row[number]), default=None)
         for number in range(len(columns))
     ]
     header = ["", *columns]
@@ -36,7 +38,8 @@ def table(
         cells = []
         for of_seeds, top in zip(row, tops, strict=True):
             cell = spread([factor * value for value in of_seeds], digits)
-            cells.append(f"**{cell}**" if best and of_seeds and mean(of_seeds) == top else cell)
+            is_best = best and of_seeds and round(factor * mean(of_seeds), digits) == top
+            cells.append(f"**{cell}**" if is_best else cell)
         lines.append([name, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

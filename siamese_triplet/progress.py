@@ -57,7 +57,7 @@ class Progress:
 
 
 def epoch_line(epoch: int, n_epochs: int, results: Mapping[str, float]) -> str:
-    """Epoch  3/20  train loss 0.12, accuracy 96  val loss 0.15, accuracy 95.1  (12.3 s)"""
+    """The line of an epoch: `Epoch  3/20  train loss 0.12, accuracy 96  val loss 0.15, accuracy 95.1  (12.3 s)`."""
     parts: dict[str, list[str]] = {part: [] for part in ("train", "val")}
     for name, value in results.items():
         part, _, quantity = name.partition("_")

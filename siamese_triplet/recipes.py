@@ -46,18 +46,23 @@ class Recipe:
         folder = os.environ.get(RUNS_VARIABLE)
         return Path(folder) / name / "checkpoint.pt" if folder and self.name == "full" else None
 
-    def report(self, train_set: Images, seed: int, training: float | None = None) -> str:
+    def report(self, train_set: Images, seed: int, training: float | None = None, n_epochs: int | None = None) -> str:
         """What the outputs of a chapter came from: data, epochs, seed, device, versions and wall time.
 
         `training` is how many seconds training took, where that was not, or not all, in this run of the chapter.
+        `n_epochs` is for how many it trained, where that is not the recipe's number; 0 leaves it unsaid.
         """
         seconds = time.perf_counter() - self.started
-        of_full = "" if self.n_epochs == FULL_EPOCHS else f" (the complete recipe has {FULL_EPOCHS})"
+        if n_epochs is None:
+            is_cut = self.name == "full" and self.n_epochs != FULL_EPOCHS
+            epochs = f", {self.n_epochs} epochs" + f" (the complete recipe has {FULL_EPOCHS})" * is_cut
+        else:
+            epochs = f", {n_epochs} epochs" * bool(n_epochs)
         n_threads = torch.get_num_threads()
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device
         return "\n".join(
             [
-                f"recipe     {self.name}, {self.n_epochs} epochs{of_full}",
+                f"recipe     {self.name}{epochs}",
                 f"data       {len(train_set):,} training images",
                 f"seed       {seed}",
                 f"device     {device}, {n_threads} thread{'s' if n_threads > 1 else ''}",

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from siamese_triplet.comparison_tables import TITLES
 from siamese_triplet.evaluation.summary import NEIGHBOURS
 from siamese_triplet.experiments import METHODS, Speed
 from siamese_triplet.recipes import FULL_EPOCHS
@@ -88,13 +89,13 @@ def summary(results: Path) -> str:
     for result in found:
         run = result["run"]
         groups.setdefault((run["data"]["name"], run["experiment"]["method"], _arithmetic(result)), []).append(result)
-    kinds = sorted({kind for _, _, kind in groups}, reverse=True)
+    kinds = sorted({kind for _, _, kind in groups})
     parts = []
     for dataset in sorted({dataset for dataset, _, _ in groups}, reverse=True):
         rows = [["method", "quantity", "the original's log", *kinds], ["---"] * 2 + ["---:"] * (1 + len(kinds))]
         for method in METHODS:
             rows += _rows(dataset, method, [groups.get((dataset, method, kind), []) for kind in kinds])
-        parts += [f"**{dataset}**", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
+        parts += [f"**{TITLES[dataset]}**", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
     return "\n\n".join([*parts, _origin(found)])
 
 

@@ -435,7 +435,7 @@ def write(folder: Path, **parts: list[dict]) -> None:
 def test_the_report_is_tables_origins_and_figures(tmp_path: Path) -> None:
     write(tmp_path, comparison=SEEN + OTHER[0], unseen=UNSEEN + OTHER[1], sweep=SWEEP)
     text = write_report(tmp_path)
-    assert (tmp_path / "comparison.md").read_text() == text
+    assert (tmp_path / "comparison.md").read_text() + "\n" + (tmp_path / "sweep.md").read_text() == text
     columns = "kNN accuracy | recall@1 | MAP@R | AUC"
     held_out = "one-shot, 2-D | one-shot, 16-D"
     assert text.startswith(f"**MNIST**, all figures in per cent\n\n|  | {columns} | {held_out} |\n| --- |")
@@ -482,7 +482,7 @@ def test_parts_without_results_are_left_out_of_the_report(
 
 def test_a_report_without_results_is_empty(tmp_path: Path) -> None:
     assert write_report(tmp_path).strip() == ""
-    assert [path.name for path in tmp_path.iterdir()] == ["comparison.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["comparison.md", "sweep.md"]
 
 
 def test_a_report_of_one_data_set_has_its_figure_too(tmp_path: Path) -> None:

@@ -120,4 +120,4 @@ def test_a_figure_has_a_curve_of_each_run_and_lines_where_a_loss_is_stuck(images
     assert [list(line.get_ydata()) for line in distances.lines] == [
         of[f"{kind} distance"] for of in runs.values() for kind in ("negative", "positive")
     ]
-    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["one", "two"]
+    assert [text.get_text() for text in losses.figure.legends[0].get_texts()] == ["one", "two"]

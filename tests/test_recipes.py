@@ -65,3 +65,5 @@ def test_the_report_says_what_the_outputs_came_from() -> None:
     for part in ("full, 6", "20", "6,000 training images", "seed       3", "cpu", torch.__version__, "min"):
         assert part in report
     assert "complete" not in choose("full").report(images, seed=3)
+    assert "full, 2 epochs\n" in choose("full").report(images, seed=3, n_epochs=2)
+    assert "full\n" in choose("full").report(images, seed=3, n_epochs=0)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from siamese_triplet.comparison_report import report
+from siamese_triplet.comparison_report import report, sweep_report
 from siamese_triplet.reproduction import summary
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,12 @@ def tables(folder: Path = RESULTS) -> dict[str, str]:
         f"{name}.md": made.markdown(json.loads((folder / f"{name}.json").read_text())) + "\n"
         for name, made in MEASURED.items()
     }
-    return {"comparison.md": report(folder), "reproduction.md": summary(folder) + "\n", **measured}
+    return {
+        "comparison.md": report(folder),
+        "sweep.md": sweep_report(folder),
+        "reproduction.md": summary(folder) + "\n",
+        **measured,
+    }
 
 
 def out_of_step(folder: Path = RESULTS) -> list[str]:

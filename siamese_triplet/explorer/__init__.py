@@ -1,6 +1,6 @@
 """Live widgets: train with other settings and watch, and see what a selector selects. They need a running kernel.
 
-    settings -> session [a thread: load, train, figures] -> snapshots, outcomes -> drawings, tables -> widgets
+`settings` → `session` (a thread: load, train, figures) → snapshots, outcomes → drawings, tables → `widgets`.
 
 Nothing but the last step knows of ipywidgets. Importing `siamese_triplet` does not import this package.
 """

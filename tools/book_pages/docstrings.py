@@ -11,11 +11,19 @@ ALIAS = "Alias for field number"  # the docstring that Python gives the fields o
 
 def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", process)
+    app.connect("autodoc-process-signature", process_signature)
     app.connect("autodoc-skip-member", skip)
 
 
 def process(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     lines[:] = marked_up(lines)
+
+
+def process_signature(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, result: str | None
+) -> tuple[str | None, str | None]:
+    """A default that a data class makes anew each time is no Python, and would leave the whole signature unread."""
+    return signature and signature.replace("<factory>", "..."), result
 
 
 def skip(app: Any, what: str, name: str, thing: Any, is_skipped: bool, options: Any) -> bool | None:

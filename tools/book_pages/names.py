@@ -20,7 +20,8 @@ from sphinx.util.nodes import make_refnode
 
 PACKAGE = "siamese_triplet"
 NAME = re.compile(r"^(?:siamese_triplet\.)?([A-Za-z_][\w.]*)(?:\(.*\))?$")
-IN_CODE = re.compile(r'(<span class="o">\.</span>)?<span class="n">(\w+)</span>')
+KEYWORD = '(?!<span class="o">=</span>)'  # not the name of an argument
+IN_CODE = re.compile(rf'(<span class="o">\.</span>)?<span class="n">(\w+)</span>{KEYWORD}')
 NO_LINKS_IN = (nodes.reference, nodes.title, nodes.caption, nodes.term)
 
 

@@ -106,7 +106,7 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .curves figure { margin: 0; width: 15rem; } .curves figcaption { color: var(--quiet); font-size: 0.88em; }
 .bars { display: grid; gap: 0.15rem; margin: 0.5rem 0 0; }
 .bars div { display: grid; grid-template-columns: 6.5em minmax(0, 1fr) 5em; gap: 0.5rem; align-items: center; font-size: 0.88em; }
-.bars i { display: block; height: 0.75em; background: var(--negative); border-radius: 2px; min-width: 1px; }
+.bars i { display: block; height: 0.75em; background: var(--negative); border-radius: 2px; }
 .bars b { font-weight: 400; text-align: right; font-variant-numeric: tabular-nums; }
 .bars [aria-current] { font-weight: 700; } .bars [aria-current] b { font-weight: 700; }
 .choices { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; margin: 0.4rem 0; }
