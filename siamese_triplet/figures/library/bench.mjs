@@ -105,7 +105,8 @@ function outcome({ selector, margin }, rows, labels) {
 }
 
 function sentence({ kind, selected, active, name, loss }, { margin, epoch }, { epochs }) {
-  const when = epochs.length > 1 ? `Epoch ${epochs[epoch].name}: ` : "";
+  const named = epochs[epoch].name;
+  const when = epochs.length > 1 ? `${/^\d/.test(named) ? "Epoch " : ""}${named}: ` : "";
   if (!selected) return `${when}${name} finds nothing to learn from in this batch.`;
   if (!active) return `${when}${name} selects ${kind}, but none of them has a loss any more.`;
   if (kind === "triplets" && name === "hardest" && Math.abs(loss - margin) < 0.05 * margin) {
