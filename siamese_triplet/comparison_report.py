@@ -159,6 +159,7 @@ def _draw_sweep(swept: Sequence[Mapping], path: Path) -> None:
     names = _swept_settings(swept)
     n_rows = -(-len(names) // 2)
     figure, axes = new_figure(n_rows, 2, 2.6 * n_rows)
+    figure.get_layout_engine().set(h_pad=0.12)  # inches between a label and the title below
     for ax in axes.flat[len(names) :]:
         ax.remove()
     for ax, name in zip(axes.flat, names, strict=False):
