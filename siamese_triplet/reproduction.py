@@ -8,7 +8,6 @@ from statistics import mean, stdev
 from typing import Any
 
 from siamese_triplet.comparison_tables import TITLES
-from siamese_triplet.evaluation.summary import NEIGHBOURS
 from siamese_triplet.experiments import METHODS, Speed
 from siamese_triplet.recipes import FULL_EPOCHS
 from siamese_triplet.runs import HISTORY, Data, Run, train_run, write_json
@@ -92,7 +91,7 @@ def summary(results: Path) -> str:
     kinds = sorted({kind for _, _, kind in groups})
     parts = []
     for dataset in sorted({dataset for dataset, _, _ in groups}, reverse=True):
-        rows = [["method", "quantity", "the original's log", *kinds], ["---"] * 2 + ["---:"] * (1 + len(kinds))]
+        rows = [["method", "quantity", "log", *kinds], ["---"] * 2 + ["---:"] * (1 + len(kinds))]
         for method in METHODS:
             rows += _rows(dataset, method, [groups.get((dataset, method, kind), []) for kind in kinds])
         parts += [f"**{TITLES[dataset]}**", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
@@ -108,7 +107,7 @@ def _rows(dataset: str, method: str, runs_of_kinds: list[list[dict[str, Any]]]) 
         cells = [_compared([run["last_epoch"][quantity] for run in runs], quantity, original) for runs in runs_of_kinds]
         rows.append([quantity.removeprefix("val_").replace("_", " "), f"{original:.4g}", *cells])
     cells = [_spread([100 * run["knn_accuracy"] for run in runs]) for runs in runs_of_kinds]
-    rows.append([f"accuracy of {NEIGHBOURS} neighbours", "–", *cells])
+    rows.append(["kNN accuracy", "–", *cells])
     return [[method if number == 0 else "", *row] for number, row in enumerate(rows)]
 
 

@@ -60,6 +60,8 @@ def test_a_chapter_sees_no_data_no_settings_and_no_home(tmp_path: Path, monkeypa
     monkeypatch.setenv("SIAMESE_TRIPLET_DATA", "somewhere")
     monkeypatch.setenv("XDG_CACHE_HOME", "somewhere")
     found = colab.variables(tmp_path, tmp_path)
+    assert "SIAMESE_TRIPLET_DATA" not in found
+    assert colab.variables(tmp_path, tmp_path, tmp_path)["SIAMESE_TRIPLET_DATA"] == str(tmp_path.resolve())
     assert "somewhere" not in found.values()
     assert found["HOME"] == str(tmp_path)
 

@@ -135,10 +135,10 @@ def test_the_summary_is_a_table_with_mean_and_spread(tmp_path: Path) -> None:
     expected = [
         ["softmax", "accuracy", "99.04", "99.5 (1 of 1)", "99 ± 1 (1 of 3)"],
         ["", "loss", "0.0898", "0.05 (1 of 1)", "0.1 ± 0 (0 of 3)"],
-        ["", "accuracy of 5 neighbours", "–", "90", "91 ± 1"],
+        ["", "kNN accuracy", "–", "90", "91 ± 1"],
         ["online-triplet", "loss", "1.364", "–", "1.5 (0 of 1)"],
         ["", "nonzero triplets", "3454", "–", "1700 (1 of 1)"],
-        ["", "accuracy of 5 neighbours", "–", "–", "90"],
+        ["", "kNN accuracy", "–", "–", "90"],
     ]
     assert rows(tmp_path) == expected
     assert "- seeds: 0, 1, 2" in summary(tmp_path)

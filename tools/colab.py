@@ -1,10 +1,10 @@
-"""Run chapters as their Colab button does: `python tools/colab.py [--worktree] [chapter …]`.
+"""Run chapters as their Colab button does: `python tools/colab.py [--worktree] [--data FOLDER] [chapter …]`.
 
 Each runs in a fresh environment, see `colab_environment`, in a folder that holds the notebook and nothing else. Its
 first cell really installs the package from the repository's address, which git is told to find in a clone of this one.
 No network is used, no data but those in the package, no GPU. A chapter whose data would have to be downloaded stops,
-and says so; any other error is a failure. The last commit is run, as Colab sees it; with `--worktree` all files as they
-are.
+and says so, unless `--data` names a folder that has them, in place of the download; any other error is a failure. The
+last commit is run, as Colab sees it; with `--worktree` all files as they are.
 """
 
 import argparse
@@ -59,8 +59,11 @@ def _git(*arguments: str) -> str:
     return finished.stdout
 
 
-def variables(home: Path, repository: Path) -> dict[str, str]:
-    """The variables of a process that runs a chapter: `home` as its home, git's detour to `repository`, no network."""
+def variables(home: Path, repository: Path, data: Path | None = None) -> dict[str, str]:
+    """The variables of a process that runs a chapter: `home` as its home, git's detour to `repository`, no network.
+
+    `data`, if there is one, is the folder of the data.
+    """
     return {
         **{name: os.environ[name] for name in KEPT if name in os.environ},
         "HOME": str(home),
@@ -72,10 +75,11 @@ def variables(home: Path, repository: Path) -> dict[str, str]:
         "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": f"https://github.com/{address()['slug']}",
         **dict.fromkeys(("http_proxy", "https_proxy"), NOWHERE),
+        **({"SIAMESE_TRIPLET_DATA": str(data.resolve())} if data else {}),
     }
 
 
-def run(chapter: str, repository: Path) -> str | None:
+def run(chapter: str, repository: Path, data: Path | None = None) -> str | None:
     """Run a chapter of `repository` in an environment of its own; returns None if it went well, else what happened."""
     with tempfile.TemporaryDirectory(prefix="colab-") as folder:
         home, content = Path(folder, "home"), Path(folder, "content")
@@ -88,7 +92,7 @@ def run(chapter: str, repository: Path) -> str | None:
         notebook = nbformat.read(path, as_version=4)
         client = NotebookClient(notebook, km=kernel, timeout=None, store_widget_state=False)
         try:
-            client.execute(env=variables(home, repository), cwd=str(content))
+            client.execute(env=variables(home, repository, data), cwd=str(content))
         except CellExecutionError as error:
             return f"{error.ename}: {error.evalue}{_failed_installation(notebook)}"
     return None
@@ -112,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chapters", nargs="*", help="such as 02_siamese; all of them by default")
     parser.add_argument("--worktree", action="store_true", help="run the files as they are, not the last commit")
+    parser.add_argument("--data", type=Path, help="folder of the data that a chapter would download")
     arguments = parser.parse_args()
     failed = []
     with tempfile.TemporaryDirectory(prefix="colab-") as folder:
@@ -119,7 +124,7 @@ def main() -> None:
         chapters = arguments.chapters or sorted(path.stem for path in (repository / "book").glob("*.ipynb"))
         for chapter in chapters:
             started = time.perf_counter()
-            said = verdict(run(chapter, repository))
+            said = verdict(run(chapter, repository, arguments.data))
             print(f"{chapter}, {time.perf_counter() - started:.0f} s: {said}", flush=True)
             if said.startswith("failed"):
                 failed.append(chapter)
