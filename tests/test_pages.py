@@ -17,8 +17,6 @@ from page_weight import served  # noqa: E402
 HTML = ROOT / "_build" / "html"
 CHAPTERS = sorted(f"book/{path.stem}" for path in (ROOT / "book").glob("*.ipynb"))
 ARTICLES = sorted(f"book/{path.stem}" for path in (ROOT / "book").glob("*.md"))
-REFERENCE = sorted(f"book/api/{path.stem}" for path in (ROOT / "book" / "api").glob("*.md"))
-OF_THE_THEME = ["genindex", "search", "_modules/siamese_triplet/trainer"]  # and one page of source for all
 LIVE = {
     "01_softmax": ["embedding-viewer"],
     "02_siamese": ["pair-playground", "embedding-viewer"],
@@ -28,9 +26,6 @@ LIVE = {
     "06_fashion_mnist": ["embedding-viewer"],
     "08_hands_on": ["settings-gallery", "selector-bench"],
 }
-LIGHT, DARK = ("light", 1300), ("dark", 360)  # theme and width: what breaks on a phone breaks in both themes
-LOOKS = dict.fromkeys(CHAPTERS + ARTICLES, (LIGHT, DARK)) | dict.fromkeys(REFERENCE + OF_THE_THEME, (DARK,))
-LOOKS |= dict.fromkeys(("book/08_hands_on", "book/api/selection"), (LIGHT, DARK, ("dark", 1300), ("light", 360)))
 
 
 @pytest.fixture(scope="module")
@@ -99,20 +94,6 @@ def test_live_figures_are_drawn(page) -> None:
     assert page.locator("siamese-triplet-figure .figure").count() == figures.count()
     expected = LIVE.get(page.name, [])
     assert figures.evaluate_all("all => all.map(figure => figure.getAttribute('kind'))") == expected
-
-
-@pytest.mark.parametrize("name", LOOKS)
-def test_page_is_accessible_and_fits_its_window(name: str, browser, site: str) -> None:
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.set_viewport_size({"width": LOOKS[name][0][1], "height": 900})
-        visit(page, site, name)
-        for theme, width in LOOKS[name]:
-            page.set_viewport_size({"width": width, "height": 900})
-            page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-            page.wait_for_timeout(300)  # transitions of colours
-            assert overflow(page) <= 0, (theme, width)
-            assert violations(page) == [], (theme, width)
 
 
 def test_search_finds_chapters_and_names_of_the_package(browser, site: str) -> None:
