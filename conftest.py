@@ -8,7 +8,7 @@ import os
 import pytest
 
 MOST_PROCESSES = 8  # each imports PyTorch
-SLOW = "accessibility", "pages", "distributed", "live_figures", "properties", "explorer", "lab", "kill"
+SLOW = "pages", "distributed", "live_figures", "types", "properties", "explorer", "lab", "kill", "experiments"
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options

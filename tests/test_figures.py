@@ -190,6 +190,9 @@ def test_embeddings_of_more_dimensions_are_not_drawn() -> None:
 def test_the_grid_has_each_method_with_its_selectors_and_margins() -> None:
     grid = list(settings.grid())
     assert len(grid) == 1 + 3 + 3 + 2 * 3 + 4 * 3
+    assert list(settings.grid((1.0,), ("siamese",))) == [
+        {"method": "siamese", "selector": settings.NONE, "margin": 1.0}
+    ]
     assert len(list(settings.grid([1.0]))) == 1 + 1 + 1 + 2 + 4
     for setting in grid:
         experiment = settings.experiment_of(setting)
@@ -201,7 +204,7 @@ def test_the_grid_has_each_method_with_its_selectors_and_margins() -> None:
 
 
 def test_runs_of_the_grid_are_kept_and_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(settings, "grid", lambda margins: iter([*GRID]))
+    monkeypatch.setattr(settings, "grid", lambda margins, methods: iter([*GRID]))
     monkeypatch.setattr(Settings, "load", lambda self, name: (part(True, 25), part(False, 8)))
     path, short = tmp_path / "settings.json", Settings(n_epochs=2, verbose=False)
     runs = settings.train_settings(path, short, ("mnist",))

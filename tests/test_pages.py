@@ -17,6 +17,10 @@ from page_weight import served  # noqa: E402
 HTML = ROOT / "_build" / "html"
 CHAPTERS = sorted(f"book/{path.stem}" for path in (ROOT / "book").glob("*.ipynb"))
 ARTICLES = sorted(f"book/{path.stem}" for path in (ROOT / "book").glob("*.md"))
+REFERENCE = sorted(f"book/api/{path.stem}" for path in (ROOT / "book" / "api").glob("*.md"))
+OF_THE_THEME = ["genindex", "search", "_modules/siamese_triplet/trainer"]  # and one page of source for all
+LIGHT, DARK = ("light", 1300), ("dark", 360)  # theme and width: what breaks on a phone breaks in both themes
+EVERY_LOOK = LIGHT, DARK, ("dark", 1300), ("light", 360)
 LIVE = {
     "01_softmax": ["embedding-viewer"],
     "02_siamese": ["pair-playground", "embedding-viewer"],
@@ -94,6 +98,28 @@ def test_live_figures_are_drawn(page) -> None:
     assert page.locator("siamese-triplet-figure .figure").count() == figures.count()
     expected = LIVE.get(page.name, [])
     assert figures.evaluate_all("all => all.map(figure => figure.getAttribute('kind'))") == expected
+
+
+def test_page_is_accessible_and_fits_its_window(page) -> None:
+    assert_accessible(page, EVERY_LOOK if page.name == "08_hands_on" else (LIGHT, DARK))
+
+
+@pytest.mark.parametrize("name", REFERENCE + OF_THE_THEME)
+def test_page_of_the_reference_is_accessible_and_fits_its_window(name: str, browser, site: str) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        visit(page, site, name)
+        assert_accessible(page, EVERY_LOOK if name == "book/api/selection" else (DARK,))
+
+
+def assert_accessible(page, looks: tuple[tuple[str, int], ...]) -> None:
+    """Without a finding of axe-core, and no wider than the window, in each of `looks`. Leaves the page in the last."""
+    for theme, width in looks:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        page.wait_for_timeout(300)  # transitions of colours
+        assert overflow(page) <= 0, (theme, width)
+        assert violations(page) == [], (theme, width)
 
 
 def test_search_finds_chapters_and_names_of_the_package(browser, site: str) -> None:

@@ -33,6 +33,7 @@ def train_settings(
     datasets: Sequence[str] = ("mnist", "fashion-mnist"),
     margins: Sequence[float] = MARGINS,
     seed: int = 0,
+    methods: Sequence[str] = tuple(METHODS),
 ) -> list[dict[str, Any]]:
     """Train each of the grid's settings, evaluate it, and keep it with some of its test embeddings in the list `path`.
 
@@ -67,14 +68,14 @@ def train_settings(
     keys = (
         {"data": dataset, **setting, "seed": seed, "n_epochs": settings.n_epochs, "embedded": settings.embedded}
         for dataset in datasets
-        for setting in grid(margins)
+        for setting in grid(margins, methods)
     )
     return collect(path, keys, results, settings.verbose)
 
 
-def grid(margins: Sequence[float] = MARGINS) -> Iterator[Key]:
-    """The settings: every method, with its selectors and with these margins, where it has such."""
-    for method in METHODS:
+def grid(margins: Sequence[float] = MARGINS, methods: Sequence[str] = tuple(METHODS)) -> Iterator[Key]:
+    """The settings: every one of `methods`, with its selectors and with these margins, where it has such."""
+    for method in methods:
         for selector in SELECTORS.get(method, (NONE,)):
             for margin in margins if method != "softmax" else (NONE,):
                 yield {"method": method, "selector": selector, "margin": margin}
