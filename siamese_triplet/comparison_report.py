@@ -147,8 +147,9 @@ def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> Non
         plot_groups(groups, label, ax=ax)
         if ax.get_legend() is not None:
             ax.get_legend().remove()
-    for ax in axes[1:]:
-        ax.tick_params(labelleft=False)  # the methods, as in the first
+    rows = [[label.get_text() for label in ax.get_yticklabels()] for ax in axes]
+    for ax, names in zip(axes[1:], rows[1:], strict=True):
+        ax.tick_params(labelleft=names != rows[0])  # not the same methods once more
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     _save(figure, path)
 

@@ -184,3 +184,17 @@ def test_pictures_and_what_all_pages_share_are_weighed(tmp_path: Path) -> None:
     html = '<img src="../_images/b.png"><img src="../_images/b.png">'
     (tmp_path / "book" / "a.html").write_text(html)
     assert weight(tmp_path / "book" / "a.html", tmp_path) == 357 + len(html)
+
+
+def test_the_name_of_an_argument_is_no_link(site: Path) -> None:
+    page = source(site, "book/06_fashion_mnist")
+    assert '<span class="n">train</span><span class="o">=</span>' in page
+    assert ">train</a>" not in page
+
+
+def test_numbers_in_tables_are_marked_to_stay_whole(site: Path) -> None:
+    cells = re.findall(
+        r"<td([^>]*)>(?:<p>|<strong>)*([\d.]+\u00a0±\u00a0[\d.]+)<", source(site, "book/10_unseen_classes")
+    )
+    assert cells
+    assert all("short" in attributes for attributes, _ in cells)
