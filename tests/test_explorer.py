@@ -12,9 +12,10 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import ipywidgets as widgets
 import numpy as np
 import pytest
 import reference
@@ -62,6 +63,13 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.005)
+
+
+def parts_of(widget: widgets.Widget) -> Iterator[widgets.Widget]:
+    """The widget, and all that is in it."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from parts_of(child)
 
 
 def text_of(markup: str) -> str:
@@ -818,6 +826,27 @@ def test_every_control_has_a_label() -> None:
     explorer = small_explorer()
     for control in [*explorer.controls.inputs, explorer.train_button, explorer.stop_button, explorer.reset_button]:
         assert control.description
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (small_explorer, lambda explorer: explorer.controls.margin.set_state({"value": 0.5})),
+        (small_explorer, lambda explorer: explorer.train() and explorer.wait()),
+        (lambda: pick_triplets(*clusters()), lambda picker: picker.margin.set_state({"value": 0.5})),
+        (lambda: pick_triplets(*clusters()), lambda picker: picker.next_button.click()),
+    ],
+)
+def test_after_each_change_all_controls_are_handled_in_one_thread(
+    monkeypatch, make: Callable, change: Callable
+) -> None:
+    shown = make()
+    told = []
+    monkeypatch.setattr(widgets.DOMWidget, "send_state", lambda control, key=None: told.append((control, key)))
+    change(shown)
+    controls = [part for part in parts_of(shown.widget) if isinstance(getattr(part, "disabled", None), bool)]
+    assert len(controls) > 4
+    assert all((control, "disabled") in told for control in controls)
 
 
 @pytest.mark.parametrize("settings", [SMALL, replace(SMALL, method="triplet", selector=None, margin="soft", seed=3)])

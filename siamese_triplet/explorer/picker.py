@@ -7,6 +7,7 @@ from IPython.display import display
 from torch import Tensor, nn
 
 from siamese_triplet.explorer.controls import LABEL, WIDE
+from siamese_triplet.explorer.order import keep_in_order
 from siamese_triplet.explorer.panel import NOTE, WARNING, said
 from siamese_triplet.explorer.picking import (
     SELECTORS_OF,
@@ -123,6 +124,7 @@ class TripletPicker:
         self._show()
 
     def _show(self) -> None:
+        keep_in_order([self.kind, self.selector, self.margin, self.previous_button, self.next_button])
         selection = self.selection
         self.previous_button.disabled = self.next_button.disabled = len(selection) < 2
         self.count_html.value = said(str(selection), NOTE)

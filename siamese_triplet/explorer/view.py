@@ -9,6 +9,7 @@ from IPython.display import display
 
 from siamese_triplet.explorer.controls import Controls
 from siamese_triplet.explorer.library import Library
+from siamese_triplet.explorer.order import keep_in_order
 from siamese_triplet.explorer.outcomes import Outcome, export
 from siamese_triplet.explorer.panel import NOTE, WARNING, Panel, said
 from siamese_triplet.explorer.session import Session
@@ -142,6 +143,7 @@ class Explorer:
 
     def _judge(self) -> list[str]:
         """Say what is wrong with the settings, and let nothing train that cannot; all that was found."""
+        keep_in_order([*self.controls.inputs, self.train_button, self.stop_button, self.reset_button])
         settings = self.settings
         try:
             found = problems(settings, self.library.class_sizes(settings))
