@@ -9,6 +9,8 @@ import os
 import random
 import signal
 import tempfile
+import time
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,8 @@ from siamese_triplet.experiments import METHODS, Experiment
 from siamese_triplet.runs import Data, Run, train_run
 
 N_EPOCHS = 60
-LONGEST_LIFE = 0.6  # seconds, some ten epochs on an idle machine
+PATIENCE = 60  # seconds for a process to begin
+LONGEST_LIFE = 1 / 4  # of the time that all epochs take without a kill
 
 
 def small_run(folder: Path) -> Run:
@@ -38,23 +41,30 @@ def small_run(folder: Path) -> Run:
     return Run(Data(str(folder), image_size=16), experiment, N_EPOCHS)
 
 
-def train(run: Run, folder: Path) -> None:
+def train(run: Run, folder: Path, begun: Event | None = None) -> None:
+    if begun is not None:
+        begun.set()
     torch.set_num_threads(1)
     random.seed(0)  # a checkpoint holds the random state of Python and NumPy too, which nothing draws from here
     np.random.seed(0)  # noqa: NPY002
     train_run(run, folder, device="cpu", verbose=False)
 
 
-def train_with_kills(run: Run, folder: Path, n_kills: int, seed: int) -> list[int]:
-    """Train in processes that are killed after a random time, `n_kills` of them; how many epochs each left complete."""
+def train_with_kills(run: Run, folder: Path, n_kills: int, seed: int, longest_life: float) -> list[int]:
+    """Train in processes that are killed after a random time, `n_kills` of them; how many epochs each left complete.
+
+    `longest_life` is in seconds, from the moment when a process begins to train.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["siamese_triplet.runs"])  # torch is imported once, not in every life
     lives = random.Random(seed)
     left = []
     while len(left) < n_kills:
-        process = context.Process(target=train, args=(run, folder))
+        begun = context.Event()
+        process = context.Process(target=train, args=(run, folder, begun))
         process.start()
-        process.join(lives.uniform(0, LONGEST_LIFE))
+        begun.wait(PATIENCE)
+        process.join(lives.uniform(0, longest_life))
         process.kill()
         process.join()
         if process.exitcode == -signal.SIGKILL:
@@ -90,8 +100,10 @@ def same(one: object, other: object) -> bool:
 def compare(folder: Path, n_kills: int, seed: int) -> tuple[list[int], list[str]]:
     """Train without a kill, and with kills and then to the end: the epochs at the kills, and what differs."""
     run = small_run(folder / "images")
+    started = time.perf_counter()
     train(run, folder / "whole")
-    left = train_with_kills(run, folder / "killed", n_kills, seed)
+    longest_life = LONGEST_LIFE * (time.perf_counter() - started)  # some 15 epochs, also on a loaded machine
+    left = train_with_kills(run, folder / "killed", n_kills, seed, longest_life)
     train(run, folder / "killed")
     return left, differences(folder / "whole", folder / "killed")
 

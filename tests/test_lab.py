@@ -241,13 +241,24 @@ def test_an_impossible_setting_is_explained_before_training(page) -> None:
 def test_a_reader_picks_triplets(page) -> None:
     said = page.get_by_text(re.compile(r"^Triplet 1 of "))
     said.wait_for()
-    before = page.locator("img[alt*='anchor and negative']").get_attribute("src")
+    picture = page.locator("img[alt*='anchor and negative']")
+    first = picture.get_attribute("src")
     page.get_by_label("selector", exact=True).last.select_option("batch-hard")
     page.get_by_text("80 of the 40,320 triplets of the batch are selected").wait_for()
+    hardest = changed(picture, first)
     page.get_by_role("button", name="Next").click()
     page.get_by_text(re.compile(r"^Triplet 2 of 80: positive at distance")).wait_for()
-    assert page.locator("img[alt*='anchor and negative']").get_attribute("src") != before
+    changed(picture, hardest)
     assert page.locator("img[alt^='The images of the chosen triplet: anchor']").is_visible()
+
+
+def changed(picture, before: str) -> str:
+    """Wait until the picture, which comes after its words, is another one."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while (now := picture.get_attribute("src")) == before:
+        assert time.monotonic() < deadline, "the picture did not change"
+        picture.page.wait_for_timeout(50)
+    return now
 
 
 def test_the_controls_can_be_reached_with_the_keyboard(page) -> None:
