@@ -1,7 +1,5 @@
 """The self-checking exercises: the right answer is told from wrong ones, whatever a reader writes."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from statistics import mean, pstdev, stdev
 from typing import Any
@@ -356,9 +354,3 @@ def test_a_long_message_is_cut_short(capsys: pytest.CaptureFixture) -> None:
         raise ValueError("much " * 1000)
 
     assert len(verdict("n_triplets", raises, capsys)) < 600
-
-
-def test_importing_the_checks_imports_neither_matplotlib_nor_ipywidgets() -> None:
-    code = "import sys, siamese_triplet.check; print(sorted({'matplotlib', 'ipywidgets'} & set(sys.modules)))"
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert finished.stdout.strip() == "[]"

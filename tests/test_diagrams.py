@@ -1,6 +1,4 @@
 import re
-import subprocess
-import sys
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -231,10 +229,3 @@ def test_what_the_strategies_take_comes_from_the_selectors(monkeypatch: pytest.M
     assert hardest == as_hardest
     assert farthest == {int(plane.POINTS.square().sum(dim=1).argmax())}
     assert list(texts(diagram).values()).count("always this one") == 3
-
-
-def test_diagrams_need_no_matplotlib() -> None:
-    script = "import sys, siamese_triplet.diagrams as d; d.balanced_batch(); print('matplotlib' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
-    )

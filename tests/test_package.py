@@ -77,7 +77,8 @@ def test_contract_arguments_come_first_in_their_order(name: str) -> None:
 
 def test_importing_the_package_imports_neither_matplotlib_nor_ipywidgets_until_it_plots() -> None:
     code = """
-import sys, siamese_triplet
+import sys, siamese_triplet, siamese_triplet.check, siamese_triplet.diagrams
+siamese_triplet.diagrams.balanced_batch()
 print(sorted({'matplotlib', 'ipywidgets'} & set(sys.modules)))
 from siamese_triplet import plot_embeddings
 print(plot_embeddings.__module__.startswith('siamese_triplet.plots'))

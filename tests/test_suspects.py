@@ -30,6 +30,10 @@ def test_an_image_that_is_there_three_times_is_in_two_pairs() -> None:
     assert {place for pair in found for place in pair} == {0, 3, 4}
 
 
+def test_two_images_that_are_the_same_are_a_pair() -> None:
+    assert near_duplicates(images(noise(1, 24, 24).repeat(2, 1, 1))).tolist() == [[0, 1]]
+
+
 def test_the_same_thing_in_another_colour_is_no_duplicate() -> None:
     data = torch.zeros(2, 24, 24, 3, dtype=torch.uint8)
     data[0, 6:18, 6:18, 0] = data[1, 6:18, 6:18, 2] = 200
