@@ -25,6 +25,7 @@ from siamese_triplet.history import History
 from siamese_triplet.randomness import random_states, restore_random_states
 
 FORMAT = "siamese_triplet checkpoint 1"
+SCHEDULE = "step_size", "gamma", "milestones", "total_steps", "total_iters", "T_max", "T_0", "T_mult", "eta_min"
 PARTS = ("epoch", "history", "names", "model", "loss", "optimizer", "scheduler", "metrics", "random")
 
 
@@ -74,6 +75,7 @@ class TrainingState:
                 raise _foreign(path, f"its {part} is {name!r}, the {part} of this run {names[part]!r}")
         for part, module in zip(("model", "loss"), self.modules, strict=False):
             _check_weights(path, contents[part], module)
+        _check_schedule(path, contents["scheduler"], self.scheduler)
 
     def restore(self, path: str | os.PathLike, contents: dict[str, Any]) -> History:
         """Put back the `contents` of the checkpoint at `path`, which `check` has passed, and return its history.
@@ -196,6 +198,19 @@ def _check_weights(path: str | os.PathLike, weights: dict[str, Any], model: nn.M
         raise _foreign(
             path, f"{len(differing)} weights differ from the model's; {key} is {in_file} there, {in_model} here"
         )
+
+
+def _check_schedule(path: str | os.PathLike, state: dict[str, Any] | None, scheduler: Any) -> None:
+    """A scheduler takes the constants of a checkpoint for its own: they must be the same."""
+    if state is None or scheduler is None:
+        return
+    now = scheduler.state_dict()
+    for name in SCHEDULE:
+        if name in state and name in now and state[name] != now[name]:
+            raise _foreign(
+                path,
+                f"its scheduler has {name} {state[name]}, this run's {now[name]}, as for another number of epochs",
+            )
 
 
 def _shape(shapes: dict[str, Any], key: str) -> str:

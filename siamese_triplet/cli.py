@@ -135,8 +135,9 @@ def _train(given: argparse.Namespace) -> int:
 
 def _evaluate(given: argparse.Namespace) -> int:
     data = None
-    if given.dataset is not None:  # images of a folder are cut to the size that the network takes
-        data = dataclasses.replace(read_run(given.folder).data, name=given.dataset, embedded=given.embedded)
+    if given.dataset is not None or given.embedded:  # images of a folder are cut to the size that the network takes
+        trained_on = read_run(given.folder).data
+        data = dataclasses.replace(trained_on, name=given.dataset or trained_on.name, embedded=given.embedded)
     evaluation = evaluate_run(given.folder, data=data, root=given.data, device=given.device)
     print(json.dumps(evaluation, indent=1))
     return 0

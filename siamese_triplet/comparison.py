@@ -41,6 +41,10 @@ class Settings:
     speed: Speed = Speed()  # noqa: RUF009 - frozen
     verbose: bool = True
 
+    def in_key(self) -> Key:
+        """What decides every result that is made with these settings."""
+        return {"embedded": self.embedded, "speed": str(self.speed)}
+
     def load(self, dataset: str) -> tuple[Images, Images]:
         subset = "embedded" if self.embedded else None
         train, test = (load(dataset, train, self.root, subset=subset) for train in (True, False))
@@ -80,7 +84,8 @@ def compare(path: Path | None, work: Path | None, settings: Settings) -> list[di
 
     def results(key: Key) -> dict[str, Any]:
         train, test = settings.load(key["dataset"])
-        name = f"{key['dataset']}-{key['method']}-{key['n_epochs']}-{key['seed']}"
+        how = "-".join(key["speed"].replace(",", "").split())
+        name = f"{key['dataset']}-{key['method']}-{key['n_epochs']}-{key['seed']}-{how}"
         checkpoint = work and work / f"{name}{'-embedded' if key['embedded'] else ''}.pt"
         experiment = METHODS[key["method"]]
         model, history = settings.fit(experiment, train, test, key["seed"], key["n_epochs"], checkpoint)
@@ -94,7 +99,7 @@ def compare(path: Path | None, work: Path | None, settings: Settings) -> list[di
             "method": method,
             "seed": seed,
             "n_epochs": epochs_of(method, settings.n_epochs),
-            "embedded": settings.embedded,
+            **settings.in_key(),
         }
         for seed in settings.seeds
         for dataset in DATASETS
@@ -132,7 +137,7 @@ def compare_unseen(
     keys = (
         {
             "dataset": dataset, "method": method, "seed": seed, "embedding_size": size,
-            "n_epochs": epochs_of(method, settings.n_epochs), "embedded": settings.embedded,
+            "n_epochs": epochs_of(method, settings.n_epochs), **settings.in_key(),
         }
         for seed in settings.seeds
         for dataset in datasets

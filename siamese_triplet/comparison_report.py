@@ -6,6 +6,7 @@ from typing import Any
 
 from siamese_triplet.comparison import DATASETS, N_SEEN
 from siamese_triplet.comparison_tables import TITLES, origin, table
+from siamese_triplet.files import write_atomically
 from siamese_triplet.results import read_results
 from siamese_triplet.sweeps import SWEPT
 
@@ -23,7 +24,10 @@ SEEN_FIGURES = {
 
 
 def write_report(folder: Path) -> str:
-    """Write `comparison.md` and `sweep.md`, and their figures, from the results in `folder`; returns both texts."""
+    """Write `comparison.md` and `sweep.md`, and their figures, from the results in `folder`; returns both texts.
+
+    What there are no results for is left as it is.
+    """
     seen, unseen, swept = _results(folder)
     if seen and unseen:
         _draw(seen, unseen, folder / FIGURE)
@@ -31,14 +35,16 @@ def write_report(folder: Path) -> str:
         _draw_sweep(swept, folder / SWEEP_FIGURE)
     texts = {REPORT: report(folder), SWEEP_REPORT: sweep_report(folder)}
     for name, text in texts.items():
-        (folder / name).write_text(text)
+        if text.strip():
+            write_atomically(folder / name, text.encode())
     return "\n".join(texts.values())
 
 
 def report(folder: Path) -> str:
     """The tables of the methods from the results in `folder`, and what they came from.
 
-    Parts without results are left out. Of runs of several lengths only the longest count.
+    Parts without results are left out. Of runs of several lengths only the longest count, and those on the embedded
+    images only where there are no others.
     """
     seen, unseen, _ = _results(folder)
     parts = []
@@ -76,16 +82,20 @@ def _n_images(results: Sequence[Mapping]) -> str:
 
 
 def _longest(results: Sequence[Mapping]) -> list[Mapping]:
-    """Those with the most epochs among the results of one method, size or setting of one data set."""
+    """Those on the full data, if there are any, and of these those with the most epochs: among the results of one
+    method, size or setting of one data set."""
 
     def of(result: Mapping) -> tuple[str, ...]:
         names = ("dataset", "method", "embedding_size", "swept", "change")
         return tuple(str(result.get(name)) for name in names)
 
-    most: dict[tuple[str, ...], int] = {}
+    def extent(result: Mapping) -> tuple[bool, int]:
+        return not result.get("embedded"), result["n_epochs"]
+
+    most: dict[tuple[str, ...], tuple[bool, int]] = {}
     for result in results:
-        most[of(result)] = max(result["n_epochs"], most.get(of(result), 0))
-    return [result for result in results if result["n_epochs"] == most[of(result)]]
+        most[of(result)] = max(extent(result), most.get(of(result), (False, 0)))
+    return [result for result in results if extent(result) == most[of(result)]]
 
 
 def _swept_settings(swept: Sequence[Mapping]) -> list[str]:

@@ -4,11 +4,13 @@ import contextlib
 import io
 import os
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 DATA_VARIABLE = "SIAMESE_TRIPLET_DATA"
 DOWNLOAD_TIMEOUT = 20  # seconds without an answer
+ONE_AT_A_TIME = threading.Lock()  # the timeout and what is printed are those of the whole process
 DOWNLOAD_STEPS = (
     "Downloading",
     "Failed to download",
@@ -37,13 +39,21 @@ def cache_directory() -> Path:
 
 
 def download(fetch: Callable[[], object], folder: Path) -> str | None:
-    """Call `fetch`, which downloads into `folder`; returns the problem in a few words, None if there was none."""
+    """Call `fetch`, which downloads into `folder`; returns the problem in a few words, None if there was none.
+
+    A second download, in another thread, waits for the first.
+    """
+    with ONE_AT_A_TIME:
+        return _download(fetch, folder)
+
+
+def _download(fetch: Callable[[], object], folder: Path) -> str | None:
     timeout = socket.getdefaulttimeout()
     printed = io.StringIO()
     new_folders = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        with contextlib.redirect_stdout(printed):  # torchvision reports every mirror that it tries
+        with _quiet(printed):
             fetch()
     except (RuntimeError, OSError) as error:
         with contextlib.suppress(OSError):  # not empty: what has arrived is kept for the next try
@@ -55,3 +65,10 @@ def download(fetch: Callable[[], object], folder: Path) -> str | None:
     finally:
         socket.setdefaulttimeout(timeout)
     return None
+
+
+def _quiet(printed: io.StringIO) -> contextlib.AbstractContextManager:
+    """Takes what torchvision prints of every mirror that it tries; not beside the main thread, which prints as well."""
+    if threading.current_thread() is threading.main_thread():
+        return contextlib.redirect_stdout(printed)
+    return contextlib.nullcontext()

@@ -165,6 +165,16 @@ class Speed:
     channels_last: bool = False
     compile: bool | str = False
 
+    def __str__(self) -> str:
+        """Such as "bfloat16, channels last"."""
+        mode = f" {self.compile}" if isinstance(self.compile, str) else ""
+        words = {
+            "bfloat16" if self.bfloat16 else "float32": True,
+            "channels last": self.channels_last,
+            f"compiled{mode}": self.compile,
+        }
+        return ", ".join(word for word, is_on in words.items() if is_on)
+
 
 @dataclass(frozen=True)
 class Result:

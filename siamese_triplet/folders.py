@@ -62,9 +62,17 @@ class FolderImages(Dataset):
         return f"{len(self):,} image files of {len(self.classes):,} classes"
 
     def subset(self, indices: Iterable[int]) -> "FolderImages":
-        """The images at `indices`, of the same classes."""
-        part, indices = copy.copy(self), [int(index) for index in indices]
-        part.paths, part.targets = [self.paths[index] for index in indices], self.targets[indices]
+        """The images at `indices`, of the same classes; or those where a mask, one truth value an image, is true.
+
+        Raises ValueError for a mask of another length.
+        """
+        chosen = torch.as_tensor(list(indices))
+        if chosen.dtype == torch.bool:
+            if chosen.shape != self.targets.shape:
+                raise ValueError(f"a mask of shape {tuple(chosen.shape)} for {len(self)} images; give one an image")
+            chosen = chosen.nonzero().squeeze(1)
+        part, places = copy.copy(self), chosen.tolist()
+        part.paths, part.targets = [self.paths[place] for place in places], self.targets[places]
         return part
 
     def of_classes(self, names: Sequence[str]) -> "FolderImages":

@@ -92,9 +92,9 @@ class Gallery:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the gallery into one file, which `load` reads."""
-        contents = {"format": FORMAT, "embeddings": self.embeddings.cpu(), "labels": self.labels.cpu()}
-        stream = io.BytesIO()
-        torch.save(contents | {"classes": self.classes}, stream)
+        tensors = {"embeddings": self.embeddings.cpu().clone(), "labels": self.labels.cpu().clone()}
+        stream = io.BytesIO()  # torch.save would write all of a tensor of which these are a slice, hence the clones
+        torch.save({"format": FORMAT, **tensors, "classes": self.classes}, stream)
         write_atomically(path, sealed(stream.getvalue()))
 
     @classmethod
@@ -105,13 +105,14 @@ class Gallery:
         """
         packed = Path(path).read_bytes()
         try:
-            contents = torch.load(io.BytesIO(unsealed(packed, "Gallery.save")), map_location=device, weights_only=True)
+            contents = torch.load(io.BytesIO(unsealed(packed, "Gallery.save")), map_location="cpu", weights_only=True)
             if contents["format"] != FORMAT:
                 raise ValueError("it holds something else")
-            return cls(contents["embeddings"], contents["labels"], contents["classes"])
+            gallery = cls(contents["embeddings"], contents["labels"], contents["classes"])
         except (ValueError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, AttributeError) as error:
             cause = str(error).partition("\n")[0]
             raise ValueError(f"{path} is no gallery, or a damaged one: {cause}; save it anew") from error
+        return cls(gallery.embeddings.to(device), gallery.labels.to(device), gallery.classes)
 
     def to_faiss(self) -> "faiss.IndexFlatL2":
         """The same search as an exact index of faiss, whose distances are squared: `index.search(queries.numpy(), k)`.

@@ -107,7 +107,8 @@ def transformed(images: Tensor, transform: Any) -> list[Any]:
     pixelwise = pixelwise_transform(transform)
     if pixelwise is not None:
         return list(pixelwise(channels_first(images)))
-    singles = [Image.fromarray(image.numpy()) if image.dtype == torch.uint8 else image for image in images]
+    is_bytes = images.dtype == torch.uint8
+    singles = [Image.fromarray(image.numpy()) for image in without_channel(images)] if is_bytes else list(images)
     return singles if transform is None else [transform(single) for single in singles]
 
 
@@ -122,6 +123,11 @@ def pixelwise_transform(transform: Any) -> v2.Compose | None:
     if isinstance(transform, v1.Compose) and [type(step) for step in steps] == [v1.ToTensor, v1.Normalize]:
         return normalization(steps[1].mean, steps[1].std)
     return None
+
+
+def without_channel(images: Tensor) -> Tensor:
+    """Images (n, H, W, 1) as a view (n, H, W), which Pillow wants of grey ones; others as they are."""
+    return images.squeeze(3) if images.shape[3:] == (1,) else images
 
 
 def channels_first(images: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -55,8 +56,8 @@ def normalization_of(data: Tensor) -> v2.Compose:
 
 def _on_white(image: Image.Image) -> Image.Image:
     """`image` without transparency, of 8 bits."""
-    if image.mode in SIXTEEN_BITS:
-        return image.point(lambda value: value / 256).convert("L")  # else what is brighter than 255 becomes white
+    if image.mode in SIXTEEN_BITS or (image.mode == "I" and np.asarray(image).max() > 255):  # "I" is that of a PGM
+        return image.convert("I").point(lambda value: value / 256).convert("L")  # else most of it becomes white
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -10,7 +10,7 @@ from typing import Any
 from siamese_triplet.comparison_tables import TITLES
 from siamese_triplet.experiments import METHODS, Speed
 from siamese_triplet.recipes import FULL_EPOCHS
-from siamese_triplet.runs import HISTORY, Data, Run, train_run, write_json
+from siamese_triplet.runs import HISTORY, Data, Run, differences, train_run, write_json
 
 DATASETS = ("mnist", "fashion-mnist")
 
@@ -47,7 +47,8 @@ def reproduce(
 
     A result is a file in `results`, called as `run_name` says: history, evaluation, seed, device, versions, data
     and wall time. The runs themselves, with their checkpoints, are in `work`, and go on from there when interrupted.
-    `where` is the `root` of the data and the `device`, for `train_run`.
+    `where` is the `root` of the data and the `device`, for `train_run`. Raises ValueError for the result of a run with
+    other settings under the same name.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError(
@@ -59,15 +60,28 @@ def reproduce(
         for dataset in datasets:
             for method in methods:
                 name = run_name(dataset, method, seed, speed.bfloat16)
-                if (results / f"{name}.json").exists():
+                run = Run(Data(dataset, embedded), METHODS[method], n_epochs, seed, speed)
+                if _has_result(results / f"{name}.json", run):
                     print(f"{name}: has a result already", flush=True)
                     continue
                 print(name, flush=True)
-                run = Run(Data(dataset, embedded), METHODS[method], n_epochs, seed, speed)
                 evaluation = train_run(run, work / name, **where)
                 assert evaluation is not None  # as there is one process
                 history = json.loads((work / name / HISTORY).read_text())
                 write_json(results / f"{name}.json", evaluation | {"history": history})
+
+
+def _has_result(path: Path, run: Run) -> bool:
+    """Whether `path` holds the result of `run`. Raises ValueError where it is that of a run with other settings."""
+    if not path.exists():
+        return False
+    differing = differences(json.loads(path.read_text())["run"], run)
+    if differing:
+        raise ValueError(
+            f"{path} is the result of a run with other settings: {'; '.join(differing)}. Name another folder for the "
+            "results, or move it away"
+        )
+    return True
 
 
 def run_name(dataset: str, method: str, seed: int, bfloat16: bool) -> str:

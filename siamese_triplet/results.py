@@ -22,9 +22,12 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path} holds no list of results, or a damaged one: {error}; move it away") from error
+    if not isinstance(found, list) or not all(isinstance(result, dict) for result in found):
+        raise ValueError(f"{path} holds no list of results, but other JSON; name the file that `compare` wrote")
+    return found
 
 
 def collect(

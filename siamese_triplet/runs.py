@@ -142,8 +142,7 @@ def _claim(folder: Path, run: Run) -> None:
     """Make `folder` that of `run`, or see that it is."""
     has_checkpoint = (folder / CHECKPOINT).exists()
     if (folder / SETTINGS).exists():
-        before, now = (_flat(asdict(settings)) for settings in (read_run(folder), run))
-        differing = [f"{name} {before[name]!r}, not {now[name]!r}" for name in now if before[name] != now[name]]
+        differing = differences(asdict(read_run(folder)), run)
         if differing and has_checkpoint:
             raise ValueError(
                 f"{folder} holds a run with other settings: {'; '.join(differing)}. Name another folder, or the same "
@@ -154,6 +153,12 @@ def _claim(folder: Path, run: Run) -> None:
     elif has_checkpoint:
         raise ValueError(f"{folder} holds a checkpoint but no {SETTINGS}; name another folder")
     write_json(folder / SETTINGS, asdict(run))  # also in place of settings that no epoch was trained with
+
+
+def differences(before: dict[str, Any], run: Run) -> list[str]:
+    """In which settings `run` differs from those of another one, in words."""
+    then, now = _flat(before), _flat(asdict(run))
+    return [f"{name} {then[name]!r}, not {now[name]!r}" for name in now if name in then and then[name] != now[name]]
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:

@@ -35,18 +35,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
         replacement: bool = False,
         seed: int = 0,
     ) -> None:
-        try:
-            labels = torch.as_tensor(labels).cpu()
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"BalancedBatchSampler: labels must be integers, got a {type(labels).__name__} of something else "
-                f"({error}); number the classes"
-            ) from error
-        if labels.ndim != 1 or labels.is_floating_point() or not len(labels):
-            raise ValueError(
-                "BalancedBatchSampler: labels must be a non-empty vector of integers, "
-                f"got {labels.dtype} of shape {tuple(labels.shape)}"
-            )
+        labels = _integers("BalancedBatchSampler: labels", labels)
         if n_classes < 1 or n_samples < 1:
             raise ValueError(f"BalancedBatchSampler: {n_classes=} and {n_samples=} must both be at least 1")
         self.members = {int(label): (labels == label).nonzero().squeeze(1) for label in labels.unique()}
@@ -85,8 +74,8 @@ class GroupedBatchSampler(Sampler[list[int]]):
     (n_groups * n_classes * n_samples)` batches, at least one; groups, the classes of a group and the images of a class
     are each drawn equally often, give or take one. Each epoch is shuffled anew, from `seed`.
 
-    Raises ValueError where there are fewer than `n_groups` groups, a class is in two groups, or a class has fewer than
-    `n_samples` images.
+    Raises ValueError where `labels` or `groups` are no integers, there are fewer than `n_groups` groups, a class is in
+    two groups, or a class has fewer than `n_samples` images.
 
     >>> from siamese_triplet import GroupedBatchSampler
     >>> labels, groups = [0, 0, 1, 1, 2, 2, 3, 3], [0, 0, 0, 0, 1, 1, 1, 1]  # classes 0 and 1 belong to group 0
@@ -105,13 +94,14 @@ class GroupedBatchSampler(Sampler[list[int]]):
         n_samples: int,
         seed: int = 0,
     ) -> None:
-        labels, groups = torch.as_tensor(labels).cpu(), torch.as_tensor(groups).cpu()
+        labels = _integers("GroupedBatchSampler: labels", labels)
+        groups = _integers("GroupedBatchSampler: groups", groups)
         if labels.shape != groups.shape:
             raise ValueError(
                 f"GroupedBatchSampler: one label and one group an image, got {tuple(labels.shape)} labels and "
                 f"{tuple(groups.shape)} groups"
             )
-        self.members = BalancedBatchSampler(labels, 1, n_samples).members  # which checks both
+        self.members = BalancedBatchSampler(labels, 1, n_samples).members  # which checks n_samples
         both = torch.stack([groups, labels], dim=1).unique(dim=0)  # (C, 2), a row for each class
         if len(both) > len(self.members):
             raise ValueError("GroupedBatchSampler: a class has images in two groups; give all images of a class one")
@@ -138,6 +128,21 @@ class GroupedBatchSampler(Sampler[list[int]]):
                 dealt = classes[group].deal(min(self.n_classes, len(self.classes[group])))
                 hands += [images[label].deal(self.n_samples) for label in dealt.tolist()]
             yield torch.cat(hands).tolist()
+
+
+def _integers(name: str, values: Tensor | Sequence[int]) -> Tensor:
+    """`values` as a tensor (N,) on the CPU. A ValueError unless they are integers, one at least."""
+    try:
+        vector = torch.as_tensor(values).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:  # a RuntimeError for None
+        raise ValueError(
+            f"{name} must be integers, one an image, got a {type(values).__name__} ({error}); number them, 0, 1, 2 …"
+        ) from error
+    if vector.ndim != 1 or vector.is_floating_point() or not len(vector):
+        raise ValueError(
+            f"{name} must be a non-empty vector of integers, got {vector.dtype} of shape {tuple(vector.shape)}"
+        )
+    return vector
 
 
 class _Deck:

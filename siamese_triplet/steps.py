@@ -111,12 +111,23 @@ def check_losses(losses: list[Tensor], n_last: int, place: Place) -> None:
             raise place.error(f"step {number}", f"the training loss is {loss}")
 
 
-def check_finite_state(modules: Sequence[nn.Module], place: Place) -> None:
-    """Raise for parameters or buffers that are not finite: the last step of an epoch can do that. Waits."""
-    tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
-    is_finite = [tensor.isfinite().all() for tensor in tensors]
-    if is_finite and not torch.stack(is_finite).all():
-        raise place.error("after the last step", "the model holds numbers that are NaN or infinite")
+class FiniteState:
+    """Sees that the parameters and buffers of `modules` stay finite. A buffer with an infinity now, as a mask has, may
+    keep it."""
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self.modules = modules
+        self.masks = {name for name, buffer in self._buffers() if buffer.isinf().any()}
+
+    def _buffers(self) -> list[tuple[tuple[int, str], Tensor]]:
+        return [((i, name), buffer) for i, module in enumerate(self.modules) for name, buffer in module.named_buffers()]
+
+    def check(self, place: Place) -> None:
+        """Raise for what is not finite: the last step of an epoch can do that. Waits for the device."""
+        sound = [parameter.isfinite().all() for module in self.modules for parameter in module.parameters()]
+        sound += [~b.isnan().any() if name in self.masks else b.isfinite().all() for name, b in self._buffers()]
+        if sound and not torch.stack(sound).all():
+            raise place.error("after the last step", "the model holds numbers that are NaN or infinite")
 
 
 def compiled(model: nn.Module, compile: bool | str) -> Callable[..., Any]:

@@ -15,7 +15,8 @@ class EarlyStopping:
     Greater is better: `lambda model: retrieval_metrics(*embed(model, validation_set))["map_at_r"]`. `scores` are those
     of all epochs; `best_epoch`, from 1, is the first with the greatest, and `restore(model)` gives the model the
     weights of that one, where `fit` leaves it those of the last. Epochs that a checkpoint holds already are not scored
-    again: a run that goes on compares only those since. Raises ValueError for a `patience` below 1, and for a score of
+    again: a run that goes on compares only those since. An epoch that is not beyond all seen so far begins another run,
+    and what is known of the one before is forgotten. Raises ValueError for a `patience` below 1, and for a score of
     NaN.
     """
 
@@ -27,6 +28,8 @@ class EarlyStopping:
         self.best_epoch = 0
 
     def __call__(self, epoch: int, history: History, model: nn.Module) -> bool:
+        if epoch <= max(self.scores, default=0):
+            self.scores, self.best_epoch = {}, 0
         score = float(self.score(model))
         if math.isnan(score):
             raise ValueError(

@@ -9,26 +9,30 @@ from siamese_triplet.evaluation.neighbours import checked_sets, nearest, of_bloc
 from siamese_triplet.images import Images, channels_first
 
 SIDE = 16  # of the thumbnails
+FAINT = 0.1  # a thumbnail, less its mean, that is shorter than this has no contrast: what is left is rounding
+ROUNDING = 1e-6  # of a correlation in float32: that of two copies is 1 only give or take some of its last digits
 
 
 def near_duplicates(images: Images, least: float = 0.99) -> Tensor:
     """Pairs of images that are almost the same, as indices (P, 2), the most alike first.
 
     Each image is scaled to a thumbnail, and compared with the one that is the most alike: they are a pair if their
-    pixels, of all channels, correlate by at least `least`. An image without contrast correlates with none. Memory is
-    linear in the number of images. Fewer than two images give (0, 2). Raises ValueError for a `least` that is not above
-    0 and at most 1.
+    pixels, of all channels, correlate by at least `least`, rounding allowed for. An image without contrast correlates
+    with none. Memory is linear in the number of images. Fewer than two images give (0, 2). Raises ValueError for a
+    `least` that is not above 0 and at most 1.
     """
     if not 0 < least <= 1:
         raise ValueError(f"near_duplicates: {least=} must be above 0 and at most 1")
-    if len(images) < 2:
-        return torch.empty(0, 2, dtype=torch.int64)
     thumbnails = torch.cat([_thumbnails(some) for some in channels_first(images.data).split(1000)])  # (N, C · SIDE²)
-    other = nearest(thumbnails, k=1).indices[:, 0]  # (N,)
+    place = thumbnails.any(dim=1).nonzero().squeeze(1)  # (M,) with contrast: the others are nearer than what is unlike
+    if len(place) < 2:
+        return torch.empty(0, 2, dtype=torch.int64)
+    thumbnails = thumbnails[place]
+    other = nearest(thumbnails, k=1).indices[:, 0]  # (M,)
     correlations = (thumbnails * thumbnails[other]).sum(dim=1)
-    pairs = torch.stack([torch.arange(len(images)), other], dim=1).sort(dim=1).values
+    pairs = torch.stack([place, place[other]], dim=1).sort(dim=1).values
     order = correlations.argsort(descending=True, stable=True)
-    chosen = pairs[order[correlations[order] >= least]].tolist()
+    chosen = pairs[order[correlations[order] >= least - ROUNDING]].tolist()
     return torch.tensor(list(dict.fromkeys(map(tuple, chosen))), dtype=torch.int64).view(-1, 2)
 
 
@@ -56,4 +60,6 @@ def doubtful_labels(embeddings: Tensor, labels: Tensor) -> Tensor:
 def _thumbnails(images: Tensor) -> Tensor:
     """uint8 images (n, C, H, W) as vectors (n, C · SIDE²) of mean 0 and length 1; of length 0 without contrast."""
     small = F.interpolate(images.float(), (SIDE, SIDE), mode="bilinear", antialias=True).flatten(1)
-    return F.normalize(small - small.mean(dim=1, keepdim=True), eps=1e-3)
+    small -= small.mean(dim=1, keepdim=True)
+    length = small.norm(dim=1, keepdim=True)  # (n, 1)
+    return small / length.masked_fill(length < FAINT, torch.inf)

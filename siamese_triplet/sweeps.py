@@ -53,7 +53,7 @@ def sweep(
             "change": change,
             "seed": seed,
             "n_epochs": settings.n_epochs,
-            "embedded": settings.embedded,
+            **settings.in_key(),
         }
         for seed in settings.seeds
         for name, changes in (SWEPT if swept is None else swept).items()

@@ -21,7 +21,7 @@ from siamese_triplet.history import History
 from siamese_triplet.metrics import Metric
 from siamese_triplet.networks import evaluating
 from siamese_triplet.progress import Progress
-from siamese_triplet.steps import Place, Step, check_finite_state, check_losses, compiled
+from siamese_triplet.steps import FiniteState, Place, Step, check_losses, compiled
 
 NOT_FINITE = "the embeddings hold NaN, or are too large for their squares"
 CHECK_EVERY = 50  # steps between two looks for a loss that is not finite, where a look waits for the device
@@ -99,6 +99,7 @@ def fit(
         model, optimizer, scheduler, loss_fn, metrics, {"train": train_loader, "val": val_loader, "loss": loss_fn}
     )
     send_to_all(*state.modules)
+    finite = FiniteState(state.modules)
     parts = ["train"] if val_loader is None else ["train", "val"]
     names = [*(name for part in parts for name in step.names(part)), "learning_rate", "seconds"]
     epoch, history = _start(state, checkpoint, start_epoch, n_epochs, names)
@@ -115,7 +116,7 @@ def fit(
             results = _train_epoch(train_loader, step, optimizer, progress, place)
             if val_loader is not None:
                 results |= _validate(val_loader, step, place)
-            check_finite_state(state.modules, place)
+            finite.check(place)
             results |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
             results = from_first(results.copy)  # the same, to the last bit, for all schedulers
             _step_scheduler(scheduler, results)

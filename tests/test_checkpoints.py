@@ -14,7 +14,7 @@ import torch
 from test_trainer import Stopping, linear, stripes
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, Dataset
 
 from siamese_triplet.batches import TensorLoader
@@ -147,6 +147,33 @@ def test_any_scheduler_and_optimizer_goes_on(scheduler: str, optimizer: type, tm
         Training(*arguments, seed=n_epochs - 1).fit(n_epochs, checkpoint=tmp_path / "run.pt")
     resumed = Training(*arguments, seed=77)
     assert_same(resumed, resumed.fit(5, checkpoint=tmp_path / "run.pt"), whole, expected)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (lambda optimizer: StepLR(optimizer, 1), lambda optimizer: StepLR(optimizer, 4), "step_size 1, this run's 4"),
+        (
+            lambda optimizer: OneCycleLR(optimizer, 0.1, total_steps=3),
+            lambda optimizer: OneCycleLR(optimizer, 0.1, total_steps=9),
+            "total_steps 3, this run's 9",
+        ),
+        (
+            lambda optimizer: MultiStepLR(optimizer, [1]),
+            lambda optimizer: MultiStepLR(optimizer, [1, 5]),
+            "has milestones",
+        ),
+    ],
+)
+def test_a_run_with_another_schedule_is_another_run(
+    before: Callable, after: Callable, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of more epochs has: it would go on with the learning rates of the shorter run."""
+    monkeypatch.setitem(SCHEDULERS, "step", before)
+    Training("one input").fit(2, checkpoint=tmp_path / "run.pt")
+    monkeypatch.setitem(SCHEDULERS, "step", after)
+    with pytest.raises(CheckpointError, match=said):
+        Training("one input").fit(5, checkpoint=tmp_path / "run.pt")
 
 
 def test_a_run_stopped_by_a_callback_goes_on(tmp_path: Path) -> None:

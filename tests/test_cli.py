@@ -148,6 +148,16 @@ def test_evaluate_on_other_data_writes_nothing(tmp_path: Path, capsys: pytest.Ca
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_evaluate_on_the_embedded_images_of_the_same_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    full = runs.Run(runs.Data("mnist"), METHODS["softmax"])
+    monkeypatch.setattr(cli, "read_run", lambda folder: full)
+    monkeypatch.setattr(cli, "evaluate_run", lambda folder, data, **_: asked.append(data) or {})
+    assert main(["evaluate", str(tmp_path), "--embedded"]) == 0
+    assert main(["evaluate", str(tmp_path)]) == 0
+    assert asked == [runs.Data("mnist", embedded=True), None]
+
+
 # the comparison and the characters
 
 

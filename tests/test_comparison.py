@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,13 @@ def test_another_value_of_a_key_is_another_result(tmp_path: Path) -> None:
     assert made == [1, 1, 1]
 
 
+@pytest.mark.parametrize("contents", ['{"a": 1}', "[1, 2]", "3"])
+def test_json_that_is_no_list_of_results_is_told(contents: str, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(contents)
+    with pytest.raises(ValueError, match=r"results\.json holds no list of results, but other JSON"):
+        collect(tmp_path / "results.json", [], forbidden)
+
+
 def test_what_was_made_before_an_interruption_is_kept(tmp_path: Path) -> None:
     made, path = [], tmp_path / "results.json"
 
@@ -210,7 +218,7 @@ def test_all_methods_are_compared_on_both_data_sets(tiny: Settings, tmp_path: Pa
         assert (result["seed"], result["n_epochs"], result["k"]) == (0, 1, 5)
         assert result["seconds"] > 0
         assert result["made"]["torch"] == torch.__version__
-    names = {f"{result['dataset']}-{result['method']}-{result['n_epochs']}-0.pt" for result in found}
+    names = {f"{result['dataset']}-{result['method']}-{result['n_epochs']}-0-float32.pt" for result in found}
     assert {path.name for path in (tmp_path / "runs").iterdir()} == names
     assert json.loads((tmp_path / "seen.json").read_text()) == found
 
@@ -235,6 +243,18 @@ def test_a_kept_comparison_is_not_trained_again(
     first = compare(tmp_path / "seen.json", None, tiny)
     monkeypatch.setattr(comparison, "fit_experiment", forbidden)
     assert compare(tmp_path / "seen.json", None, tiny) == first
+
+
+def test_a_comparison_in_another_arithmetic_is_another_one(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, "softmax")
+    compare(tmp_path / "seen.json", tmp_path / "runs", tiny)
+    faster = replace(tiny, speed=Speed(bfloat16=True, channels_last=True))
+    compare(tmp_path / "seen.json", tmp_path / "runs", faster)
+    kept = json.loads((tmp_path / "seen.json").read_text())
+    assert [result["speed"] for result in kept] == ["float32"] * 2 + ["bfloat16, channels last"] * 2
+    assert len(list((tmp_path / "runs").iterdir())) == 4
 
 
 def test_unseen_classes_are_never_trained_on(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,9 +500,19 @@ def test_parts_without_results_are_left_out_of_the_report(
     assert (tmp_path / "sweep.svg").exists() == ("sweep" in parts)
 
 
-def test_a_report_without_results_is_empty(tmp_path: Path) -> None:
+def test_a_report_without_results_is_empty_and_leaves_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "sweep.md").write_text("of another day")
     assert write_report(tmp_path).strip() == ""
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["comparison.md", "sweep.md"]
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.md"]
+    assert (tmp_path / "sweep.md").read_text() == "of another day"
+
+
+def test_runs_on_few_images_are_not_averaged_with_those_on_all(tmp_path: Path) -> None:
+    trial = {**seen("mnist", "softmax", 0.5), "seed": 9, "n_epochs": 99, "embedded": True}
+    write(tmp_path, comparison=[seen("mnist", "softmax", 0.9), trial])
+    assert "| softmax |" + " **90.0** |" * 4 in write_report(tmp_path)
+    write(tmp_path, comparison=[trial])
+    assert "| softmax |" + " **50.0** |" * 4 in write_report(tmp_path)
 
 
 def test_a_report_of_one_data_set_has_its_figure_too(tmp_path: Path) -> None:

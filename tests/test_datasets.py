@@ -1,6 +1,9 @@
 import hashlib
 import os
 import socket
+import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -11,7 +14,7 @@ import torch
 from torch import Tensor
 from torchvision import transforms
 
-from siamese_triplet import datasets
+from siamese_triplet import datasets, downloads
 from siamese_triplet.datasets import load
 
 FULL_DATA = os.environ.get("SIAMESE_TRIPLET_DATA")
@@ -250,6 +253,28 @@ def test_a_named_place_without_the_data_raises_with_the_reason_of_the_failed_dow
         load("mnist", root=place if by == "root" else None)
     assert capsys.readouterr().out == ""
     assert not place.exists()
+
+
+def test_downloads_beside_the_main_thread_wait_for_one_another_and_swallow_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    going_on, most, before = [], [], (sys.stdout, socket.getdefaulttimeout())
+
+    def fetch() -> None:
+        going_on.append(1)
+        most.append(len(going_on))
+        time.sleep(0.2)
+        going_on.pop()
+
+    threads = [threading.Thread(target=downloads.download, args=(fetch, tmp_path)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    print("still heard")
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1]
+    assert (sys.stdout, socket.getdefaulttimeout()) == before
+    assert capsys.readouterr().out == "still heard\n"
 
 
 def test_what_has_arrived_before_a_download_fails_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from siamese_triplet.evaluation import (
     retrieval_metrics,
     verification_metrics,
 )
+from siamese_triplet.evaluation.summary import seen_classes
 from siamese_triplet.networks import ClassificationNet, EmbeddingNet, SiameseNet
 
 
@@ -211,3 +212,22 @@ def test_labels_of_every_integer_type_give_the_same(dtype: torch.dtype) -> None:
         lambda of: few_shot_accuracy(embeddings, of, 2, 1, n_episodes=20),
     ):
         assert figures(labels.to(dtype)) == figures(labels)
+
+
+# the figures of the book
+
+
+@pytest.mark.parametrize(("n_images", "k"), [(1, 1), (4, 4), (5, 5), (12, 5)])
+def test_few_training_images_are_all_neighbours_else_five(n_images: int, k: int) -> None:
+    points, labels = random_set(0, n_images + 20, 3)
+    train, test = (points[:n_images], labels[:n_images]), (points[n_images:], labels[n_images:])
+    figures = seen_classes(train, test)
+    assert figures["k"] == k
+    assert figures["knn_accuracy"] == knn_accuracy(*train, *test, k=k)
+    assert list(figures) == ["knn_accuracy", "k", "recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer"]
+
+
+def test_no_training_images_raise() -> None:
+    points, labels = random_set(0, 20, 3)
+    with pytest.raises(ValueError, match="train_embeddings are empty"):
+        seen_classes((points[:0], labels[:0]), (points, labels))

@@ -408,6 +408,26 @@ def test_stop_does_not_wait_for_what_cannot_be_interrupted(monkeypatch, stopped_
         assert "its figures were left out" in listener.texts[-1]
 
 
+def test_a_run_has_the_threads_of_its_beginning_whatever_goes_on_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search, for one, has other threads compute with one thread each, also those that start meanwhile."""
+    found = []
+
+    def watched_fit(*_: object) -> None:
+        found.append(torch.get_num_threads())
+        raise ValueError("that was all")
+
+    monkeypatch.setattr(session, "watched_fit", watched_fit)
+    torch.set_num_threads(2)
+    try:
+        of_two = session_of(Listening())
+        torch.set_num_threads(1)
+        of_two.start()
+        assert of_two.wait(LONG)
+    finally:
+        torch.set_num_threads(1)
+    assert found == [2]
+
+
 def test_cancel_leaves_the_figures_out() -> None:
     run = session_of(Listening(), n_epochs=10_000)
     run.start()
@@ -587,6 +607,13 @@ def test_the_plane_of_larger_embeddings_is_their_principal_components() -> None:
     assert abs(float(points[:, 0] @ points[:, 1])) < 1e-2
     assert torch.corrcoef(torch.stack([points[:, 0], embeddings[:, 1]]))[0, 1] > 0.9
     assert torch.corrcoef(torch.stack([points[:, 1], embeddings[:, 3]]))[0, 1] > 0.9
+
+
+def test_embeddings_of_one_dimension_lie_on_a_line_and_any_arithmetic_is_drawn() -> None:
+    points, share = plane(torch.tensor([[1.0], [3.0]], dtype=torch.bfloat16))
+    assert points.tolist() == [[1, 0], [3, 0]]
+    assert (points.dtype, share) == (torch.float32, 1)
+    assert plane(torch.ones(2, 2, dtype=torch.bfloat16))[0].dtype == torch.float32
 
 
 def test_embeddings_of_the_plane_stay_and_a_single_point_is_one() -> None:
@@ -877,6 +904,10 @@ def test_what_the_form_does_not_offer_is_an_error() -> None:
         small_explorer(method="quadruplet")
     with pytest.raises(ValueError, match="selector cannot be 'hard'"):
         small_explorer(selector="hard")
+    for changed in ({"embedding_size": 1}, {"margin": 5000.0}, {"n_epochs": 20_000}, {"seed": -1}, {"n_classes": 0}):
+        [name] = changed
+        with pytest.raises(ValueError, match=f"{name} cannot be .*; the form has"):
+            small_explorer(**changed)
 
 
 def test_the_first_settings_follow_the_machine_and_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

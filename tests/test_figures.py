@@ -167,6 +167,12 @@ def test_the_viewer_has_every_epoch_the_images_and_a_picture_for_paper(recorder:
     assert '<img alt="scatter plot of the embeddings of 20 test images' in html
 
 
+def test_images_with_one_channel_are_shown_as_those_without(recorder: figures.EmbeddingRecorder) -> None:
+    expected = data_of(figures.embedding_viewer(recorder).to_html(with_library=False))["sheet"]
+    recorder.images.data = recorder.images.data[..., None]
+    assert data_of(figures.embedding_viewer(recorder).to_html(with_library=False))["sheet"] == expected
+
+
 def test_the_bench_begins_with_the_selector_it_was_given(recorder: figures.EmbeddingRecorder) -> None:
     assert data_of(figures.selector_bench(recorder).to_html())["selector"] == "triplet:semihard"
     hard = data_of(figures.selector_bench(recorder, "hard", margin=0.5, kind="pairs").to_html())

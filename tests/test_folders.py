@@ -1,5 +1,7 @@
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -179,6 +181,17 @@ def test_a_subset_keeps_the_classes_and_of_classes_numbers_them_anew(root: Path)
         images.of_classes(["ant", "fox", "eel"])
 
 
+@pytest.mark.parametrize("convert", [list, np.array, torch.tensor])
+def test_a_subset_is_chosen_by_indices_or_by_a_mask(convert: Callable, root: Path) -> None:
+    images = FolderImages(root, 16, 1)
+    is_chosen = [index in (0, 11, 17) for index in range(18)]
+    for part in (images.subset(convert([0, 11, 17])), images.subset(convert(is_chosen))):
+        assert part.paths == [images.paths[index] for index in (0, 11, 17)]
+        assert part.targets.tolist() == [0, 1, 3]
+    assert len(images.subset(convert([False] * 18))) == len(images.subset(convert([]))) == 0
+    assert images.subset(index for index in (-1, 0, 0)).targets.tolist() == [3, 0, 0]
+
+
 @pytest.fixture
 def many(tmp_path: Path) -> FolderImages:
     for kind in "abcdefghij":
@@ -213,6 +226,12 @@ def test_classes_of_a_family_stay_together(many: FolderImages) -> None:
 def test_shares_that_are_none_raise(shares: tuple[float, ...], many: FolderImages) -> None:
     with pytest.raises(ValueError, match="must be positive, and 1 in sum"):
         many.split_by_class(shares)
+
+
+@pytest.mark.parametrize("length", [1, 17, 19])
+def test_a_mask_of_another_length_raises(length: int, root: Path) -> None:
+    with pytest.raises(ValueError, match=rf"a mask of shape \({length},\) for 18 images; give one an image"):
+        FolderImages(root).subset(torch.ones(length, dtype=torch.bool))
 
 
 def test_too_few_classes_for_the_parts_raise(root: Path) -> None:

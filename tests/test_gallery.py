@@ -90,6 +90,20 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert again.classes == ["a", "b", "c"]
 
 
+def test_a_gallery_of_a_slice_is_saved_without_the_rest(tmp_path: Path) -> None:
+    large, labels = torch.rand(100_000, 4), torch.arange(100_000)
+    Gallery(large[:10], labels[:10]).save(tmp_path / "gallery.pt")
+    assert (tmp_path / "gallery.pt").stat().st_size < 10_000
+    assert torch.equal(Gallery.load(tmp_path / "gallery.pt").embeddings, large[:10])
+
+
+def test_a_device_that_is_not_there_is_no_damage_of_the_file(tmp_path: Path) -> None:
+    gallery().save(tmp_path / "gallery.pt")
+    missing = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises((RuntimeError, AssertionError), match=r"(?i)cuda|nvidia|device"):  # torch's own
+        Gallery.load(tmp_path / "gallery.pt", device=missing)
+
+
 def test_a_file_that_is_no_gallery_raises(tmp_path: Path) -> None:
     path = tmp_path / "gallery.pt"
     with pytest.raises(FileNotFoundError):

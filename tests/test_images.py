@@ -127,6 +127,20 @@ def test_without_a_transform_an_item_is_the_pil_image(data: Tensor, mode: str) -
     assert isinstance(label, int)
 
 
+def test_grey_images_with_a_channel_are_those_without() -> None:
+    seen = images(GREY[..., None], transform=lambda image: image)
+    for index in range(3):
+        for item, expected in ((images(GREY[..., None])[index], images()[index]), (seen[index], images()[index])):
+            assert item[0].mode == "L"
+            assert item == expected
+    normalized = images(GREY[..., None], normalization(0.3, 0.7))
+    assert torch.equal(normalized[0][0], images(GREY, normalization(0.3, 0.7))[0][0])
+
+
+def test_tensors_that_are_no_bytes_keep_their_channel() -> None:
+    assert [image.shape for image in transformed(torch.rand(2, 5, 5, 1), None)] == [(5, 5, 1)] * 2
+
+
 def test_items_are_those_of_the_index_and_iteration_ends() -> None:
     dataset = images(transform=normalization(0, 1))
     assert len(dataset) == 256

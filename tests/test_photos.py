@@ -43,9 +43,24 @@ def test_what_is_transparent_is_white(mode: str, tmp_path: Path) -> None:
     assert read_photo(tmp_path / "a.png", 16, channels=1).getpixel((8, 3)) == 255
 
 
-def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
-    Image.new("I;16", (32, 32), 100 * 256).save(tmp_path / "a.png")
-    assert read_photo(tmp_path / "a.png", 16, channels=1).getpixel((8, 8)) == 100
+@pytest.mark.parametrize(
+    ("name", "mode", "as_read"), [("a.png", "I;16", "I;16"), ("a.tif", "I;16", "I;16"), ("a.tif", "I;16B", "I;16B")]
+)
+def test_sixteen_bits_are_scaled_to_eight(name: str, mode: str, as_read: str, tmp_path: Path) -> None:
+    for value, expected in ((100 * 256, 100), (65535, 255), (200, 0)):
+        Image.new(mode, (32, 32), value).save(tmp_path / name)
+        assert Image.open(tmp_path / name).mode == as_read
+        assert read_photo(tmp_path / name, 16, channels=1).getpixel((8, 8)) == expected
+        assert read_photo(tmp_path / name, 16).getpixel((8, 8)) == (expected,) * 3
+
+
+@pytest.mark.parametrize(("value", "expected"), [(100 * 256, 100), (65535, 255), (256, 1), (255, 255), (100, 100)])
+def test_integers_are_scaled_where_they_are_beyond_eight_bits(value: int, expected: int, tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(b"P5 32 32 65535\n" + value.to_bytes(2, "big") * 32**2)
+    Image.new("I", (32, 32), value).save(tmp_path / "a.tif")
+    for name in ("a.pgm", "a.tif"):
+        assert Image.open(tmp_path / name).mode == "I"
+        assert read_photo(tmp_path / name, 16, channels=1).getpixel((8, 8)) == expected
 
 
 @pytest.mark.parametrize("size", [(2000, 1600), (64, 20), (16, 16), (5, 7), (1, 300)])

@@ -87,10 +87,26 @@ def test_what_has_a_result_is_not_run_again(
     monkeypatch.setattr(reproduction, "train_run", pretended(lambda run, name, where: ran.append((name, where))))
     write_result(tmp_path / "results", "mnist", "siamese", 0, val_loss=0.1)
     before = (tmp_path / "results" / "mnist-siamese-0.json").read_bytes()
-    reproduced(tmp_path, methods=["softmax", "siamese"], root="somewhere")
+    reproduced(tmp_path, methods=["softmax", "siamese"], root="somewhere", n_epochs=20)
     assert ran == [("mnist-softmax-0", {"root": "somewhere", "device": "cpu"})]
     assert (tmp_path / "results" / "mnist-siamese-0.json").read_bytes() == before
     assert capsys.readouterr().out == "mnist-softmax-0\nmnist-siamese-0: has a result already\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"n_epochs": 1}, "n_epochs 20, not 1"),
+        ({"embedded": True}, "embedded False, not True"),
+        ({"speed": Speed(channels_last=True)}, "channels_last False, not True"),
+    ],
+)
+def test_the_result_of_a_run_with_other_settings_is_not_taken_for_this_one(
+    options: dict, said: str, tmp_path: Path
+) -> None:
+    write_result(tmp_path / "results", "mnist", "siamese", 0, val_loss=0.1)
+    with pytest.raises(ValueError, match=rf"mnist-siamese-0\.json is the result of .* other settings: .*{said}"):
+        reproduced(tmp_path, **{"methods": ["siamese"], "n_epochs": 20} | options)
 
 
 def test_a_run_that_is_complete_but_has_no_result_is_not_trained_again(

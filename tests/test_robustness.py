@@ -62,11 +62,19 @@ def test_a_loss_with_other_weights_is_refused(tmp_path: Path) -> None:
         fitted((loader, model, loss, optimizer), 2, checkpoint=tmp_path / "run.pt")
 
 
-def test_a_loss_whose_parameters_become_infinite_stops_training() -> None:
+@pytest.mark.parametrize(("before", "after"), [(0.0, torch.inf), (0.0, torch.nan), (torch.inf, torch.nan)])
+def test_a_loss_whose_buffers_become_infinite_stops_training(before: float, after: float) -> None:
     loader, model, loss, optimizer = with_centres()
-    loss.register_buffer("running", torch.tensor([torch.inf]))
+    loss.register_buffer("running", torch.tensor([before]))
+    loss.register_forward_hook(lambda *_: setattr(loss, "running", torch.tensor([after])))
     with pytest.raises(FloatingPointError, match="after the last step"):
         fitted((loader, model, loss, optimizer), 1)
+
+
+def test_a_mask_of_infinities_may_stay() -> None:
+    loader, model, loss, optimizer = with_centres()
+    model.register_buffer("mask", torch.full((2, 2), -torch.inf).triu(1))
+    assert fitted((loader, model, loss, optimizer), 2).n_epochs == 2
 
 
 def test_ctrl_c_while_a_checkpoint_is_written_leaves_the_epoch_out(

@@ -113,8 +113,8 @@ def test_replacement_gives_a_batch_that_is_larger_than_the_data_set() -> None:
         ([0, 0, 1, 1], 1, 0, "n_samples=0"),
         ([], 1, 1, "non-empty"),
         ([0.0, 1.0], 1, 1, "integers, got torch.float32"),
-        (["cat", "dog"], 1, 1, "integers, got a list .*; number the classes"),
-        ([[0, 1], [0]], 1, 1, "integers, got a list"),
+        (["cat", "dog"], 1, 1, "labels must be integers, one an image, got a list .*; number them"),
+        ([[0, 1], [0]], 1, 1, "integers, one an image, got a list"),
         ([[0, 1], [0, 1]], 1, 1, r"shape \(2, 2\)"),
     ],
 )
@@ -226,7 +226,12 @@ def test_grouped_epochs_differ_and_the_same_seed_gives_the_same_epochs() -> None
         ([0, 0, 1, 1], [0, 0, 1, 1], (1, 1, 0), "n_samples=0"),
         ([0, 0, 1, 1, 1], [0, 0, 1, 1, 1], (1, 1, 3), "class 0 has 2 images, fewer than n_samples=3"),
         ([], [], (1, 1, 1), "non-empty"),
-        ([0.0, 1.0], [0, 1], (1, 1, 1), "integers, got torch.float32"),
+        ([0.0, 1.0], [0, 1], (1, 1, 1), "GroupedBatchSampler: labels must be .* integers, got torch.float32"),
+        ([0, 1], [0.2, 0.7], (1, 1, 1), "GroupedBatchSampler: groups must be .* integers, got torch.float32"),
+        (["a", "b"], [0, 1], (1, 1, 1), "GroupedBatchSampler: labels must be integers, .* got a list .*number them"),
+        ([0, 1], ["a", "b"], (1, 1, 1), "GroupedBatchSampler: groups must be integers, .* got a list .*number them"),
+        ([0, 1], None, (1, 1, 1), "GroupedBatchSampler: groups must be integers, one an image, got a NoneType"),
+        ([[0], [1]], [[0], [1]], (1, 1, 1), r"labels must be a .*vector .*shape \(2, 1\)"),
     ],
 )
 def test_groups_that_do_not_fit_raise(labels: list, groups: list, sizes: tuple, message: str) -> None:

@@ -40,6 +40,50 @@ def test_it_stops_after_so_many_epochs_without_a_better_one(
     assert model.weight.item() == best
 
 
+def test_the_default_patience_is_five_epochs() -> None:
+    stopping, model = EarlyStopping(lambda model: 0.0), nn.Linear(1, 1)
+    assert [stopping(epoch, History({}), model) for epoch in range(1, 8)] == [False] * 5 + [True] * 2
+
+
+def run(stopping: EarlyStopping, epochs: range, scores: list[float]) -> list[bool]:
+    """Score the epochs of a network whose bias is its score and whose weight is the number of the epoch."""
+    model, answers = nn.Linear(1, 1), []
+    for epoch, score in zip(epochs, scores, strict=True):
+        model.weight.data.fill_(epoch)
+        model.bias.data.fill_(score)
+        answers.append(stopping(epoch, History({}), model))
+    return answers
+
+
+def best_weight(stopping: EarlyStopping) -> float:
+    model = nn.Linear(1, 1)
+    stopping.restore(model)
+    return model.weight.item()
+
+
+def test_a_second_run_knows_nothing_of_the_first() -> None:
+    stopping = EarlyStopping(lambda model: model.bias.item(), patience=2)
+    assert run(stopping, range(1, 6), [7, 8, 9, 6, 6]) == [False] * 4 + [True]
+    assert run(stopping, range(1, 5), [1, 2, 1, 1]) == [False] * 3 + [True]
+    assert stopping.scores == {1: 1, 2: 2, 3: 1, 4: 1}
+    assert stopping.best_epoch == best_weight(stopping) == 2
+
+
+def test_a_second_run_from_a_checkpoint_as_late_as_the_first_ended_is_another_one() -> None:
+    stopping = EarlyStopping(lambda model: model.bias.item(), patience=2)
+    run(stopping, range(1, 4), [7, 8, 9])
+    run(stopping, range(3, 5), [1, 2])
+    assert (stopping.scores, stopping.best_epoch) == ({3: 1, 4: 2}, 4)
+
+
+def test_a_run_that_goes_on_remembers_what_came_before() -> None:
+    stopping = EarlyStopping(lambda model: model.bias.item(), patience=2)
+    run(stopping, range(1, 3), [9, 8])
+    assert run(stopping, range(3, 5), [6, 6]) == [True] * 2
+    assert list(stopping.scores) == [1, 2, 3, 4]
+    assert stopping.best_epoch == best_weight(stopping) == 1
+
+
 def test_fit_ends_and_the_weights_of_the_best_epoch_come_back() -> None:
     torch.manual_seed(0)
     model, weights = nn.Linear(2, 1), []

@@ -34,6 +34,27 @@ def test_two_images_that_are_the_same_are_a_pair() -> None:
     assert near_duplicates(images(noise(1, 24, 24).repeat(2, 1, 1))).tolist() == [[0, 1]]
 
 
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_copies_correlate_by_1_though_they_are_rounded(channels: tuple[int, ...]) -> None:
+    data = noise(50, 24, 24, *channels).repeat_interleave(2, dim=0)
+    found = near_duplicates(images(data), least=1)
+    assert sorted(found.tolist()) == [[place, place + 1] for place in range(0, 100, 2)]
+
+
+@pytest.mark.parametrize("grey", [0, 7, 255])
+def test_an_image_without_contrast_hides_no_pair(grey: int) -> None:
+    data = noise(5, 24, 24)
+    data[0] = grey
+    data[3] = (0.3 * data[1] + 0.7 * noise(9, 24, 24)[8]).byte()  # they correlate by less than a half
+    assert len(near_duplicates(images(data), least=0.5)) == 0
+    assert near_duplicates(images(data), least=0.3).tolist() == [[1, 3]]
+
+
+def test_large_images_without_contrast_are_no_duplicates() -> None:
+    data = torch.tensor([200, 201, 255, 255], dtype=torch.uint8)[:, None, None, None].expand(4, 333, 301, 3)
+    assert near_duplicates(images(data), least=0.01).shape == (0, 2)
+
+
 def test_the_same_thing_in_another_colour_is_no_duplicate() -> None:
     data = torch.zeros(2, 24, 24, 3, dtype=torch.uint8)
     data[0, 6:18, 6:18, 0] = data[1, 6:18, 6:18, 2] = 200

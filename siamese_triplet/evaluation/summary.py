@@ -16,11 +16,12 @@ NEIGHBOURS = 5
 def seen_classes(train: Embedded, test: Embedded) -> dict[str, Any]:
     """The figures of test images whose classes were trained on.
 
-    `knn_accuracy` with `k` neighbours among the training images; among the test images alone `recall_at_1`,
-    `r_precision`, `map_at_r`, and `auc` and `eer` of verification. See the functions of those names.
+    `knn_accuracy` with `k` neighbours among the training images, five or as many as there are; among the test images
+    alone `recall_at_1`, `r_precision`, `map_at_r`, and `auc` and `eer` of verification. See the functions of those
+    names.
     """
-    accuracy = knn_accuracy(*train, *test, k=NEIGHBOURS)
-    return {"knn_accuracy": accuracy, "k": NEIGHBOURS, **among_themselves(test)}
+    k = min(NEIGHBOURS, len(train[0]))
+    return {"knn_accuracy": knn_accuracy(*train, *test, k=k), "k": k, **among_themselves(test)}
 
 
 def among_themselves(test: Embedded) -> dict[str, float]:

@@ -79,10 +79,10 @@ class Controls:
                 _choose(self.selector, "selector", settings.selector)
             self.soft.value = settings.margin == "soft"
             if not self.soft.value:
-                self.margin.value = settings.margin
-            for name in ("embedding_size", "unit_sphere", "n_classes", "n_samples", "batch_size", "learning_rate"):
-                getattr(self, name).value = getattr(settings, name)
-            self.n_epochs.value, self.seed.value = settings.n_epochs, settings.seed
+                _fill(self.margin, "margin", settings.margin)
+            for name in ("embedding_size", "n_classes", "n_samples", "batch_size", "learning_rate", "n_epochs", "seed"):
+                _fill(getattr(self, name), name, getattr(settings, name))
+            self.unit_sphere.value = settings.unit_sphere
         self._switch()
 
     @contextmanager
@@ -144,3 +144,10 @@ def _choose(control: widgets.Dropdown, name: str, value: Any) -> None:
     if value not in offered:
         raise ValueError(f"{name} cannot be {value!r}; there {'are' if len(offered) > 1 else 'is'} {offered}")
     control.value = value
+
+
+def _fill(control: widgets.ValueWidget, name: str, value: Any) -> None:
+    """Set a value. Raises ValueError for one that the control would change, as it is out of its bounds."""
+    control.value = value
+    if control.value != value:
+        raise ValueError(f"{name} cannot be {value}; the form has {control.min:g} to {control.max:g}")

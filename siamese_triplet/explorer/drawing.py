@@ -32,10 +32,12 @@ def plane(embeddings: Tensor) -> tuple[Tensor, float | None]:
 
     Larger embeddings are projected on their first two principal components; each points to where its greatest weight
     is positive, so that a picture does not flip from one moment to the next. For D = 2 they stay as they are, and the
-    share is None.
+    share is None; for D = 1 they lie on a line.
     """
     if embeddings.shape[1] == 2:
-        return embeddings, None
+        return embeddings.float(), None
+    if embeddings.shape[1] == 1:
+        return torch.cat([embeddings, torch.zeros_like(embeddings)], dim=1).float(), 1.0
     centred = full_precision(embeddings).double()
     centred = centred - centred.mean(dim=0)
     variances, directions = torch.linalg.eigh(centred.T @ centred)  # ascending

@@ -63,7 +63,7 @@ class TripletPicker:
             description="selector", options=SELECTORS_OF[kind], value=selector, style=LABEL, layout=WIDE
         )
         self.margin = widgets.BoundedFloatText(
-            description="margin", min=0, max=1000, step=0.1, value=margin, style=LABEL, layout=WIDE
+            description="margin", min=0, max=max(1000, margin), step=0.1, value=margin, style=LABEL, layout=WIDE
         )
         self.previous_button = widgets.Button(description="Previous", icon="arrow-left", tooltip="The one before")
         self.next_button = widgets.Button(description="Next", icon="arrow-right", tooltip="The one after")

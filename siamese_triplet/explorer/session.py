@@ -18,6 +18,7 @@ from siamese_triplet.explorer.collapse import collapse
 from siamese_triplet.explorer.outcomes import FAILED, FINISHED, RUNNING, STOPPED, Outcome, time_left
 from siamese_triplet.explorer.settings import Settings
 from siamese_triplet.explorer.watching import Snapshot, Watcher, spread, watched_fit
+from siamese_triplet.history import History
 from siamese_triplet.images import Images
 
 GRACE = 0.2  # seconds that Stop waits for the batch that goes on
@@ -63,6 +64,7 @@ class Session:
         self._wants_figures = True
         self._first_spread: float | None = None
         self._is_over = threading.Event()
+        self._n_threads = torch.get_num_threads()
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"explorer run {number}")
 
     @property
@@ -129,7 +131,7 @@ class Session:
         """The network, and how training ended. A stop is told at once, however long the batch that goes on takes."""
         self._started, stopped = time.perf_counter(), self._stopped
         watcher = Watcher(stopped.done, self._progress, self._snapshot)
-        training = _in_a_thread(lambda: watched_fit(self.settings, train_set, test_set, watcher))
+        training = _in_a_thread(lambda: self._fit(train_set, test_set, watcher))
         _wait_for_one(training, stopped)
         wait([training], GRACE)
         n_epochs, how = self.settings.n_epochs, ""
@@ -144,6 +146,10 @@ class Session:
             self._record(ended=FINISHED, seconds=seconds)
             how, self._done = f"finished in {seconds:.1f} s", 1.0
         return model, how
+
+    def _fit(self, train_set: Images, test_set: Images, watcher: Watcher) -> tuple[nn.Module, History]:
+        torch.set_num_threads(self._n_threads)  # a thread that starts while another one searches would get that one's 1
+        return watched_fit(self.settings, train_set, test_set, watcher)
 
     def _end_stopped(self, where: str) -> str:
         now = time.perf_counter()

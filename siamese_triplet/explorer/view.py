@@ -58,7 +58,7 @@ class Explorer:
         self.session: Session | None = None
         self.message = ""  # what is wrong with the settings, or why Train was refused
         self.controls = Controls(settings, library.names(), self._judge)
-        self.panel = Panel(ended=lambda: self._switch(is_running=False))
+        self.panel = Panel(ended=lambda: self._switch(is_running=self.is_running))
         self.train_button = _button("Train", "play", "Train with these settings", "primary", self.train)
         self.stop_button = _button("Stop", "stop", "End the run; its network stays as it is", "", self.stop)
         self.reset_button = _button("Reset", "undo", "End the run and put the settings back", "", self.reset)

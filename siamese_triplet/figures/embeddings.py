@@ -14,7 +14,7 @@ from siamese_triplet.checks import check_margin
 from siamese_triplet.experiments import PAIR_SELECTORS, TRIPLET_SELECTORS, embed
 from siamese_triplet.figures.element import LiveFigure
 from siamese_triplet.history import History
-from siamese_triplet.images import Images
+from siamese_triplet.images import Images, without_channel
 
 SELECTORS_OF = {"triplets": (*TRIPLET_SELECTORS, "all"), "pairs": (*PAIR_SELECTORS,)}
 GREYS = 16  # levels of grey in the images of a page, which must stay small
@@ -146,6 +146,7 @@ def _shown(recorder: EmbeddingRecorder) -> dict[str, Any]:
 
 def _sheet(data: Tensor) -> dict[str, Any]:
     """Images uint8 (N, H, W) or (N, H, W, C) side by side in one PNG, dark on light where they are grey."""
+    data = without_channel(data)
     n_images, height, width = data.shape[:3]
     columns = min(COLUMNS, n_images)
     sheet = Image.new("L" if data.ndim == 3 else "RGB", (columns * width, -(-n_images // columns) * height), "white")

@@ -66,7 +66,7 @@ def train_settings(
         }
 
     keys = (
-        {"data": dataset, **setting, "seed": seed, "n_epochs": settings.n_epochs, "embedded": settings.embedded}
+        {"data": dataset, **setting, "seed": seed, "n_epochs": settings.n_epochs, **settings.in_key()}
         for dataset in datasets
         for setting in grid(margins, methods)
     )
@@ -101,7 +101,8 @@ def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str =
     """
     results = read_results(Path(results)) if isinstance(results, (str, Path)) else list(results)
     if not results:
-        raise ValueError("no runs to show: train_settings makes them, or python -m siamese_triplet settings")
+        command = "python -m siamese_triplet compare --part settings"
+        raise ValueError(f"no runs to show: train_settings makes them, or {command}")
     runs = [
         {
             "settings": {field: result[field] for field in FIELDS},
