@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,11 +47,12 @@ def overflow(page: Any) -> int:
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
-def violations(page: Any, within: str | None = None) -> list[str]:
-    """What axe-core finds of the serious and the critical kind, in the whole page or an element of it."""
+def violations(page: Any, within: str | None = None, without: Sequence[str] = ()) -> list[str]:
+    """The serious and critical findings of axe-core, `within` an element or in the whole page, `without` some of it."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     only_violations = {"resultTypes": ["violations"]}  # to describe all that passes takes as long as to check it
-    found = axe.run(page, context=within, options=only_violations).response["violations"]
+    context = {"exclude": [[selector] for selector in without]} if without else within
+    found = axe.run(page, context=context, options=only_violations).response["violations"]
     return [
         f"{violation['id']}: {node['html'][:200]}: {node['failureSummary']}"
         for violation in found
