@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from browser import chromium, unavailable
+from ipykernel import version_info
 
 from siamese_triplet.figures import IN_BOOK
 
@@ -43,16 +44,15 @@ pick_triplets(embeddings, images.targets, images, n_samples=8)"""
 BUSY = """\
 import time
 from pathlib import Path
-time.sleep(float(Path("seconds").read_text()))"""
+while Path("busy").exists():
+    time.sleep(0.1)"""
 PATIENCE = 30_000  # milliseconds for what a loaded machine does late
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where JupyterLab and its kernel run; its file `seconds` says how long the last cell takes."""
-    folder = tmp_path_factory.mktemp("lab")
-    (folder / "seconds").write_text("0")
-    return folder
+    """Where JupyterLab and its kernel run; the last cell runs for as long as there is a file `busy`."""
+    return tmp_path_factory.mktemp("lab")
 
 
 @pytest.fixture(scope="module")
@@ -197,24 +197,40 @@ def test_a_reader_trains_and_sees_the_embeddings_change(page) -> None:
     )
 
 
-def test_a_run_has_the_settings_of_the_form_while_a_cell_runs(page, folder: Path) -> None:
-    """The kernel may handle a click in a thread, and the change of a value that came before in another, busy one."""
-    (folder / "seconds").write_text("4")
-    page.locator(".jp-Notebook .jp-Cell").nth(2).locator(".cm-content").click()
-    page.keyboard.press("Shift+Enter")
-    page.get_by_text("[*]").wait_for()
-    fill(page, "embedding size", "3")
+@pytest.mark.skipif(version_info < (7, 4), reason="an older kernel does one thing at a time")
+def test_the_form_works_while_a_cell_runs(page, folder: Path) -> None:
+    """The kernel may handle a click in a thread, and the change of a value that came before in another, busy one.
+
+    And the end of a run must not bind the form to the cell that was begun meanwhile.
+    """
+    fill(page, "epochs", "10")
     page.get_by_role("button", name="Train").click()
-    say(page, "finished in .*kNN accuracy", run=2)
+    say(page, "epoch", run=2)
+    busy = folder / "busy"
+    busy.touch()
+    try:
+        page.locator(".jp-Notebook .jp-Cell").nth(2).locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        page.get_by_text("[*]").wait_for()
+        say(page, "finished in .*kNN accuracy", run=2)
+        fill(page, "epochs", "2")
+        for run, size in ((3, "3"), (4, "4")):
+            fill(page, "embedding size", size)
+            page.get_by_role("button", name="Train").click()
+            say(page, "finished in .*kNN accuracy", run)
+        assert page.get_by_text("[*]").is_visible()
+    finally:
+        busy.unlink()
+    page.get_by_text("[*]").wait_for(state="detached")
     sizes = [row.locator("td").nth(5).inner_text() for row in page.locator("table tbody tr").all()]
-    assert sizes == ["2", "3"]
+    assert sizes == ["2", "2", "3", "4"]
 
 
 def test_stop_answers_within_half_a_second(page) -> None:
     """The one time that a test asserts: the reader's requirement. A loaded machine gets three attempts."""
     fill(page, "epochs", "5000")
     seconds = []
-    for run in (3, 4, 5):
+    for run in (5, 6, 7):
         page.get_by_role("button", name="Train").click()
         say(page, r"epoch \d+ of 5000", run)
         assert page.get_by_role("button", name="Train").is_disabled()

@@ -1,6 +1,7 @@
 """A training run beside the kernel's main loop: it reports, it can be stopped at once, and no error is lost."""
 
 import atexit
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -65,7 +66,10 @@ class Session:
         self._first_spread: float | None = None
         self._is_over = threading.Event()
         self._n_threads = torch.get_num_threads()
-        self._thread = threading.Thread(target=self._work, daemon=True, name=f"explorer run {number}")
+        context = contextvars.copy_context()  # what it tells is told for the click that made it, whatever is run later
+        self._thread = threading.Thread(
+            target=context.run, args=(self._work,), daemon=True, name=f"explorer run {number}"
+        )
 
     @property
     def is_running(self) -> bool:
