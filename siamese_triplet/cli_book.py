@@ -110,7 +110,12 @@ def _reproduce(given: argparse.Namespace) -> int:
 def _compare(given: argparse.Namespace) -> int:
     parts = given.part or COMPARED
     settings = Settings(
-        given.epochs, tuple(range(given.seeds)), given.embedded, given.data, given.device, speed_of(given)
+        given.epochs,
+        tuple(range(given.seeds)),
+        "embedded" if given.embedded else None,
+        given.data,
+        given.device,
+        speed_of(given),
     )
     short = dataclasses.replace(settings, n_epochs=given.short_epochs)
     if "seen" in parts:

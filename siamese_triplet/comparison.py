@@ -35,7 +35,7 @@ class Settings:
 
     n_epochs: int = FULL_EPOCHS
     seeds: tuple[int, ...] = (0, 1, 2)
-    embedded: bool = False
+    subset: str | None = None  # for datasets.load
     root: str | None = None
     device: str | None = None
     speed: Speed = Speed()  # noqa: RUF009 - frozen
@@ -43,11 +43,10 @@ class Settings:
 
     def in_key(self) -> Key:
         """What decides every result that is made with these settings."""
-        return {"embedded": self.embedded, "speed": str(self.speed)}
+        return {"subset": self.subset, "speed": str(self.speed)}
 
     def load(self, dataset: str) -> tuple[Images, Images]:
-        subset = "embedded" if self.embedded else None
-        train, test = (load(dataset, train, self.root, subset=subset) for train in (True, False))
+        train, test = (load(dataset, train, self.root, subset=self.subset) for train in (True, False))
         return train, test
 
     def fit(
@@ -86,7 +85,8 @@ def compare(path: Path | None, work: Path | None, settings: Settings) -> list[di
         train, test = settings.load(key["dataset"])
         how = "-".join(key["speed"].replace(",", "").split())
         name = f"{key['dataset']}-{key['method']}-{key['n_epochs']}-{key['seed']}-{how}"
-        checkpoint = work and work / f"{name}{'-embedded' if key['embedded'] else ''}.pt"
+        part = f"-{key['subset'].replace(':', '-')}" if key["subset"] else ""
+        checkpoint = work and work / f"{name}{part}.pt"
         experiment = METHODS[key["method"]]
         model, history = settings.fit(experiment, train, test, key["seed"], key["n_epochs"], checkpoint)
         of_test = embed(model, test)

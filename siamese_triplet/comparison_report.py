@@ -6,6 +6,7 @@ from typing import Any
 
 from siamese_triplet.comparison import DATASETS, N_SEEN
 from siamese_triplet.comparison_tables import TITLES, origin, table
+from siamese_triplet.datasets import n_training_images
 from siamese_triplet.files import write_atomically
 from siamese_triplet.results import read_results
 from siamese_triplet.sweeps import SWEPT
@@ -78,7 +79,8 @@ def _results(folder: Path) -> list[list[Mapping]]:
 
 def _n_images(results: Sequence[Mapping]) -> str:
     """How many training images the data had, all of them or those that come with the package."""
-    return " or ".join(sorted({"6,000" if result.get("embedded") else "60,000" for result in results}))
+    numbers = {n_training_images(result.get("subset")) for result in results}
+    return " or ".join(f"{number:,}" for number in sorted(numbers))
 
 
 def _longest(results: Sequence[Mapping]) -> list[Mapping]:
@@ -89,12 +91,12 @@ def _longest(results: Sequence[Mapping]) -> list[Mapping]:
         names = ("dataset", "method", "embedding_size", "swept", "change")
         return tuple(str(result.get(name)) for name in names)
 
-    def extent(result: Mapping) -> tuple[bool, int]:
-        return not result.get("embedded"), result["n_epochs"]
+    def extent(result: Mapping) -> tuple[int, int]:
+        return n_training_images(result.get("subset")), result["n_epochs"]
 
-    most: dict[tuple[str, ...], tuple[bool, int]] = {}
+    most: dict[tuple[str, ...], tuple[int, int]] = {}
     for result in results:
-        most[of(result)] = max(extent(result), most.get(of(result), (False, 0)))
+        most[of(result)] = max(extent(result), most.get(of(result), (0, 0)))
     return [result for result in results if extent(result) == most[of(result)]]
 
 

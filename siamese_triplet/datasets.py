@@ -6,6 +6,7 @@ The pairs and triplets drawn from them (`SiameseMNIST`, `TripletMNIST`) and the 
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchvision import datasets as torchvision_datasets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
@@ -26,6 +28,7 @@ from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
 __all__ = ["BalancedBatchSampler", "Images", "SiameseMNIST", "TripletMNIST", "load"]
 
 EMBEDDED = Path(__file__).parent / "embedded"
+EMBEDDED_PER_CLASS = 600  # training images; of the test images there are 100
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def load(
     torchvision keeps it. What is not there is downloaded, if `download` allows it.
 
     `subset="embedded"` gives 6,000 training or 1,000 test images, balanced over the classes, that come with the
-    package. Where no place was named and the full data cannot be had, they are used instead, with a line that says
-    so.
+    package; "embedded:60" the first 60 of each class of them. Where no place was named and the full data cannot be
+    had, the embedded images are used instead, with a line that says so.
 
     Returns `Images`: `.data` uint8 (N, 28, 28), `.targets` int64 (N,), `.classes`, `.transform`; items are
     `(float32 (1, 28, 28), label)`.
@@ -104,13 +107,12 @@ def load(
         return load_omniglot(train, root, download, subset, image_size)
     if name not in SOURCES:
         raise ValueError(f"unknown data set {name!r}; there are {', '.join(map(repr, (*SOURCES, OMNIGLOT)))}")
-    if subset not in (None, "embedded"):
-        raise ValueError(f"unknown {subset=}; it is None for the full data or 'embedded'")
+    per_class = _per_class(subset)
     if image_size is not None:
         raise ValueError(f"the images of {name} have one size, 28; {image_size=} is for Omniglot")
     source = SOURCES[name]
-    if subset == "embedded":
-        return _images(source, *_read_embedded(name, train), train)
+    if per_class:
+        return _images(source, *_read_embedded(name, train, per_class), train)
 
     named = named_place(root)
     place = named or cache_directory()
@@ -131,6 +133,25 @@ def load(
             f"{labels.max()}; there must be a label from 0 to {n_classes - 1} for each image"
         )
     return _images(source, images, labels, train)
+
+
+def n_training_images(subset: str | None) -> int:
+    """How many training images `load` gives of MNIST and of FashionMNIST."""
+    return (_per_class(subset) or 6_000) * 10
+
+
+def _per_class(subset: str | None) -> int | None:
+    """How many images of a class there are at most in this subset; None for the full data."""
+    if subset is None:
+        return None
+    found = re.fullmatch(r"embedded(?::([1-9][0-9]*))?", str(subset))
+    n = int(found[1] or EMBEDDED_PER_CLASS) if found else 0
+    if not 1 <= n <= EMBEDDED_PER_CLASS:
+        raise ValueError(
+            f"unknown {subset=}; it is None for the full data, 'embedded', or 'embedded:60' for 60 images of each "
+            f"class, at most {EMBEDDED_PER_CLASS}"
+        )
+    return n
 
 
 def _without_full_data(name: str, train: bool, place: Path, problem: str, is_named: bool) -> Images:
@@ -172,14 +193,19 @@ def _read(file: Path, reader: Callable[[str], Tensor], source: _Source) -> Tenso
     return contents
 
 
-def _read_embedded(name: str, train: bool) -> tuple[Tensor, Tensor]:
+def _read_embedded(name: str, train: bool, per_class: int) -> tuple[Tensor, Tensor]:
+    """The first `per_class` images of each class and their labels, in the order of the file."""
     file = EMBEDDED / f"{name}.npz"
     split = "train" if train else "test"
     try:
         with np.load(file) as arrays:
-            return torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(arrays[f"{split}_labels"]).long()
+            images, labels = (torch.from_numpy(arrays[f"{split}_{what}"]) for what in ("images", "labels"))
     except Exception as error:
         raise ValueError(f"{file} is missing or corrupt: {error}; reinstall siamese_triplet") from error
+    labels = labels.long()
+    place_in_class = functional.one_hot(labels).cumsum(0).gather(1, labels[:, None])[:, 0]
+    is_kept = place_in_class <= per_class
+    return images[is_kept], labels[is_kept]
 
 
 def _images(source: _Source, data: Tensor, targets: Tensor, train: bool) -> Images:

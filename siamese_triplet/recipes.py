@@ -5,6 +5,7 @@ The one home of the two settings, of the variable that sets the default, and of 
 
 import os
 import platform
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,8 @@ class Recipe:
         return step_size(self.n_epochs)
 
     def __str__(self) -> str:
-        data = "the embedded subset" if self.subset else "the full data"
+        _, _, per_class = (self.subset or "").partition(":")
+        data = ("the embedded subset" if self.subset else "the full data") + f", {per_class} a class" * bool(per_class)
         return f"{self.name} recipe: {data}, {self.n_epochs} epochs, on {self.device}"
 
     def checkpoint(self, name: str) -> Path | None:
@@ -81,18 +83,21 @@ def step_size(n_epochs: int) -> int:
 def choose(name: str | None = None, quick_epochs: int = 3) -> Recipe:
     """The recipe called `name`: "full" (all images, 20 epochs) or "quick" (the embedded subset, `quick_epochs`).
 
-    "full:N" is the full recipe cut to N epochs, "quick:N" likewise. Without a name the environment variable
-    SIAMESE_TRIPLET_RECIPE decides; where it is not set, it is full on a machine with a GPU, else quick.
-    Raises ValueError for another name.
+    "full:N" is the full recipe cut to N epochs, "quick:N" likewise, and "quick:N:M" to M images of each class, which
+    only shows that a chapter runs. Without a name the environment variable SIAMESE_TRIPLET_RECIPE decides; where it
+    is not set, it is full on a machine with a GPU, else quick. Raises ValueError for another name.
     """
     has_gpu = torch.cuda.is_available()
     given = name or os.environ.get(RECIPE_VARIABLE) or ("full" if has_gpu else "quick")
-    kind, _, epochs = given.partition(":")
-    if kind not in ("full", "quick") or (epochs and not (epochs.isdecimal() and int(epochs))):
-        raise ValueError(f"unknown recipe {given!r}; it is 'full' or 'quick', or with a number of epochs, 'full:6'")
+    if not re.fullmatch(r"full(:[1-9]\d*)?|quick(:[1-9]\d*){0,2}", given):
+        raise ValueError(
+            f"unknown recipe {given!r}; it is 'full' or 'quick', or with a number of epochs, 'full:6', and "
+            "for quick with one of images of each class, 'quick:1:100'"
+        )
+    kind, epochs, per_class = [*given.split(":"), "", ""][:3]
     return Recipe(
         name=kind,
         n_epochs=int(epochs) if epochs else FULL_EPOCHS if kind == "full" else quick_epochs,
-        subset="embedded" if kind == "quick" else None,
+        subset="embedded" + f":{per_class}" * bool(per_class) if kind == "quick" else None,
         device=torch.device("cuda" if has_gpu else "cpu"),
     )

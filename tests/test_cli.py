@@ -189,7 +189,7 @@ def test_the_options_of_compare_reach_its_parts(compared: list, tmp_path: Path) 
     folders = ["--results", str(tmp_path), "--out", "runs/x", "--data", "somewhere"]
     assert main(["compare", *options.split(), *folders]) == 0
     speed = Speed(bfloat16=True, channels_last=True, compile=True)
-    of = [Settings(n, (0, 1), True, Path("somewhere"), torch.device("cpu"), speed) for n in (7, 4)]
+    of = [Settings(n, (0, 1), "embedded", Path("somewhere"), torch.device("cpu"), speed) for n in (7, 4)]
     assert compared == [
         ("compare", tmp_path / "comparison.json", Path("runs/x"), of[0]),
         ("compare_unseen", tmp_path / "unseen.json", of[1]),

@@ -185,7 +185,7 @@ def test_settings_reach_the_data_and_the_training(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(comparison, "load", load)
     train, test = Settings(root="somewhere").load("mnist")
-    Settings(embedded=True).load("fashion-mnist")
+    Settings(subset="embedded").load("fashion-mnist")
     assert (train.train, test.train) == (True, False)
     assert asked == [
         ("mnist", True, "somewhere", {"subset": None}),
@@ -330,7 +330,7 @@ def test_results_of_the_embedded_subset_are_not_those_of_the_full_data(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, "softmax")
-    compare(tmp_path / "results.json", None, comparison.replace(tiny, embedded=True))
+    compare(tmp_path / "results.json", None, comparison.replace(tiny, subset="embedded"))
     monkeypatch.setattr(comparison, "fit_experiment", forbidden)
     with pytest.raises(AssertionError):
         compare(tmp_path / "results.json", None, tiny)
@@ -508,11 +508,14 @@ def test_a_report_without_results_is_empty_and_leaves_what_is_there(tmp_path: Pa
 
 
 def test_runs_on_few_images_are_not_averaged_with_those_on_all(tmp_path: Path) -> None:
-    trial = {**seen("mnist", "softmax", 0.5), "seed": 9, "n_epochs": 99, "embedded": True}
-    write(tmp_path, comparison=[seen("mnist", "softmax", 0.9), trial])
+    trial = {**seen("mnist", "softmax", 0.5), "seed": 9, "n_epochs": 99, "subset": "embedded"}
+    fewer = {**trial, "subset": "embedded:60", "knn_accuracy": 0.2}
+    write(tmp_path, comparison=[fewer, seen("mnist", "softmax", 0.9), trial])
     assert "| softmax |" + " **90.0** |" * 4 in write_report(tmp_path)
-    write(tmp_path, comparison=[trial])
+    write(tmp_path, comparison=[trial, fewer])
     assert "| softmax |" + " **50.0** |" * 4 in write_report(tmp_path)
+    write(tmp_path, comparison=[fewer])
+    assert "- training images: 600\n" in write_report(tmp_path)
 
 
 def test_a_report_of_one_data_set_has_its_figure_too(tmp_path: Path) -> None:

@@ -88,6 +88,15 @@ def test_embedded_subset_needs_neither_a_folder_nor_a_network(name: str, monkeyp
     assert asked == []
 
 
+@pytest.mark.parametrize(("train", "per_class"), [(True, 250), (False, 100)])
+def test_the_first_embedded_images_of_each_class(train: bool, per_class: int) -> None:
+    whole, part = (load("fashion-mnist", train, subset=subset) for subset in ("embedded", "embedded:250"))
+    assert part.targets.bincount().tolist() == [per_class] * 10
+    for label in range(10):
+        assert torch.equal(part.data[part.targets == label], whole.data[whole.targets == label][:per_class])
+    assert part[0][0].shape == (1, 28, 28)
+
+
 def test_the_classes_are_those_of_torchvision() -> None:
     assert load("mnist", subset="embedded").classes[3] == "3 - three"
     assert load("fashion-mnist", subset="embedded").classes[9] == "Ankle boot"
@@ -374,6 +383,9 @@ def test_an_unknown_name_raises_and_lists_the_known_ones(name: str) -> None:
         load(name)
 
 
-def test_an_unknown_subset_raises() -> None:
-    with pytest.raises(ValueError, match=r"unknown subset='half'; .*'embedded'"):
-        load("mnist", subset="half")
+@pytest.mark.parametrize(
+    "subset", ["half", "", "embedded:", "embedded:0", "embedded:601", "embedded:-1", "minimal", 60]
+)
+def test_an_unknown_subset_raises(subset: object) -> None:
+    with pytest.raises(ValueError, match=rf"unknown subset={subset!r}; .*'embedded', or 'embedded:60' .*most 600"):
+        load("mnist", subset=subset)

@@ -18,6 +18,7 @@ def _no_recipe_and_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         ("quick", "quick", 3, "embedded"),
         ("full:6", "full", 6, None),
         ("quick:1", "quick", 1, "embedded"),
+        ("quick:2:60", "quick", 2, "embedded:60"),
     ],
 )
 @pytest.mark.parametrize("by", ["argument", "variable"])
@@ -47,7 +48,9 @@ def test_the_learning_rate_falls_after_8_of_20_epochs(name: str, step_size: int)
     assert choose(name).step_size == step_size
 
 
-@pytest.mark.parametrize("name", ["fast", "full:0", "quick:-1", "full:two", "Full"])
+@pytest.mark.parametrize(
+    "name", ["fast", "full:0", "quick:-1", "full:two", "Full", "full:1:100", "quick:1:0", "quick:1:"]
+)
 def test_an_unknown_recipe_raises(name: str) -> None:
     with pytest.raises(ValueError, match=f"unknown recipe '{name}'; it is 'full' or 'quick'"):
         choose(name)

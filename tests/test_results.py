@@ -71,7 +71,7 @@ def test_a_digit_that_is_changed_in_a_table_is_found(name: str, folder: Path) ->
 
 def test_results_from_the_embedded_images_are_not_said_to_be_from_all(folder: Path) -> None:
     path = folder / "comparison.json"
-    path.write_text(json.dumps([result | {"embedded": True} for result in json.loads(path.read_text())]))
+    path.write_text(json.dumps([result | {"subset": "embedded"} for result in json.loads(path.read_text())]))
     assert "- training images: 6,000\n" in tables(folder)["comparison.md"]
 
 
