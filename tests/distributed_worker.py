@@ -1,9 +1,11 @@
-"""What each process of `test_distributed.py` does, under torchrun or alone: `distributed_worker.py FOLDER`.
+"""What each process of `test_distributed.py` does, in a group or alone.
 
 Every result is saved in FOLDER, for the test to compare those of several processes with those of one.
 """
 
+import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,7 +152,6 @@ def told() -> dict:
 
 
 def main(folder: Path) -> None:
-    torch.set_num_threads(1)
     with process_group():
         share = Share.of_this_process()
         results = {
@@ -166,5 +167,11 @@ def main(folder: Path) -> None:
         torch.save(results, folder / f"{share.rank}.pt")
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def as_rank(rank: int, group: dict[str, str], errors: Path, work: Callable[[], int | None]) -> None:
+    """Do `work` as a process that torchrun has started in `group`, and exit with what it gives."""
+    os.environ.update(group, RANK=str(rank), LOCAL_RANK=str(rank))
+    with errors.open("w") as file, open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    torch.set_num_threads(1)
+    sys.exit(work())

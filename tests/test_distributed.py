@@ -6,25 +6,48 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import distributed_worker as worker
 import pytest
 import torch
+from forked import forking
+from test_kill import small_run
 
+from siamese_triplet import cli
 from siamese_triplet.checkpoints import load_checkpoint
 from siamese_triplet.distributed import Share, gather, is_distributed, is_first, of_all, process_group
 
-WORKER = Path(worker.__file__)
 MINUTE = 60
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-TRAIN = ["-m", "siamese_triplet", "train", "--dataset", "mnist", "--embedded", "--method", "online-triplet"]
+ON_ONE_MACHINE = {"GLOO_SOCKET_IFNAME": "lo"}
 
 
-def torchrun(n: int, *arguments: object) -> list[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n), "--master-port", free_port()]
-    return [*command, *map(str, arguments)]
+def train(folder: Path, n_epochs: int) -> list[str]:
+    """Arguments that train on few and small images, in `folder` / "run"."""
+    small_run(folder / "images")
+    options = {"--dataset": folder / "images", "--image-size": 16, "--n-classes": 3, "--n-samples": 4}
+    options |= {"--epochs": n_epochs, "--out": folder / "run"}
+    return ["train", *(str(word) for option in options.items() for word in option)]
+
+
+@contextmanager
+def group(n: int, work: Callable[[], int | None], folder: Path) -> Iterator[list[BaseProcess]]:
+    """`n` processes that do `work`, as torchrun would start them; their errors are in `folder` / "RANK.errors"."""
+    address = {"WORLD_SIZE": str(n), "MASTER_ADDR": "localhost", "MASTER_PORT": free_port()} | ON_ONE_MACHINE
+    started = [
+        forking().Process(target=worker.as_rank, args=(rank, address, folder / f"{rank}.errors", work))
+        for rank in range(n)
+    ]
+    for process in started:
+        process.start()
+    yield started
+    for process in started:
+        process.kill()
+        process.join()
 
 
 def free_port() -> str:
@@ -43,10 +66,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict:
 @pytest.fixture(scope="module", params=[2, 4])
 def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
     folder = tmp_path_factory.mktemp(f"processes-{request.param}")
-    finished = subprocess.run(
-        torchrun(request.param, WORKER, folder), env=ENVIRONMENT, capture_output=True, text=True, timeout=5 * MINUTE
-    )
-    assert finished.returncode == 0, finished.stderr
+    with group(request.param, partial(worker.main, folder), folder) as processes:
+        for rank, process in enumerate(processes):
+            process.join(5 * MINUTE)
+            assert process.exitcode == 0, (folder / f"{rank}.errors").read_text()
     return folder, [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(request.param)]
 
 
@@ -154,71 +177,62 @@ def test_without_a_group_nothing_is_shared() -> None:
 # a process that dies
 
 
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen]]:
-    processes: list[subprocess.Popen] = []
-    yield processes
-    for process in processes:
-        process.kill()
-        process.wait()
+def wait_for(path: Path, is_running: Callable[[], bool], errors: Callable[[], str]) -> None:
+    end = time.monotonic() + 2 * MINUTE
+    while not path.exists():
+        assert is_running(), errors()
+        assert time.monotonic() < end, f"{path} has not appeared"
+        time.sleep(0.01)
 
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def wait_for(path: Path, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 2 * MINUTE
-    while not path.exists():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end, f"{path} has not appeared"
-        time.sleep(0.05)
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes of torchrun through /proc")
-def test_a_dead_process_ends_the_job_and_the_job_goes_on_from_its_checkpoint(started: list, tmp_path: Path) -> None:
-    def run() -> list[str]:
-        return torchrun(2, *TRAIN, "--epochs", 3, "--out", tmp_path / "run")
+def test_a_dead_process_ends_the_job_and_the_job_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    n_epochs = 60
+    arguments = train(tmp_path, n_epochs)
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
 
-    job = subprocess.Popen(run(), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    started.append(job)
-    wait_for(tmp_path / "run" / "checkpoint.pt", job)
-    os.kill(children(job.pid)[1], signal.SIGKILL)
-    _, errors = job.communicate(timeout=MINUTE)
+    def torchrun() -> subprocess.Popen:
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **ON_ONE_MACHINE}
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([*command, "-m", "siamese_triplet", *arguments], env=environment, **output)
+
+    with torchrun() as job:
+        wait_for(checkpoint, lambda: job.poll() is None, lambda: job.stderr.read())
+        os.kill(children(job.pid)[1], signal.SIGKILL)
+        _, errors = job.communicate(timeout=MINUTE)
     assert job.returncode not in (0, None)
     assert "-9" in errors
-    assert 1 <= load_checkpoint(tmp_path / "run" / "checkpoint.pt")["epoch"] < 3
-    finished = subprocess.run(run(), env=ENVIRONMENT, capture_output=True, text=True, timeout=5 * MINUTE)
-    assert finished.returncode == 0, finished.stderr
-    lines = [line for line in finished.stdout.splitlines() if line.startswith("Epoch")]
-    assert len(lines) == 3
+    assert 1 <= load_checkpoint(checkpoint)["epoch"] < n_epochs
+    with torchrun() as job:
+        printed, errors = job.communicate(timeout=5 * MINUTE)
+    assert job.returncode == 0, errors
+    assert len([line for line in printed.splitlines() if line.startswith("Epoch")]) == n_epochs
     assert (tmp_path / "run" / "evaluation.json").exists()
 
 
-def test_a_process_that_is_left_alone_stops_with_an_error(started: list, tmp_path: Path) -> None:
-    port = free_port()
-    for rank in "01":
-        group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-        command = [sys.executable, *TRAIN, "--epochs", "400", "--out", str(tmp_path / "run")]
-        started.append(
-            subprocess.Popen(
-                command, env=ENVIRONMENT | group, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            )
-        )
-    first, second = started
-    wait_for(tmp_path / "run" / "checkpoint.pt", first)
-    second.kill()
-    _, errors = first.communicate(timeout=MINUTE)
-    assert first.returncode not in (0, None)
-    assert errors
-    load_checkpoint(tmp_path / "run" / "checkpoint.pt")  # whole
+def test_a_process_that_is_left_alone_stops_with_an_error(tmp_path: Path) -> None:
+    checkpoint, errors = tmp_path / "run" / "checkpoint.pt", tmp_path / "0.errors"
+    with group(2, partial(cli.main, train(tmp_path, 100_000)), tmp_path) as (first, second):
+        wait_for(checkpoint, first.is_alive, errors.read_text)
+        second.kill()
+        first.join(MINUTE)
+        assert first.exitcode not in (0, None)
+    assert "Error" in errors.read_text()
+    load_checkpoint(checkpoint)  # whole
 
 
 def test_a_corrupt_checkpoint_stops_every_process(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    command = torchrun(2, *TRAIN, "--epochs", 1, "--out", tmp_path / "run")
-    (tmp_path / "run" / "checkpoint.pt").write_text("no checkpoint")
-    finished = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=2 * MINUTE)
-    assert finished.returncode != 0
-    assert "holds a checkpoint but no settings.json" in finished.stderr
-    assert (tmp_path / "run" / "checkpoint.pt").read_text() == "no checkpoint"
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_text("no checkpoint")
+    with group(2, partial(cli.main, train(tmp_path, 1)), tmp_path) as processes:
+        for rank, process in enumerate(processes):
+            process.join(MINUTE)
+            assert process.exitcode == 1
+            assert "holds a checkpoint but no settings.json" in (tmp_path / f"{rank}.errors").read_text()
+    assert checkpoint.read_text() == "no checkpoint"

@@ -4,8 +4,6 @@ Also a script: `python tests/test_kill.py --kills 20 --seed 0`.
 """
 
 import argparse
-import multiprocessing
-import os
 import random
 import signal
 import tempfile
@@ -14,15 +12,15 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
+from forked import forking
 from PIL import Image
 
 from siamese_triplet.checkpoints import load_checkpoint
 from siamese_triplet.experiments import METHODS, Experiment
 from siamese_triplet.runs import Data, Run, train_run
 
-N_EPOCHS = 60
+N_EPOCHS = 40
 PATIENCE = 60  # seconds for a process to begin
 LONGEST_LIFE = 1 / 4  # of the time that all epochs take without a kill
 
@@ -55,8 +53,7 @@ def train_with_kills(run: Run, folder: Path, n_kills: int, seed: int, longest_li
 
     `longest_life` is in seconds, from the moment when a process begins to train.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["siamese_triplet.runs"])  # torch is imported once, not in every life
+    context = forking()
     lives = random.Random(seed)
     left = []
     while len(left) < n_kills:
@@ -108,7 +105,6 @@ def compare(folder: Path, n_kills: int, seed: int) -> tuple[list[int], list[str]
     return left, differences(folder / "whole", folder / "killed")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="starts processes by forking a server")
 def test_a_run_killed_at_20_random_moments_ends_bit_for_bit_like_one_that_never_was(tmp_path: Path) -> None:
     left, differing = compare(tmp_path, n_kills=20, seed=0)
     assert len(left) == 20
