@@ -77,8 +77,9 @@ def fit(
     an empty history.
 
     Raises ValueError for a loader without batches, and for an optimizer of another model; CheckpointError for a file
-    that is not a whole checkpoint of this run, which it leaves alone; FloatingPointError, with epoch, step and learning
-    rate, when a loss is not finite: the checkpoint of the last epoch stays.
+    that is not a whole checkpoint of this run, with this model, optimizer and schedule of learning rates, which it
+    leaves alone; FloatingPointError, with epoch, step and learning rate, when a loss is not finite: the checkpoint of
+    the last epoch stays.
 
     >>> import torch
     >>> from siamese_triplet import BatchAllTripletLoss, fit

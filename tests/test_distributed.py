@@ -194,24 +194,21 @@ def test_a_dead_process_ends_the_job_and_the_job_goes_on_from_its_checkpoint(tmp
     n_epochs = 60
     arguments = train(tmp_path, n_epochs)
     checkpoint = tmp_path / "run" / "checkpoint.pt"
-
-    def torchrun() -> subprocess.Popen:
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", **ON_ONE_MACHINE}
-        output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen([*command, "-m", "siamese_triplet", *arguments], env=environment, **output)
-
-    with torchrun() as job:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **ON_ONE_MACHINE}
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*torchrun, "-m", "siamese_triplet", *arguments], env=environment, **output) as job:
         wait_for(checkpoint, lambda: job.poll() is None, lambda: job.stderr.read())
         os.kill(children(job.pid)[1], signal.SIGKILL)
         _, errors = job.communicate(timeout=MINUTE)
     assert job.returncode not in (0, None)
     assert "-9" in errors
     assert 1 <= load_checkpoint(checkpoint)["epoch"] < n_epochs
-    with torchrun() as job:
-        printed, errors = job.communicate(timeout=5 * MINUTE)
-    assert job.returncode == 0, errors
-    assert len([line for line in printed.splitlines() if line.startswith("Epoch")]) == n_epochs
+    with group(2, partial(cli.main, arguments), tmp_path) as processes:
+        for rank, process in enumerate(processes):
+            process.join(5 * MINUTE)
+            assert process.exitcode == 0, (tmp_path / f"{rank}.errors").read_text()
+    assert load_checkpoint(checkpoint)["epoch"] == n_epochs
     assert (tmp_path / "run" / "evaluation.json").exists()
 
 

@@ -22,6 +22,7 @@ from ipykernel import version_info
 
 from siamese_triplet.figures import IN_BOOK
 
+expect = pytest.importorskip("playwright.sync_api").expect  # waits: the messages of a kernel come one by one
 ROOT = Path(__file__).parents[1]
 TOKEN = "of-this-test"
 CODE = """\
@@ -130,6 +131,7 @@ def page(lab: str) -> Iterator:
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 1500, "height": 1300})
         context.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         context.route(lambda url: not url.startswith((lab, "data:", "blob:")), lambda route: route.abort())
         page = context.new_page()
         answers = []
@@ -182,10 +184,10 @@ def test_a_reader_trains_and_sees_the_embeddings_change(page) -> None:
     assert scatter.evaluate("image => image.naturalWidth") > 300
     assert "100 of 100 test images" in scatter.get_attribute("alt")
     row = page.locator("table tbody tr", has_text="semihard")
+    expect(row.locator("td").last).to_have_text("finished")
     cells = row.locator("td").all_inner_texts()
     assert cells[3:5] == ["semihard", "0.7"]
     assert re.fullmatch(r"\d+\.\d\d %", cells[9])
-    assert cells[-1] == "finished"
     download = page.get_by_role("link", name="CSV")
     with page.expect_download() as caught:
         download.click()
@@ -222,8 +224,7 @@ def test_the_form_works_while_a_cell_runs(page, folder: Path) -> None:
     finally:
         busy.unlink()
     page.get_by_text("[*]").wait_for(state="detached")
-    sizes = [row.locator("td").nth(5).inner_text() for row in page.locator("table tbody tr").all()]
-    assert sizes == ["2", "2", "3", "4"]
+    expect(page.locator("table tbody td:nth-child(6)")).to_have_text(["2", "2", "3", "4"])
 
 
 def test_stop_answers_within_half_a_second(page) -> None:
@@ -233,7 +234,7 @@ def test_stop_answers_within_half_a_second(page) -> None:
     for run in (5, 6, 7):
         page.get_by_role("button", name="Train").click()
         say(page, r"epoch \d+ of 5000", run)
-        assert page.get_by_role("button", name="Train").is_disabled()
+        expect(page.get_by_role("button", name="Train")).to_be_disabled()
         page.get_by_role("button", name="Stop").click()
         said = say(page, "stopped in epoch .* after it was asked to", run)
         seconds.append(float(re.search(r"([\d.]+) s after it was asked to", said)[1]))
@@ -241,17 +242,16 @@ def test_stop_answers_within_half_a_second(page) -> None:
         if seconds[-1] < 0.5:
             break
     assert min(seconds) < 0.5, seconds
-    row = page.locator("table tbody tr", has_text="stopped").first
-    assert " of 5000" in row.inner_text()
+    expect(page.locator("table tbody tr", has_text="stopped").first).to_contain_text(" of 5000")
 
 
 def test_an_impossible_setting_is_explained_before_training(page) -> None:
     fill(page, "images a class (K)", "99")
     page.get_by_text("99 images of each class: a class has only 20. Lower K.").wait_for()
-    assert page.get_by_role("button", name="Train").is_disabled()
+    expect(page.get_by_role("button", name="Train")).to_be_disabled()
     page.get_by_role("button", name="Reset").click()
     page.get_by_text("99 images of each class").wait_for(state="detached")
-    assert page.get_by_role("button", name="Train").is_enabled()
+    expect(page.get_by_role("button", name="Train")).to_be_enabled()
 
 
 def test_a_reader_picks_triplets(page) -> None:
@@ -265,7 +265,7 @@ def test_a_reader_picks_triplets(page) -> None:
     page.get_by_role("button", name="Next").click()
     page.get_by_text(re.compile(r"^Triplet 2 of 80: positive at distance")).wait_for()
     changed(picture, hardest)
-    assert page.locator("img[alt^='The images of the chosen triplet: anchor']").is_visible()
+    expect(page.locator("img[alt^='The images of the chosen triplet: anchor']")).to_be_visible()
 
 
 def changed(picture, before: str) -> str:
