@@ -132,7 +132,6 @@ def page(lab: str) -> Iterator:
         context = browser.new_context(viewport={"width": 1500, "height": 1300})
         context.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
-        context.route(lambda url: not url.startswith((lab, "data:", "blob:")), lambda route: route.abort())
         page = context.new_page()
         answers = []
         page.on("websocket", lambda opened: opened.on("framereceived", lambda _: answers.append(opened.url)))

@@ -47,11 +47,17 @@ def browser() -> Iterator:
         yield browser
 
 
-@pytest.fixture(scope="module", params=CHAPTERS + ARTICLES)
-def page(request: pytest.FixtureRequest, browser, site: str) -> Iterator:
-    """A loaded page, with `problems`: its console errors, and the requests that failed or left the site."""
+@pytest.fixture(scope="module")
+def context(browser) -> Iterator:
+    """A reader who goes from page to page: what they share is loaded once."""
     with browser.new_context(viewport={"width": 1300, "height": 900}) as context:
-        page = context.new_page()
+        yield context
+
+
+@pytest.fixture(scope="module", params=CHAPTERS + ARTICLES)
+def page(request: pytest.FixtureRequest, context, site: str) -> Iterator:
+    """A loaded page, with `problems`: its console errors, and the requests that failed or left the site."""
+    with context.new_page() as page:
         page.problems = watched(page)
         visit(page, site, request.param)
         page.name = Path(request.param).name
@@ -59,9 +65,16 @@ def page(request: pytest.FixtureRequest, browser, site: str) -> Iterator:
 
 
 def visit(page, site: str, name: str) -> None:
-    """Open a page of the book; whatever it asks for elsewhere fails."""
-    page.context.route(lambda url: not url.startswith(site), lambda route: route.abort())
     page.goto(f"{site}/{name}.html", wait_until="networkidle")
+
+
+def test_what_a_page_asks_for_elsewhere_is_a_problem(context, site: str) -> None:
+    with context.new_page() as page:
+        problems = watched(page)
+        visit(page, site, "book/glossary")
+        page.evaluate("document.body.append(Object.assign(new Image(), {src: 'https://example.org/picture.png'}))")
+        page.wait_for_event("requestfailed")
+        assert any("https://example.org/picture.png" in problem for problem in problems)
 
 
 def test_page_works_without_a_network_and_without_console_errors(page) -> None:
@@ -110,9 +123,8 @@ def test_page_is_accessible_and_fits_its_window(page) -> None:
 
 
 @pytest.mark.parametrize("name", REFERENCE + OF_THE_THEME)
-def test_page_of_the_reference_is_accessible_and_fits_its_window(name: str, browser, site: str) -> None:
-    with browser.new_context() as context:
-        page = context.new_page()
+def test_page_of_the_reference_is_accessible_and_fits_its_window(name: str, context, site: str) -> None:
+    with context.new_page() as page:
         visit(page, site, name)
         looks = EVERY_LOOK if name == "book/api/networks" else (DARK,)
         assert_accessible(page, looks, is_like_others=name in REFERENCE)
@@ -134,11 +146,9 @@ def look_at(page, theme: str, width: int) -> None:
     assert overflow(page) <= 0, (theme, width)
 
 
-def test_search_finds_chapters_and_names_of_the_package(browser, site: str) -> None:
+def test_search_finds_chapters_and_names_of_the_package(context, site: str) -> None:
     for words, expected in (("collapse", "05_online_triplets.html"), ("pairwise_distances", "api/selection.html")):
-        with browser.new_context() as context:
-            page = context.new_page()
-            visit(page, site, "search")
+        with context.new_page() as page:
             page.goto(f"{site}/search.html?q={words}")
             page.wait_for_selector(f"#search-results a[href*='{expected}']")
 
@@ -157,9 +167,9 @@ def test_a_wrong_address_at_any_depth_leads_back(wrong: str, browser, site: str)
         page.wait_for_url(f"{site}/book/index.html")
 
 
-def test_a_page_on_paper_is_its_article(browser, site: str) -> None:
-    with browser.new_context(viewport={"width": 720, "height": 1000}) as context:
-        page = context.new_page()
+def test_a_page_on_paper_is_its_article(context, site: str) -> None:
+    with context.new_page() as page:
+        page.set_viewport_size({"width": 720, "height": 1000})
         visit(page, site, "book/05_online_triplets")
         page.emulate_media(media="print")
         for beside in (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article", ".prev-next-footer"):
