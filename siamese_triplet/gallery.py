@@ -91,7 +91,7 @@ class Gallery:
         return Gallery(self.embeddings[indices], self.labels[indices], self.classes)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the gallery into one file, which `load` reads."""
+        """Write the gallery into one file, which `Gallery.load` reads."""
         tensors = {"embeddings": self.embeddings.cpu().clone(), "labels": self.labels.cpu().clone()}
         stream = io.BytesIO()  # torch.save would write all of a tensor of which these are a slice, hence the clones
         torch.save({"format": FORMAT, **tensors, "classes": self.classes}, stream)

@@ -19,6 +19,7 @@ from sphinx import addnodes
 from sphinx.util.nodes import make_refnode
 
 PACKAGE = "siamese_triplet"
+EXERCISES = f"{PACKAGE}.check."
 NAME = re.compile(r"^(?:siamese_triplet\.)?([A-Za-z_][\w.]*)(?:\(.*\))?$")
 KEYWORD = '(?!<span class="o">=</span>)'  # not the name of an argument
 IN_CODE = re.compile(rf'(<span class="o">\.</span>)?<span class="n">(\w+)</span>{KEYWORD}')
@@ -95,15 +96,15 @@ def by_short_name(app: Any) -> dict[str, str]:
     """Full names of entries, by the last parts of them where these mean one entry only.
 
     What the package has at its root is meant wherever its name stands alone. Another word of small letters, such as
-    `table`, may as well be a variable, and so may what belongs to a class: alone they do not count.
+    `table`, may as well be a variable, and so may what belongs to a class or is an exercise: alone they do not count.
     """
     known = defaultdict(set)
     for full, entry in app.env.get_domain("py").objects.items():
         parts = [] if entry.aliased or entry.objtype == "module" else full.split(".")
         for first in range(len(parts)):
             short = ".".join(parts[first:])
-            is_word = short.isalpha() and short.islower()
-            if "." in short or (entry.objtype in ("class", "function", "exception") and not is_word):
+            is_variable = (short.isalpha() and short.islower()) or full.startswith(EXERCISES)
+            if "." in short or (entry.objtype in ("class", "function", "exception") and not is_variable):
                 known[short].add(full)
     root = importlib.import_module(PACKAGE)
     at_root = {name: full_name(root, name) for name in root.__all__}

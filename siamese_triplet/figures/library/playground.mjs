@@ -189,7 +189,7 @@ function plane(names, points, arrowLength, onMove) {
     });
     zones.labels.forEach((text, i) => {
       const outer = i === 0 ? height : zones.radii[i - 1] * unit; // the label of a zone stands at its lower edge
-      const label = shape("text", { x: i === 0 ? 8 : x, y: i === 0 ? height - 8 : y + outer - 5, "text-anchor": i === 0 ? "start" : "middle", style: `fill: var(--text); font: ${13 * zoom}px system-ui` });
+      const label = shape("text", { x: i === 0 ? 8 : x, y: i === 0 ? height - 8 : y + outer - 5, "text-anchor": i === 0 ? "start" : "middle", style: `fill: var(--text); stroke: var(--surface); stroke-width: 3px; paint-order: stroke; font: ${13 * zoom}px system-ui` });
       label.textContent = text;
       if (i === 0 || outer > 24 * zoom) background.append(label);
     });
