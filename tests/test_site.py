@@ -115,6 +115,7 @@ def test_names_in_sentences_lead_to_the_reference(site: Path) -> None:
     page = source(site, "book/questions")
     assert re.search(r'href="api/data\.html#siamese_triplet\.folders\.load_folder"[^>]*><code', page)
     assert ">n_samples</span></code></a>" not in page  # an argument
+    assert "check.n_triplets" not in source(site, "book/13_what_goes_wrong")  # a field, not the exercise of that name
 
 
 def test_names_are_read_from_all_that_a_notebook_imports() -> None:
