@@ -21,8 +21,8 @@ OPENING = [
 CLOSING = ["What goes wrong", "Take-aways", "Exercises", "Read on"]
 INSTRUCTIONS = """
 Each cell below runs as it stands, and says what is not right yet. Put your own in place of what is marked
-`your code here`, and run it again. An exercise marked *open* has no check. All [solutions](solutions.ipynb) are at the
-end of the book.
+`your code here`, and run it again. An exercise marked *open* has no check. The [solutions](solutions.ipynb) of the
+others are at the end of the book.
 """
 
 
