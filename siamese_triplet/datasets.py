@@ -136,7 +136,7 @@ def load(
 
 
 def n_training_images(subset: str | None) -> int:
-    """How many training images `load` gives of MNIST and of FashionMNIST."""
+    """How many training images `load` gives of MNIST and of FashionMNIST; ValueError for an unknown subset."""
     return (_per_class(subset) or 6_000) * 10
 
 

@@ -330,7 +330,10 @@ def test_results_of_the_embedded_subset_are_not_those_of_the_full_data(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, "softmax")
-    compare(tmp_path / "results.json", None, comparison.replace(tiny, subset="embedded"))
+    for subset in ("embedded", "embedded:5"):
+        compare(tmp_path / "results.json", tmp_path / "runs", comparison.replace(tiny, subset=subset))
+    kept = {path.stem.partition("embedded")[2] for path in (tmp_path / "runs").glob("*-embedded*.pt")}
+    assert kept == {"", "-5"}
     monkeypatch.setattr(comparison, "fit_experiment", forbidden)
     with pytest.raises(AssertionError):
         compare(tmp_path / "results.json", None, tiny)

@@ -44,10 +44,12 @@ def group(n: int, work: Callable[[], int | None], folder: Path) -> Iterator[list
     ]
     for process in started:
         process.start()
-    yield started
-    for process in started:
-        process.kill()
-        process.join()
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.join()
 
 
 def free_port() -> str:
@@ -196,11 +198,14 @@ def test_a_dead_process_ends_the_job_and_the_job_goes_on_from_its_checkpoint(tmp
     checkpoint = tmp_path / "run" / "checkpoint.pt"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **ON_ONE_MACHINE}
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*torchrun, "-m", "siamese_triplet", *arguments], env=environment, **output) as job:
-        wait_for(checkpoint, lambda: job.poll() is None, lambda: job.stderr.read())
-        os.kill(children(job.pid)[1], signal.SIGKILL)
-        _, errors = job.communicate(timeout=MINUTE)
+        try:
+            wait_for(checkpoint, lambda: job.poll() is None, lambda: job.stderr.read())
+            os.kill(children(job.pid)[1], signal.SIGKILL)
+            _, errors = job.communicate(timeout=MINUTE)
+        finally:
+            job.kill()
     assert job.returncode not in (0, None)
     assert "-9" in errors
     assert 1 <= load_checkpoint(checkpoint)["epoch"] < n_epochs

@@ -29,6 +29,7 @@ def test_a_recipe_is_chosen_by_name_or_by_the_variable(
     recipe = choose(name if by == "argument" else None)
     assert (recipe.name, recipe.n_epochs, recipe.subset, recipe.device.type) == (kind, n_epochs, subset, "cpu")
     assert f"{kind} recipe" in str(recipe)
+    assert ("60 a class" in str(recipe)) == (subset == "embedded:60")
     assert f"{n_epochs} epochs" in str(recipe)
 
 
