@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from siamese_triplet import Images
-from siamese_triplet.experiments import Experiment
+from siamese_triplet.methods import Method
 
 TO_INPUT = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
 
 
-def loader(experiment: Experiment, images: Images) -> DataLoader:
+def loader(experiment: Method, images: Images) -> DataLoader:
     """The batches of an epoch, shuffled where they are for training."""
     if experiment.method.startswith("online"):
         sampler = _Balanced(images.targets, experiment.n_classes, experiment.n_samples)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.optim import Adam
 
 from siamese_triplet import Images
-from siamese_triplet.experiments import METHODS
+from siamese_triplet.methods import METHODS
 
 MARGIN = 1.0
 

@@ -26,9 +26,8 @@ from training_epochs import epochs
 from training_options import options
 
 from siamese_triplet import BalancedBatchSampler, Images, fit, load
-from siamese_triplet.experiments import METHODS, fit_experiment
-from siamese_triplet.history import History
-from siamese_triplet.recipes import FULL_EPOCHS
+from siamese_triplet.methods import FULL_EPOCHS, METHODS, fit_method
+from siamese_triplet.trainer import History
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 PARTS = ("epochs", "memory", "options", "gpu")
@@ -88,7 +87,7 @@ def gpu(images: tuple[Images, Images], n_epochs: int) -> dict | None:
     seconds = {}
     for name, experiment in METHODS.items():
         started = time.perf_counter()
-        fit_experiment(experiment, *images, n_epochs, device="cuda", verbose=False)
+        fit_method(experiment, *images, n_epochs, device="cuda", verbose=False)
         seconds[name] = time.perf_counter() - started
         print(f"{name}, on the GPU: {seconds[name]:.1f} s", file=sys.stderr, flush=True)
     return {

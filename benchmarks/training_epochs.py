@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from siamese_triplet import Images, fit
-from siamese_triplet.batches import Batch, TensorLoader
-from siamese_triplet.experiments import METHODS, Experiment, Speed
+from siamese_triplet.loader import Batch, TensorLoader
+from siamese_triplet.methods import METHODS, Method, Speed
 
 SPEEDS = {"fp32": Speed(), "bf16": Speed(bfloat16=True, channels_last=True)}
 OVERHEAD = 0.1  # at most, of our loop over the bare one
@@ -51,7 +51,7 @@ def epochs(train_set: Images, test_set: Images, n_rounds: int, n_original_rounds
     return {"images": [len(train_set), len(test_set)], "rounds": [n_rounds, n_original_rounds], "rows": rows}
 
 
-def ours(experiment: Experiment, train_set: Images, test_set: Images, speed: Speed) -> Times:
+def ours(experiment: Method, train_set: Images, test_set: Images, speed: Speed) -> Times:
     """`fit` for one epoch: the seconds of training alone, and with validation."""
     model, optimizer = _network_and_adam(experiment, train_set)
     train_loader = experiment.loader(train_set, device="cpu")
@@ -77,7 +77,7 @@ def ours(experiment: Experiment, train_set: Images, test_set: Images, speed: Spe
     return {"training": val_loader.started - started, "whole": whole, **losses}
 
 
-def bare(experiment: Experiment, train_set: Images, speed: Speed) -> Times:
+def bare(experiment: Method, train_set: Images, speed: Speed) -> Times:
     """The least that trains the same network with the same loss on as many images: no checks, metrics or history."""
     model, optimizer = _network_and_adam(experiment, train_set)
     loss_fn = experiment.loss()
@@ -126,7 +126,7 @@ def _contenders(name: str, train_set: Images, test_set: Images) -> dict[str, Cal
     return turns | {"original": lambda: theirs(name, train_set, test_set)}
 
 
-def _network_and_adam(experiment: Experiment, images: Images) -> tuple[nn.Module, Adam]:
+def _network_and_adam(experiment: Method, images: Images) -> tuple[nn.Module, Adam]:
     torch.manual_seed(0)
     model = experiment.network(images)
     return model, Adam(

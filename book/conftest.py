@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     of_chapter = [item for item in items if item.path.name == NEEDS_OMNIGLOT]
     if not of_chapter:
         return
-    from siamese_triplet.omniglot import has_omniglot
+    from siamese_triplet.datasets.omniglot import has_omniglot
 
     if not has_omniglot("minimal"):
         reason = (

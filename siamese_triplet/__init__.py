@@ -6,11 +6,7 @@ it is first used, so that importing the package does not import matplotlib.
 
 from typing import TYPE_CHECKING, Any
 
-from siamese_triplet.adapters import MinerPairSelector, MinerTripletSelector, SelectorMiner
-from siamese_triplet.augment import RandomWarp
-from siamese_triplet.batches import TensorLoader
-from siamese_triplet.checkpoints import CheckpointError, load_checkpoint, load_weights
-from siamese_triplet.datasets import Images, load
+from siamese_triplet.datasets import Images, RandomWarp, SiameseMNIST, TripletMNIST, load, load_folder
 from siamese_triplet.diagnostics import CollapseWarning, Diagnosis, SpreadMetric, diagnose
 from siamese_triplet.evaluation import (
     bootstrap_interval,
@@ -24,9 +20,8 @@ from siamese_triplet.evaluation import (
     verification_metrics,
 )
 from siamese_triplet.export import export_onnx
-from siamese_triplet.folders import load_folder
 from siamese_triplet.gallery import Gallery
-from siamese_triplet.history import History
+from siamese_triplet.loader import TensorLoader
 from siamese_triplet.losses import (
     BatchAllTripletLoss,
     ContrastiveLoss,
@@ -63,8 +58,8 @@ from siamese_triplet.selectors import (
     SemihardNegativeTripletSelector,
     TripletSelector,
 )
-from siamese_triplet.trainer import evaluate, fit
-from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
+from siamese_triplet.selectors.adapters import MinerPairSelector, MinerTripletSelector, SelectorMiner
+from siamese_triplet.trainer import CheckpointError, History, evaluate, fit, load_checkpoint, load_weights
 
 if TYPE_CHECKING:
     from siamese_triplet.plots import plot_embeddings

@@ -1,21 +1,21 @@
-"""The command line: `python -m siamese_triplet train | evaluate | reproduce | compare | omniglot`."""
+"""The command line: `python -m siamese_triplet train | evaluate`, and the options that other commands share."""
 
 import argparse
 import dataclasses
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamese_triplet.checks import check_margin_or_soft
-from siamese_triplet.cli_book import add_book_commands
-from siamese_triplet.cli_options import add_place, add_speed, count, speed_of
-from siamese_triplet.datasets import SOURCES
-from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS, Experiment
-from siamese_triplet.recipes import FULL_EPOCHS
+import torch
+
+from siamese_triplet._validation import check_margin_or_soft
+from siamese_triplet.datasets.mnist import SOURCES
+from siamese_triplet.methods import FULL_EPOCHS, METHODS, Method, Speed
 from siamese_triplet.runs import Data, Run, evaluate_run, read_run, train_run
+from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS
 
 INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 
@@ -42,9 +42,15 @@ examples
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status."""
-    parsed = _parser().parse_args(arguments)
+AddCommands = Callable[[Any], None]  # takes what `ArgumentParser.add_subparsers` returns
+
+
+def main(arguments: Sequence[str] | None = None, add_commands: AddCommands | None = None) -> int:
+    """Run one command and return the exit status.
+
+    `add_commands` adds further commands to `train` and `evaluate`.
+    """
+    parsed = parser(add_commands).parse_args(arguments)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
@@ -57,15 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser(add_commands: AddCommands | None = None) -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    made = argparse.ArgumentParser(
         prog="python -m siamese_triplet", description="Train, evaluate and compare embeddings without a notebook."
     )
-    commands = parser.add_subparsers(required=True, metavar="command", title="commands")
+    commands = made.add_subparsers(required=True, metavar="command", title="commands")
     _add_train(commands)
     _add_evaluate(commands)
-    add_book_commands(commands)
-    return parser
+    if add_commands is not None:
+        add_commands(commands)
+    return made
 
 
 def _add_train(commands: Any) -> None:
@@ -124,7 +132,7 @@ def _train(given: argparse.Namespace) -> int:
         "n_samples": given.n_samples,
     }
     chosen = {name: value for name, value in settings.items() if value is not None}
-    experiment: Experiment = dataclasses.replace(METHODS[given.method], **chosen)
+    experiment: Method = dataclasses.replace(METHODS[given.method], **chosen)
     data = Data(_dataset(given.dataset), given.embedded, given.image_size, given.channels)
     run = Run(data, experiment, given.epochs, given.seed, speed_of(given))
     evaluation = train_run(run, given.out, root=given.data, device=given.device)
@@ -153,3 +161,48 @@ def _margin(text: str) -> float | str:
         return check_margin_or_soft(text if text == "soft" else float(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'expected a number ≥ 0 or "soft", got {text!r}') from error
+
+
+def add_speed(parser: argparse.ArgumentParser) -> None:
+    """Options for a faster network; `speed_of` reads them."""
+    parser.add_argument("--bfloat16", action="store_true", help="the network in 16-bit floating point, by autocast")
+    parser.add_argument("--channels-last", action="store_true", help="images with the channels innermost")
+    parser.add_argument(
+        "--compile",
+        nargs="?",
+        const=True,
+        default=False,
+        choices=(True, "default", "reduce-overhead", "max-autotune"),
+        metavar="MODE",
+        help='compile the network; the mode "reduce-overhead" uses CUDA graphs',
+    )
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Options for the data and the device."""
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="of MNIST and FashionMNIST, see datasets.load")
+    parser.add_argument("--embedded", action="store_true", help="the small subset inside the package instead")
+    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU where there is one")
+
+
+def speed_of(given: argparse.Namespace) -> Speed:
+    """What the options of `add_speed` ask for."""
+    return Speed(given.bfloat16, given.channels_last, given.compile)
+
+
+def device(text: str) -> torch.device:
+    """A device of this machine. Raises ArgumentTypeError for any other."""
+    try:
+        device = torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"cannot use {text!r}: {str(error).splitlines()[0]}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise argparse.ArgumentTypeError(f"cannot use {text!r}: the number of GPUs is {torch.cuda.device_count()}")
+    return device
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on. Raises ArgumentTypeError for anything else."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from siamese_triplet.batch_all import BatchAllTripletLoss
-from siamese_triplet.checks import check_batch, check_margin_or_soft
+from siamese_triplet._validation import check_batch, check_margin_or_soft
 from siamese_triplet.distances import full_precision, pair_masks, pairwise_distances
+from siamese_triplet.losses import BatchAllTripletLoss
 
 PERCENTILES = (5, 50, 95)
 Percentiles = tuple[float, float, float]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from siamese_triplet.checks import check_batch
+from siamese_triplet._files import sealed, unsealed, write_atomically
+from siamese_triplet._validation import check_batch
 from siamese_triplet.distances import full_precision
 from siamese_triplet.evaluation.neighbours import Neighbours, check_not_empty, knn_predictions, nearest
-from siamese_triplet.files import sealed, unsealed, write_atomically
 
 if TYPE_CHECKING:
     import faiss

@@ -1,15 +1,13 @@
 """The small network of these chapters, which turns an image into an embedding, and the nets built around it."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from siamese_triplet.prelu import PReLU
+from siamese_triplet._prelu import PReLU
 
 
 class EmbeddingNet(nn.Module):
@@ -201,19 +199,6 @@ class TripletNet(nn.Module):
 
     def get_embedding(self, x: Tensor) -> Tensor:
         return self.embedding_net(x)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def _in_full_precision(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -13,16 +13,15 @@ import torchvision
 from torch import nn
 
 from siamese_triplet import __version__
-from siamese_triplet.checkpoints import load_checkpoint, load_weights
-from siamese_triplet.datasets import SOURCES, load
-from siamese_triplet.devices import best_device
+from siamese_triplet._devices import best_device
+from siamese_triplet._files import write_atomically
+from siamese_triplet.datasets import Images, load, load_folder
+from siamese_triplet.datasets.mnist import SOURCES
 from siamese_triplet.distributed import first_here_then_others, from_first, is_first, process_group
+from siamese_triplet.evaluation import embed
 from siamese_triplet.evaluation.summary import seen_classes
-from siamese_triplet.experiments import Experiment, Speed, embed, fit_experiment
-from siamese_triplet.files import write_atomically
-from siamese_triplet.folders import load_folder
-from siamese_triplet.history import History
-from siamese_triplet.images import Images
+from siamese_triplet.methods import Method, Speed, fit_method
+from siamese_triplet.trainer import History, load_checkpoint, load_weights
 
 SETTINGS, CHECKPOINT, HISTORY, EVALUATION = "settings.json", "checkpoint.pt", "history.json", "evaluation.json"
 
@@ -56,7 +55,7 @@ class Run:
     """What decides the result of a training run, and how it is computed."""
 
     data: Data
-    experiment: Experiment
+    experiment: Method
     n_epochs: int = 20
     seed: int = 0
     speed: Speed = Speed()  # noqa: RUF009 - frozen
@@ -82,7 +81,7 @@ def train_run(
         first = is_first()
         from_first(lambda: _claim(folder, run))
         train_set, test_set = first_here_then_others(lambda: run.data.load(root))
-        model, history = fit_experiment(
+        model, history = fit_method(
             run.experiment,
             train_set,
             test_set,
@@ -132,7 +131,7 @@ def read_run(folder: str | os.PathLike) -> Run:
         raise FileNotFoundError(f"{folder} holds no training run: there is no {SETTINGS} in it")
     try:
         values = json.loads(path.read_text())
-        data, experiment, speed = Data(**values["data"]), Experiment(**values["experiment"]), Speed(**values["speed"])
+        data, experiment, speed = Data(**values["data"]), Method(**values["experiment"]), Speed(**values["speed"])
         return Run(data, experiment, values["n_epochs"], values["seed"], speed)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} does not hold the settings of a run: {error}") from error

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from siamese_triplet import Images
-from siamese_triplet.figures import IN_BOOK
+from siamese_triplet.live import IN_BOOK
 
 torch.set_num_threads(1)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
 
-from siamese_triplet.batches import TensorLoader
+from siamese_triplet.datasets import Images, normalization
 from siamese_triplet.distributed import (
     Share,
     from_first,
@@ -25,17 +25,18 @@ from siamese_triplet.distributed import (
     send_to_all,
     sum_gradients,
 )
-from siamese_triplet.experiments import BATCH_ALL, METHODS, TRIPLET_SELECTORS, Experiment
-from siamese_triplet.images import Images, normalization
+from siamese_triplet.loader import TensorLoader
 from siamese_triplet.losses import OnlineTripletLoss
+from siamese_triplet.methods import METHODS, Method
 from siamese_triplet.metrics import AverageNonzeroTripletsMetric
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import RandomNegativeTripletSelector
-from siamese_triplet.steps import Step
+from siamese_triplet.selectors.by_name import BATCH_ALL, TRIPLET_SELECTORS
 from siamese_triplet.trainer import fit
+from siamese_triplet.trainer.step import Step
 
 SMALL = {"n_classes": 5, "n_samples": 6, "batch_size": 30}
-CASES: dict[str, Experiment] = {name: replace(method, **SMALL) for name, method in METHODS.items()}
+CASES: dict[str, Method] = {name: replace(method, **SMALL) for name, method in METHODS.items()}
 CASES |= {
     selector: replace(CASES["online-triplet"], selector=selector)
     for selector in [*TRIPLET_SELECTORS, BATCH_ALL]
@@ -52,7 +53,7 @@ def images(n_per_class: int = 16, train: bool = True) -> Images:
     return Images(data.to(torch.uint8), labels, list("abcde"), train=train, transform=normalization(0.3, 0.3))
 
 
-def one_pass(experiment: Experiment) -> list[dict]:
+def one_pass(experiment: Method) -> list[dict]:
     """Loss, gradients and choices of all batches of an epoch, the last of which may be a short one."""
     torch.manual_seed(0)
     model, loss_fn = experiment.network(images()), experiment.loss()

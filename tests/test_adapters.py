@@ -5,7 +5,6 @@ import reference
 import torch
 from torch import Tensor
 
-from siamese_triplet.adapters import MinerPairSelector, MinerTripletSelector, SelectorMiner
 from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss
 from siamese_triplet.selectors import (
     AllPositivePairSelector,
@@ -14,6 +13,7 @@ from siamese_triplet.selectors import (
     HardestNegativeTripletSelector,
     HardNegativePairSelector,
 )
+from siamese_triplet.selectors.adapters import MinerPairSelector, MinerTripletSelector, SelectorMiner
 
 pml = pytest.importorskip("pytorch_metric_learning", reason="pytorch-metric-learning is not installed")
 from pytorch_metric_learning import distances, losses, miners  # noqa: E402

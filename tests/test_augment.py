@@ -8,9 +8,8 @@ from test_checkpoints import Training, assert_same
 from test_trainer import stripes
 
 from siamese_triplet import Images, SiameseMNIST, TensorLoader
-from siamese_triplet.augment import RandomWarp
-from siamese_triplet.checkpoints import CheckpointError
-from siamese_triplet.images import normalization
+from siamese_triplet.datasets import RandomWarp, normalization
+from siamese_triplet.trainer import CheckpointError
 
 NOTHING = {"degrees": 0, "shift": 0, "scale": 0, "shear": 0, "elastic": 0}
 

@@ -7,9 +7,9 @@ import torch
 from elsewhere import Elsewhere, Largest
 from torch import Tensor, nn
 
-import siamese_triplet.batch_all
-import siamese_triplet.bisection
+import siamese_triplet._sorting
 import siamese_triplet.distances
+import siamese_triplet.losses.batch_all
 from siamese_triplet.losses import BatchAllTripletLoss, OnlineTripletLoss
 from siamese_triplet.selectors import AllTripletSelector
 
@@ -129,7 +129,7 @@ def test_blocks_of_a_few_anchors_give_what_one_block_does(
     loss_fn = BatchAllTripletLoss(margin, squared)
     as_one = evaluate(loss_fn, embeddings, labels)
     monkeypatch.setattr(siamese_triplet.distances, "BLOCK", 1)  # at least 32 anchors: 32, 32, 32 and 14
-    monkeypatch.setattr(siamese_triplet.bisection, "BLOCK", 1)
+    monkeypatch.setattr(siamese_triplet._sorting, "BLOCK", 1)
     in_blocks = evaluate(loss_fn, embeddings, labels)
     assert_same(in_blocks, as_one)
     if dtype == torch.float64:
@@ -200,7 +200,7 @@ def test_autocast_changes_nothing(margin: Margin, squared: bool, dtype: torch.dt
 def test_a_device_without_float64_is_about_as_good(squared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, labels = points(50, 20, dtype=torch.float32), uneven_labels(50)
     expected = evaluate(BatchAllTripletLoss(1.0, squared), embeddings, labels)
-    for module in (siamese_triplet.distances, siamese_triplet.batch_all):
+    for module in (siamese_triplet.distances, siamese_triplet.losses.batch_all):
         monkeypatch.setattr(module, "wide_dtype", lambda tensor: torch.float32)
     assert_same(evaluate(BatchAllTripletLoss(1.0, squared), embeddings, labels), expected, rtol=1e-4, atol=1e-6)
 
@@ -278,7 +278,7 @@ def test_the_online_loss_that_the_error_names_has_a_second_derivative(margin: Ma
 def test_no_matrix_of_all_images_by_all_images_is_made(
     margin: Margin, squared: bool, n_columns: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (siamese_triplet.distances, siamese_triplet.bisection):
+    for module in (siamese_triplet.distances, siamese_triplet._sorting):
         monkeypatch.setattr(module, "BLOCK", 1)
     n_images = 400
     embeddings, labels = points(n_images, n_columns, dtype=dtype), torch.arange(n_images) % 100

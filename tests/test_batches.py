@@ -10,11 +10,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from siamese_triplet.batches import TensorLoader
+from siamese_triplet.datasets import Images, SiameseMNIST, TripletMNIST, normalization
 from siamese_triplet.distributed import Share
-from siamese_triplet.images import Images, normalization
+from siamese_triplet.loader import TensorLoader
 from siamese_triplet.samplers import BalancedBatchSampler
-from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
 
 DATASETS: dict[str, Callable[[Any], Any]] = {
     "images": lambda images: images,
@@ -222,7 +221,7 @@ def test_images_are_normalised_once_and_for_all(monkeypatch: pytest.MonkeyPatch)
 
 def test_many_images_are_normalised_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = TensorLoader(images(), 5).images
-    monkeypatch.setattr("siamese_triplet.batches.CHUNK", 7)
+    monkeypatch.setattr("siamese_triplet.loader.CHUNK", 7)
     in_parts = TensorLoader(images(), 5).images
     assert torch.equal(in_parts, at_once)
     assert in_parts.is_contiguous()

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-import siamese_triplet.bisection
-from siamese_triplet.bisection import count_at_most
+import siamese_triplet._sorting
+from siamese_triplet._sorting import count_at_most
 
 
 def points(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -25,7 +25,7 @@ def test_it_counts_as_searchsorted_and_plain_loops_do(
     ]
     assert torch.searchsorted(boundaries, values, right=True).tolist() == expected
     for block in (1, 100, 2**18):
-        monkeypatch.setattr(siamese_triplet.bisection, "BLOCK", block)
+        monkeypatch.setattr(siamese_triplet._sorting, "BLOCK", block)
         for dtype in (torch.float32, torch.float64):
             counts = count_at_most(boundaries.to(dtype), values.to(dtype))
             assert counts.dtype == torch.int32

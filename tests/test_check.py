@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from siamese_triplet import TripletSelector, check
+from siamese_triplet import TripletSelector
+from siamese_triplet.book import check
 
 
 class Selector(TripletSelector):
@@ -289,7 +290,7 @@ def raising(*arguments: Any) -> None:
 
 
 def test_every_exercise_of_these_modules_is_tested_here() -> None:
-    modules = {f"siamese_triplet.check.{name}" for name in ("losses", "selection", "training", "use")}
+    modules = {f"siamese_triplet.book.check.{name}" for name in ("losses", "selection", "training", "use")}
     assert sorted(EXERCISES) == sorted(n for n in check.__all__ if getattr(check, n).__module__ in modules)
     assert all(len(wrong) >= 3 for _, wrong in EXERCISES.values())
 

@@ -17,17 +17,15 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, Dataset
 
-from siamese_triplet.batches import TensorLoader
-from siamese_triplet.checkpoints import CheckpointError, load_checkpoint, load_weights
+from siamese_triplet.datasets import SiameseMNIST, TripletMNIST
 from siamese_triplet.diagnostics import SpreadMetric
-from siamese_triplet.history import History
+from siamese_triplet.loader import TensorLoader
 from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric
 from siamese_triplet.networks import ClassificationNet, SiameseNet, TripletNet
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import AllPositivePairSelector, AllTripletSelector, RandomNegativeTripletSelector
-from siamese_triplet.trainer import fit
-from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
+from siamese_triplet.trainer import CheckpointError, History, fit, load_checkpoint, load_weights
 
 
 def small_net() -> nn.Module:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from siamese_triplet.classes import class_order, runs
+from siamese_triplet._sorting import class_order, ranges
 
 LABELS = [[], [7], [0, 0, 0], [3, 1, 2], [2, -1, 2, 5, -1, 2], [1, 0] * 20, [10**12, -(10**12), 10**12]]
 
@@ -31,9 +31,9 @@ def test_class_order_takes_every_integer_type(dtype: torch.dtype) -> None:
 def test_runs_equal_plain_loops(first: list[int], count: list[int]) -> None:
     expected = [(row, first[row] + i) for row in range(len(first)) for i in range(count[row])]
     tensors = [torch.tensor(numbers, dtype=torch.int64) for numbers in (first, count)]
-    row, number = runs(*tensors)
+    row, number = ranges(*tensors)
     assert list(zip(row.tolist(), number.tolist(), strict=True)) == expected
     assert row.dtype == number.dtype == torch.int64
     for chosen in (list(range(len(expected)))[::-1], list(range(len(expected)))[1::2], [0, 0][: len(expected)], []):
-        row, number = runs(*tensors, torch.tensor(chosen, dtype=torch.int64))
+        row, number = ranges(*tensors, torch.tensor(chosen, dtype=torch.int64))
         assert list(zip(row.tolist(), number.tolist(), strict=True)) == [expected[i] for i in chosen]

@@ -10,13 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from siamese_triplet import cli, cli_book, runs
-from siamese_triplet.checkpoints import load_checkpoint
-from siamese_triplet.cli import main
-from siamese_triplet.comparison import Settings
-from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, TRIPLET_SELECTORS, Speed
-from siamese_triplet.one_shot import Characters, selection_runs
+from siamese_triplet import cli, runs
+from siamese_triplet.__main__ import main
+from siamese_triplet.book import cli as book_cli
+from siamese_triplet.book.comparison import Settings
+from siamese_triplet.book.omniglot import Characters, selection_runs
+from siamese_triplet.methods import METHODS, Speed
 from siamese_triplet.runs import Data, read_run
+from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, TRIPLET_SELECTORS
+from siamese_triplet.trainer import load_checkpoint
 
 MNIST = ["--dataset", "mnist", "--embedded", "--device", "cpu"]
 SMALL = [*MNIST, "--epochs", "1", "--n-samples", "5"]
@@ -65,7 +67,7 @@ def test_the_same_command_again_prints_the_same_without_training(
 ) -> None:
     train(tmp_path, *SMALL)
     first = capsys.readouterr().out
-    monkeypatch.setattr("siamese_triplet.trainer._train_epoch", None)
+    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", None)
     assert train(tmp_path, *SMALL) == 0
     assert capsys.readouterr().out == first
 
@@ -166,8 +168,8 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list:
     """What the parts of the comparison are called with, in place of their training."""
     calls: list = []
     for name in ("compare", "compare_unseen", "sweep", "train_settings"):
-        monkeypatch.setattr(cli_book, name, lambda *given, name=name: calls.append((name, *given)))
-    monkeypatch.setattr(cli_book, "write_report", lambda folder: calls.append(("report", folder)) or "the report")
+        monkeypatch.setattr(book_cli, name, lambda *given, name=name: calls.append((name, *given)))
+    monkeypatch.setattr(book_cli, "write_report", lambda folder: calls.append(("report", folder)) or "the report")
     return calls
 
 
@@ -223,8 +225,8 @@ def characters(monkeypatch: pytest.MonkeyPatch) -> list:
         calls.append((path, work, list(runs), options))
         return ["a result"]
 
-    monkeypatch.setattr(cli_book, "reproduce_characters", reproduce)
-    monkeypatch.setattr(cli_book, "error_table", lambda results: f"the table of {results}")
+    monkeypatch.setattr(book_cli, "reproduce_characters", reproduce)
+    monkeypatch.setattr(book_cli, "error_table", lambda results: f"the table of {results}")
     return calls
 
 
@@ -275,7 +277,7 @@ def test_errors_of_the_experiments_are_a_line_and_status_1(
     def fails(*_: Any, **__: Any) -> None:
         raise kind("something is wrong")
 
-    monkeypatch.setattr(cli_book, function, fails)
+    monkeypatch.setattr(book_cli, function, fails)
     assert main([command]) == 1
     assert error(capsys) == "error: something is wrong\n"
 
@@ -287,7 +289,7 @@ def test_an_interrupted_experiment_ends_with_status_130(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_book, function, interrupted)
+    monkeypatch.setattr(book_cli, function, interrupted)
     assert main([command]) == 130
     assert error(capsys).startswith("interrupted; the same command goes on")
 
@@ -298,7 +300,7 @@ def test_omniglot_without_its_data_is_an_error(
     def offline(*_: Any, **__: Any) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("siamese_triplet.omniglot.Omniglot.__init__", offline)
+    monkeypatch.setattr("siamese_triplet.datasets.omniglot.Omniglot.__init__", offline)
     folders = ["--data", str(tmp_path / "empty"), "--results", str(tmp_path), "--out", str(tmp_path)]
     assert main(["omniglot", "--seeds", "1", *folders]) == 1
     assert "error: no omniglot data: " in capsys.readouterr().err
@@ -405,14 +407,14 @@ def test_a_command_that_makes_no_sense_ends_with_its_usage(
 def test_an_interrupted_command_ends_with_status_130_and_goes_on(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    from siamese_triplet import trainer
+    from siamese_triplet.trainer import loop
 
     if command == "train":
         call = ["train", "--out", str(tmp_path / "run"), *SMALL[:-4], "--epochs", "2", "--n-samples", "5"]
     else:
         folders = ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "runs")]
         call = ["reproduce", *MNIST, "--method", "softmax", "--seeds", "1", "--epochs", "2", *folders]
-    train_epoch, done = trainer._train_epoch, []
+    train_epoch, done = loop._train_epoch, []
 
     def interrupted(*given: Any) -> dict:
         if done:
@@ -421,7 +423,7 @@ def test_an_interrupted_command_ends_with_status_130_and_goes_on(
         return train_epoch(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "_train_epoch", interrupted)
+        patch.setattr(loop, "_train_epoch", interrupted)
         assert main(call) == 130
     assert error(capsys) == "interrupted; the same command goes on from the last whole epoch\n"
     assert main(call) == 0

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from siamese_triplet import Images, comparison, comparison_report, sweeps
-from siamese_triplet.comparison import (
+from siamese_triplet import Images
+from siamese_triplet.book import comparison, report
+from siamese_triplet.book import sweep as sweep_module
+from siamese_triplet.book.comparison import (
     DATASETS,
     METHODS,
     Settings,
@@ -20,14 +22,13 @@ from siamese_triplet.comparison import (
     of_classes,
     split_classes,
 )
-from siamese_triplet.comparison_report import write_report
-from siamese_triplet.comparison_tables import figures, origin, spread, table
+from siamese_triplet.book.report import write_report
+from siamese_triplet.book.results import collect, figures, origin, spread, table
+from siamese_triplet.book.sweep import sweep
+from siamese_triplet.datasets import normalization
 from siamese_triplet.evaluation.summary import among_themselves
-from siamese_triplet.experiments import Speed
-from siamese_triplet.history import History
-from siamese_triplet.images import normalization
-from siamese_triplet.results import collect
-from siamese_triplet.sweeps import sweep
+from siamese_triplet.methods import Speed
+from siamese_triplet.trainer import History
 
 FIGURES = ("recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer")
 
@@ -196,7 +197,7 @@ def test_settings_reach_the_data_and_the_training(monkeypatch: pytest.MonkeyPatc
     given = []
     monkeypatch.setattr(
         comparison,
-        "fit_experiment",
+        "fit_method",
         lambda *arguments, **options: given.append((arguments, options)) or ("model", History({"train_loss": [1, 2]})),
     )
     settings = Settings(device="meta", speed=Speed(bfloat16=True))
@@ -225,7 +226,7 @@ def test_all_methods_are_compared_on_both_data_sets(tiny: Settings, tmp_path: Pa
 
 def test_the_same_seed_gives_the_same_figures(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "siamese", "online-triplet")
-    monkeypatch.setattr(sweeps, "SWEPT", {"margin": [{"margin": 0.5}]})
+    monkeypatch.setattr(sweep_module, "SWEPT", {"margin": [{"margin": 0.5}]})
     for part, options in ((compare_unseen, {"sizes": (2,), "datasets": ("mnist",)}), (sweep, {})):
         first = part(None, tiny, **options)
         torch.manual_seed(9)
@@ -241,7 +242,7 @@ def test_a_kept_comparison_is_not_trained_again(
 ) -> None:
     only(monkeypatch, "softmax")
     first = compare(tmp_path / "seen.json", None, tiny)
-    monkeypatch.setattr(comparison, "fit_experiment", forbidden)
+    monkeypatch.setattr(comparison, "fit_method", forbidden)
     assert compare(tmp_path / "seen.json", None, tiny) == first
 
 
@@ -259,13 +260,13 @@ def test_a_comparison_in_another_arithmetic_is_another_one(
 
 def test_unseen_classes_are_never_trained_on(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "siamese", "triplet", "softmax")
-    fit_experiment, trained = comparison.fit_experiment, []
+    fit_method, trained = comparison.fit_method, []
 
     def watched(experiment: Any, train: Images, test: Images, n_epochs: int, *more: Any, **options: Any) -> Any:
         trained.append((train.classes, test.classes, n_epochs, experiment.embedding_size))
-        return fit_experiment(experiment, train, test, n_epochs, *more, **options)
+        return fit_method(experiment, train, test, n_epochs, *more, **options)
 
-    monkeypatch.setattr(comparison, "fit_experiment", watched)
+    monkeypatch.setattr(comparison, "fit_method", watched)
     found = compare_unseen(None, tiny, sizes=(2, 5), datasets=("fashion-mnist",))
     names = ["siamese", "triplet", "softmax", "untrained"]
     assert [(result["method"], result["embedding_size"]) for result in found] == [
@@ -290,12 +291,12 @@ def test_unseen_classes_are_never_trained_on(tiny: Settings, monkeypatch: pytest
 
 def test_a_sweep_changes_one_setting_at_a_time(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swept = {"selector": [{"selector": "batch-all"}], "P × K": [{"n_classes": 2, "n_samples": 3}]}
-    monkeypatch.setattr(sweeps, "SWEPT", swept)
-    fit_experiment, trained = comparison.fit_experiment, []
+    monkeypatch.setattr(sweep_module, "SWEPT", swept)
+    fit_method, trained = comparison.fit_method, []
     monkeypatch.setattr(
         comparison,
-        "fit_experiment",
-        lambda experiment, *more, **options: trained.append(experiment) or fit_experiment(experiment, *more, **options),
+        "fit_method",
+        lambda experiment, *more, **options: trained.append(experiment) or fit_method(experiment, *more, **options),
     )
     found = sweep(tmp_path / "sweep.json", tiny, "mnist")
     assert [(result["swept"], result["change"]) for result in found] == [
@@ -334,7 +335,7 @@ def test_results_of_the_embedded_subset_are_not_those_of_the_full_data(
         compare(tmp_path / "results.json", tmp_path / "runs", comparison.replace(tiny, subset=subset))
     kept = {path.stem.partition("embedded")[2] for path in (tmp_path / "runs").glob("*-embedded*.pt")}
     assert kept == {"", "-5"}
-    monkeypatch.setattr(comparison, "fit_experiment", forbidden)
+    monkeypatch.setattr(comparison, "fit_method", forbidden)
     with pytest.raises(AssertionError):
         compare(tmp_path / "results.json", None, tiny)
 
@@ -347,15 +348,15 @@ def test_an_interrupted_run_has_no_result(
         raise KeyboardInterrupt
 
     only(monkeypatch, "siamese", "online-triplet")
-    monkeypatch.setattr(sweeps, "SWEPT", {"margin": [{"margin": 0.5}]})
-    monkeypatch.setattr("siamese_triplet.trainer._train_epoch", interrupted)
+    monkeypatch.setattr(sweep_module, "SWEPT", {"margin": [{"margin": 0.5}]})
+    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         part(tmp_path / "results.json", *([None] if part is compare else []), tiny)
     assert not (tmp_path / "results.json").exists()
 
 
 def test_every_change_of_the_sweep_is_an_experiment() -> None:
-    for changes in sweeps.SWEPT.values():
+    for changes in sweep_module.SWEPT.values():
         for change in changes:
             experiment = comparison.replace(METHODS["online-triplet"], **change)
             assert experiment.loss(0) is not None
@@ -550,11 +551,11 @@ def test_what_the_parts_write_is_what_the_report_reads(
 ) -> None:
     only(monkeypatch, "siamese", "softmax", "online-triplet")
     margins = {f"margins {number}": [{"margin": 0.5 + number}] for number in range(4)}  # the figure has four panels
-    for module in (sweeps, comparison_report):
+    for module in (sweep_module, report):
         monkeypatch.setattr(module, "SWEPT", margins)
-    compare(tmp_path / comparison_report.COMPARISON, None, tiny)
-    compare_unseen(tmp_path / comparison_report.UNSEEN, tiny, sizes=(2,))
-    sweep(tmp_path / comparison_report.SWEEP, tiny)
+    compare(tmp_path / report.COMPARISON, None, tiny)
+    compare_unseen(tmp_path / report.UNSEEN, tiny, sizes=(2,))
+    sweep(tmp_path / report.SWEEP, tiny)
     text = write_report(tmp_path)
     assert text.count("| siamese |") == text.count("| softmax |") == 2
     assert text.count("R-precision") == 4

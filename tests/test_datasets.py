@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torchvision import transforms
 
-from siamese_triplet import datasets, downloads
-from siamese_triplet.datasets import load
+from siamese_triplet.datasets import downloads, load, mnist
 
 FULL_DATA = os.environ.get("SIAMESE_TRIPLET_DATA")
 needs_full_data = pytest.mark.skipif(not FULL_DATA, reason="SIAMESE_TRIPLET_DATA does not name a folder with the data")
@@ -106,7 +105,7 @@ def test_the_classes_are_those_of_torchvision() -> None:
 def test_a_damaged_installation_names_the_embedded_file(
     contents: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(datasets, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(mnist, "EMBEDDED", tmp_path)
     if contents:
         (tmp_path / "mnist.npz").write_bytes(contents)
     with pytest.raises(ValueError, match=r"mnist\.npz is missing or corrupt: .*; reinstall"):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 
-from siamese_triplet.devices import best_device, device_of, move
+from siamese_triplet._devices import best_device, device_of, move
 from siamese_triplet.networks import EmbeddingNet
 
 

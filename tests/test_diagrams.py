@@ -11,10 +11,11 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 
-from siamese_triplet import diagrams, plots
-from siamese_triplet.diagrams import Diagram, drawing, plane
+from siamese_triplet import plots
+from siamese_triplet._style import PULL, PUSH, ZONES
+from siamese_triplet.book import diagrams
+from siamese_triplet.book.diagrams import Diagram, drawing, plane
 from siamese_triplet.selectors import HardestNegativeTripletSelector, TripletSelector
-from siamese_triplet.style import PULL, PUSH, ZONES
 
 SVG = "{http://www.w3.org/2000/svg}"
 ALL = {name: getattr(diagrams, name) for name in diagrams.__all__ if name != "Diagram"}

@@ -7,7 +7,7 @@ from elsewhere import Largest
 from torch import Tensor
 
 import siamese_triplet.distances
-from siamese_triplet.checks import check_batch, check_margin
+from siamese_triplet._validation import check_batch, check_margin
 from siamese_triplet.distances import (
     SquaredDistances,
     block_rows,

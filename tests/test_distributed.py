@@ -19,8 +19,8 @@ from forked import forking
 from test_kill import small_run
 
 from siamese_triplet import cli
-from siamese_triplet.checkpoints import load_checkpoint
 from siamese_triplet.distributed import Share, gather, is_distributed, is_first, of_all, process_group
+from siamese_triplet.trainer import load_checkpoint
 
 MINUTE = 60
 ON_ONE_MACHINE = {"GLOO_SOCKET_IFNAME": "lo"}

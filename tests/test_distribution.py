@@ -57,7 +57,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None
     files = {path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.is_file()}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == {name for name in files if "__pycache__" not in name}
-    assert {"siamese_triplet/py.typed", "siamese_triplet/embedded/mnist.npz"} <= held
+    assert {"siamese_triplet/py.typed", "siamese_triplet/datasets/embedded/mnist.npz"} <= held
 
 
 def test_the_source_archive_alone_builds_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:

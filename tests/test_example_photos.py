@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from siamese_triplet.example_photos import write_example_photos
-from siamese_triplet.folders import FolderImages
+from siamese_triplet.book.example_photos import write_example_photos
+from siamese_triplet.datasets import FolderImages
 
 
 def test_twenty_kinds_in_six_colours_with_as_many_photos_as_asked(tmp_path: Path) -> None:

@@ -5,22 +5,23 @@ from dataclasses import replace
 import pytest
 import torch
 
-from siamese_triplet import Images, datasets
-from siamese_triplet.experiments import (
-    BATCH_ALL,
+from siamese_triplet import Images
+from siamese_triplet.book.recipes import Recipe, Result, train
+from siamese_triplet.datasets import mnist
+from siamese_triplet.evaluation import embed
+from siamese_triplet.methods import (
     METHODS,
+    Method,
+    Speed,
+    fit_method,
+)
+from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet, TripletNet
+from siamese_triplet.selectors.by_name import (
+    BATCH_ALL,
     PAIR_SELECTORS,
     SOFT,
     TRIPLET_SELECTORS,
-    Experiment,
-    Result,
-    Speed,
-    embed,
-    fit_experiment,
-    train,
 )
-from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet, TripletNet
-from siamese_triplet.recipes import Recipe
 
 CPU = torch.device("cpu")
 ONE_EPOCH = Recipe(name="quick", n_epochs=1, subset="embedded", device=CPU)
@@ -28,7 +29,7 @@ ONE_EPOCH = Recipe(name="quick", n_epochs=1, subset="embedded", device=CPU)
 
 def part(train_part: bool, n_per_class: int = 50) -> Images:
     """The first images of every class of the embedded MNIST."""
-    images = datasets.load("mnist", train=train_part, subset="embedded")
+    images = mnist.load("mnist", train=train_part, subset="embedded")
     chosen = torch.cat([(images.targets == label).nonzero().squeeze(1)[:n_per_class] for label in range(10)])
     return Images(images.data[chosen], images.targets[chosen], images.classes, train_part, images.transform)
 
@@ -73,9 +74,9 @@ ONLINE = [
 @pytest.mark.filterwarnings("ignore::siamese_triplet.CollapseWarning")
 @pytest.mark.parametrize(("method", "selector"), ONLINE)
 def test_every_selector_trains_an_epoch_and_a_seed_decides_the_result(method: str, selector: str) -> None:
-    experiment = Experiment(method, selector=selector, embedding_size=3, unit_sphere=True, margin=0.2, n_samples=5)
+    experiment = Method(method, selector=selector, embedding_size=3, unit_sphere=True, margin=0.2, n_samples=5)
     images = part(True, 10)
-    runs = [fit_experiment(experiment, images, images, 1, seed, device=CPU, verbose=False) for seed in (0, 0, 1)]
+    runs = [fit_method(experiment, images, images, 1, seed, device=CPU, verbose=False) for seed in (0, 0, 1)]
     embeddings = [embed(model, images)[0] for model, _ in runs]
     histories = [{**history, "seconds": []} for _, history in runs]
     assert histories[0] == histories[1] != histories[2]
@@ -129,16 +130,16 @@ def test_only_training_images_are_shuffled() -> None:
 def test_the_learning_rate_falls_in_the_proportions_of_the_book() -> None:
     images = part(True, 5)
     experiment = replace(METHODS["softmax"], batch_size=50)
-    _, history = fit_experiment(experiment, images, images, 5, device=CPU, verbose=False)
+    _, history = fit_method(experiment, images, images, 5, device=CPU, verbose=False)
     assert history["learning_rate"] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-3, 1e-4])
 
 
 def test_speed_is_passed_on_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
-    monkeypatch.setattr("siamese_triplet.experiments.fit", lambda *_, **options: given.append(options))
+    monkeypatch.setattr("siamese_triplet.methods.fit", lambda *_, **options: given.append(options))
     images = part(True, 5)
     for speed in (None, Speed(bfloat16=True, channels_last=True, compile="reduce-overhead")):
-        fit_experiment(METHODS["softmax"], images, images, 5, speed=speed, checkpoint="run.pt", verbose=False)
+        fit_method(METHODS["softmax"], images, images, 5, speed=speed, checkpoint="run.pt", verbose=False)
     chosen = [{name: options[name] for name in ("autocast", "channels_last", "compile")} for options in given]
     assert chosen == [
         {"autocast": None, "channels_last": False, "compile": False},
@@ -151,7 +152,7 @@ def test_speed_is_passed_on_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_faster_run_learns_about_the_same(speed: Speed) -> None:
     images, experiment = part(True, 10), replace(METHODS["online-triplet"], n_samples=5)
     (_, fast), (_, plain) = (
-        fit_experiment(experiment, images, images, 1, device=CPU, speed=given, verbose=False) for given in (speed, None)
+        fit_method(experiment, images, images, 1, device=CPU, speed=given, verbose=False) for given in (speed, None)
     )
     assert fast["train_loss"] == pytest.approx(plain["train_loss"], rel=0.1)
 
@@ -167,7 +168,7 @@ def test_an_unknown_method_is_an_error() -> None:
     with pytest.raises(ValueError, match="unknown method 'softmx'; there are 'softmax', 'siamese'"):
         one_epoch("softmx")
     with pytest.raises(ValueError, match="unknown method 'softmx'; there are 'softmax', 'siamese'"):
-        Experiment("softmx")
+        Method("softmx")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_an_unknown_method_is_an_error() -> None:
 )
 def test_an_unknown_selector_is_an_error_listing_the_known_ones(method: str, selector: str | None, known: str) -> None:
     with pytest.raises(ValueError, match=f"unknown selector {selector!r} for {method}; there are {known}"):
-        Experiment(method, selector=selector)
+        Method(method, selector=selector)
 
 
 @pytest.mark.parametrize("method", ["softmax", "siamese", "triplet"])

@@ -25,16 +25,7 @@ from test_experiments import part
 from torch import Tensor
 
 from siamese_triplet import Images, knn_accuracy, load, retrieval_metrics
-from siamese_triplet.experiments import (
-    BATCH_ALL,
-    METHODS,
-    PAIR_SELECTORS,
-    SOFT,
-    TRIPLET_SELECTORS,
-    Experiment,
-    embed,
-    fit_experiment,
-)
+from siamese_triplet.evaluation import embed
 from siamese_triplet.explorer import Explorer, Outcome, Settings, explore, outcomes, pick_triplets, picking, session
 from siamese_triplet.explorer.collapse import collapse, collapsed_loss
 from siamese_triplet.explorer.drawing import Painter, counted_by, curves_image, embedding_image, moment_of, plane
@@ -44,9 +35,16 @@ from siamese_triplet.explorer.picking import Batch, batch_of, describe, select
 from siamese_triplet.explorer.session import Session
 from siamese_triplet.explorer.settings import OWN, SELECTORS, devices, problems, unused
 from siamese_triplet.explorer.watching import BatchRecord, Snapshot, Watcher, watched_fit
-from siamese_triplet.figures import IN_BOOK
-from siamese_triplet.history import History
+from siamese_triplet.live import IN_BOOK
+from siamese_triplet.methods import METHODS, Method, fit_method
 from siamese_triplet.selectors import BatchHardTripletSelector, HardestNegativeTripletSelector
+from siamese_triplet.selectors.by_name import (
+    BATCH_ALL,
+    PAIR_SELECTORS,
+    SOFT,
+    TRIPLET_SELECTORS,
+)
+from siamese_triplet.trainer import History
 
 SMALL = Settings(dataset=OWN, n_samples=5, n_epochs=2)
 LONG = 120  # seconds, more than any of these takes
@@ -243,7 +241,7 @@ def test_watching_a_run_does_not_change_it(method: str) -> None:
     seen: list[Snapshot] = []
     watcher = Watcher(lambda: False, lambda *_: None, seen.append)
     model, history = watched_fit(settings, train_set, test_set, watcher)
-    plain, expected = fit_experiment(settings.experiment(), train_set, test_set, 2, seed=4, device="cpu", verbose=False)
+    plain, expected = fit_method(settings.experiment(), train_set, test_set, 2, seed=4, device="cpu", verbose=False)
     for mine, other in zip(model.parameters(), plain.parameters(), strict=True):
         assert torch.equal(mine, other)
     for name in set(expected) - {"seconds", "train_spread", "val_spread"}:
@@ -327,7 +325,7 @@ def test_a_session_trains_and_computes_the_figures() -> None:
     assert not run.is_running
     outcome = listener.outcomes[-1]
     assert (outcome.number, outcome.ended, outcome.n_epochs, outcome.n_images) == (3, "finished", 2, 100)
-    model, history = fit_experiment(run.settings.experiment(), part(True, 10), part(False, 5), 2, verbose=False)
+    model, history = fit_method(run.settings.experiment(), part(True, 10), part(False, 5), 2, verbose=False)
     train, test = embed(model, part(True, 10)), embed(model, part(False, 5))
     assert outcome.knn_accuracy == knn_accuracy(*train, *test, k=5)
     assert outcome.map_at_r == retrieval_metrics(*test)["map_at_r"]
@@ -659,11 +657,11 @@ def test_the_curves_follow_the_batches_and_the_epochs() -> None:
         (METHODS["softmax"], ("accuracy", "accuracy (%)")),
         (METHODS["siamese"], None),
         (METHODS["online-triplet"], ("nonzero_triplets", "active triplets a batch")),
-        (Experiment("online-triplet", selector=BATCH_ALL), ("nonzero_triplets", "active triplets a batch")),
-        (Experiment("online-triplet", selector="batch-hard"), ("nonzero_triplets", "selected triplets a batch")),
+        (Method("online-triplet", selector=BATCH_ALL), ("nonzero_triplets", "active triplets a batch")),
+        (Method("online-triplet", selector="batch-hard"), ("nonzero_triplets", "selected triplets a batch")),
     ],
 )
-def test_the_second_curve_is_called_what_it_is(experiment: Experiment, counted: tuple[str, str] | None) -> None:
+def test_the_second_curve_is_called_what_it_is(experiment: Method, counted: tuple[str, str] | None) -> None:
     assert counted_by(snapshot_of(experiment=experiment)) == counted
 
 

@@ -5,11 +5,10 @@ import math
 import pytest
 import torch
 
-from siamese_triplet.batch_all import BatchAllTripletLoss
+from siamese_triplet.book.failures import plot_steps, train_steps, with_wrong_labels
+from siamese_triplet.datasets import Images, normalization
 from siamese_triplet.diagnostics import diagnose
-from siamese_triplet.failures import plot_steps, train_steps, with_wrong_labels
-from siamese_triplet.images import Images, normalization
-from siamese_triplet.losses import OnlineTripletLoss
+from siamese_triplet.losses import BatchAllTripletLoss, OnlineTripletLoss
 from siamese_triplet.networks import EmbeddingNet
 from siamese_triplet.selectors import HardestNegativeTripletSelector
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from figure_cases import cases
 
-from siamese_triplet import figures
+from siamese_triplet import live
 
 CHECKS = Path(__file__).with_name("figure_checks.mjs")
-ARITHMETIC = Path(figures.__file__).parent / "library" / "arithmetic.mjs"
+ARITHMETIC = Path(live.__file__).parent / "js" / "arithmetic.mjs"
 
 
 def node() -> str:

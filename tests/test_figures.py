@@ -10,17 +10,17 @@ import torch
 from test_experiments import part
 from torch import nn
 
-from siamese_triplet import figures
-from siamese_triplet.comparison import Settings
-from siamese_triplet.experiments import METHODS
-from siamese_triplet.figures import element, settings
-from siamese_triplet.figures.embeddings import SELECTORS_OF, encode_points
-from siamese_triplet.history import History
+from siamese_triplet import live
+from siamese_triplet._style import COLOURS
+from siamese_triplet.book import settings_grid
+from siamese_triplet.book.comparison import Settings
+from siamese_triplet.live import element
+from siamese_triplet.live.embeddings import SELECTORS_OF, encode_points
+from siamese_triplet.methods import METHODS
 from siamese_triplet.networks import EmbeddingNet
-from siamese_triplet.style import COLOURS
-from siamese_triplet.trainer import fit
+from siamese_triplet.trainer import History, fit
 
-LIBRARY = Path(element.__file__).parent / "library"
+LIBRARY = Path(element.__file__).parent / "js"
 
 
 def data_of(html: str) -> dict:
@@ -33,8 +33,8 @@ def decoded(encoded: dict) -> torch.Tensor:
 
 
 @pytest.fixture
-def recorder() -> figures.EmbeddingRecorder:
-    recorder = figures.EmbeddingRecorder(part(False, 4), 20)
+def recorder() -> live.EmbeddingRecorder:
+    recorder = live.EmbeddingRecorder(part(False, 4), 20)
     torch.manual_seed(0)
     recorder.record(EmbeddingNet(), "untrained")
     recorder.record(EmbeddingNet(), "1")
@@ -45,28 +45,28 @@ def recorder() -> figures.EmbeddingRecorder:
 
 
 def test_a_figure_is_an_element_with_its_data_and_its_library() -> None:
-    figure = figures.triplet_playground(margin=0.5, name="mine")
+    figure = live.triplet_playground(margin=0.5, name="mine")
     html = figure.to_html()
     assert html.startswith('<siamese-triplet-figure kind="triplet-playground" name="mine">')
     assert data_of(html) == {"title": "Triplet playground", "margin": 0.5}
-    assert figures.library() in html
-    assert figures.library() not in figure.to_html(with_library=False)
-    assert "an anchor, a positive and a negative" in figure.to_html(with_library=False)
+    assert live.script() in html
+    assert live.script() not in figure.to_html(with_script=False)
+    assert "an anchor, a positive and a negative" in figure.to_html(with_script=False)
     assert repr(figure).startswith("Triplet playground: an anchor")
 
 
 def test_in_the_book_the_library_is_left_to_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = figures.pair_playground()
-    monkeypatch.delenv(figures.IN_BOOK, raising=False)
-    assert figure._repr_html_() == figure.to_html(with_library=True)
-    monkeypatch.setenv(figures.IN_BOOK, "1")
-    assert figure._repr_html_() == figure.to_html(with_library=False)
+    figure = live.pair_playground()
+    monkeypatch.delenv(live.IN_BOOK, raising=False)
+    assert figure._repr_html_() == figure.to_html(with_script=True)
+    monkeypatch.setenv(live.IN_BOOK, "1")
+    assert figure._repr_html_() == figure.to_html(with_script=False)
 
 
 def test_what_is_in_the_data_cannot_end_its_script() -> None:
     text = "</script><b>&"
-    figure = figures.LiveFigure("pair-playground", "x", text, {"margin": 1}, "alt <text>")
-    html = figure.to_html(with_library=False)
+    figure = live.LiveFigure("pair-playground", "x", text, {"margin": 1}, "alt <text>")
+    html = figure.to_html(with_script=False)
     assert data_of(html)["title"] == text
     assert html.count("</script>") == 1
     assert "alt &lt;text&gt;" in html
@@ -75,10 +75,10 @@ def test_what_is_in_the_data_cannot_end_its_script() -> None:
 @pytest.mark.parametrize("name", ["", "Two", "a.b", "a b", "1"])
 def test_a_name_that_an_address_cannot_hold_raises(name: str) -> None:
     with pytest.raises(ValueError, match="stands in an address"):
-        figures.triplet_playground(name=name).to_html()
+        live.triplet_playground(name=name).to_html()
 
 
-@pytest.mark.parametrize("make", [figures.triplet_playground, figures.pair_playground])
+@pytest.mark.parametrize("make", [live.triplet_playground, live.pair_playground])
 def test_a_margin_that_is_none_raises(make) -> None:
     with pytest.raises(ValueError, match="margin must be a finite number"):
         make(margin=-1)
@@ -89,7 +89,7 @@ def test_the_library_has_every_module_after_those_it_imports() -> None:
     for place, name in enumerate(element.MODULES):
         imported = re.findall(r'from "\./(\w+)\.mjs"', (LIBRARY / f"{name}.mjs").read_text())
         assert set(imported) <= set(element.MODULES[:place]), name
-    source = figures.library()
+    source = live.script()
     assert not re.search(r"^\s*(import|export)\b", source, re.MULTILINE)
     assert "</script" not in source
 
@@ -120,7 +120,7 @@ def test_points_that_are_not_of_the_plane_raise(points: torch.Tensor) -> None:
 
 def test_the_recorder_keeps_the_images_it_was_given_epoch_by_epoch() -> None:
     train, test = part(True, 6), part(False, 4)
-    recorder = figures.EmbeddingRecorder(test, 10)
+    recorder = live.EmbeddingRecorder(test, 10)
     assert torch.equal(recorder.labels, test.targets[torch.arange(10) * len(test) // 10])
     experiment = METHODS["softmax"]
     model = experiment.network(train)
@@ -140,24 +140,24 @@ def test_the_recorder_keeps_the_images_it_was_given_epoch_by_epoch() -> None:
     torch.testing.assert_close(recorder.embeddings[2], seen[1], rtol=1e-4, atol=1e-5)
 
 
-def image_batch(recorder: figures.EmbeddingRecorder) -> torch.Tensor:
+def image_batch(recorder: live.EmbeddingRecorder) -> torch.Tensor:
     return torch.stack([recorder.images[i][0] for i in range(len(recorder.images))])
 
 
 def test_the_recorder_keeps_the_images_with_these_indices() -> None:
     test = part(False, 4)
-    recorder = figures.EmbeddingRecorder(test, [7, 3])
+    recorder = live.EmbeddingRecorder(test, [7, 3])
     assert torch.equal(recorder.images.data, test.data[[7, 3]])
     with pytest.raises(ValueError, match="no embeddings were recorded"):
-        figures.embedding_viewer(recorder)
+        live.embedding_viewer(recorder)
     with pytest.raises(ValueError, match=r"embeddings of 2 images, got shape \(3, 2\)"):
         recorder.keep(torch.zeros(3, 2), "1")
     with pytest.raises(ValueError, match="must be at least 1"):
-        figures.EmbeddingRecorder(test, 0)
+        live.EmbeddingRecorder(test, 0)
 
 
-def test_the_viewer_has_every_epoch_the_images_and_a_picture_for_paper(recorder: figures.EmbeddingRecorder) -> None:
-    html = figures.embedding_viewer(recorder).to_html(with_library=False)
+def test_the_viewer_has_every_epoch_the_images_and_a_picture_for_paper(recorder: live.EmbeddingRecorder) -> None:
+    html = live.embedding_viewer(recorder).to_html(with_script=False)
     data = data_of(html)
     assert [epoch["name"] for epoch in data["epochs"]] == ["untrained", "1"]
     for epoch, points in zip(data["epochs"], recorder.embeddings, strict=True):
@@ -167,61 +167,61 @@ def test_the_viewer_has_every_epoch_the_images_and_a_picture_for_paper(recorder:
     assert '<img alt="scatter plot of the embeddings of 20 test images' in html
 
 
-def test_images_with_one_channel_are_shown_as_those_without(recorder: figures.EmbeddingRecorder) -> None:
-    expected = data_of(figures.embedding_viewer(recorder).to_html(with_library=False))["sheet"]
+def test_images_with_one_channel_are_shown_as_those_without(recorder: live.EmbeddingRecorder) -> None:
+    expected = data_of(live.embedding_viewer(recorder).to_html(with_script=False))["sheet"]
     recorder.images.data = recorder.images.data[..., None]
-    assert data_of(figures.embedding_viewer(recorder).to_html(with_library=False))["sheet"] == expected
+    assert data_of(live.embedding_viewer(recorder).to_html(with_script=False))["sheet"] == expected
 
 
-def test_the_bench_begins_with_the_selector_it_was_given(recorder: figures.EmbeddingRecorder) -> None:
-    assert data_of(figures.selector_bench(recorder).to_html())["selector"] == "triplet:semihard"
-    hard = data_of(figures.selector_bench(recorder, "hard", margin=0.5, kind="pairs").to_html())
+def test_the_bench_begins_with_the_selector_it_was_given(recorder: live.EmbeddingRecorder) -> None:
+    assert data_of(live.selector_bench(recorder).to_html())["selector"] == "triplet:semihard"
+    hard = data_of(live.selector_bench(recorder, "hard", margin=0.5, kind="pairs").to_html())
     assert (hard["selector"], hard["margin"]) == ("pair:hard", 0.5)
     with pytest.raises(ValueError, match="unknown selector='hard' for kind='triplets'; there are random, semihard"):
-        figures.selector_bench(recorder, "hard")
+        live.selector_bench(recorder, "hard")
     with pytest.raises(ValueError, match="for kind='all'; there are triplets and pairs"):
-        figures.selector_bench(recorder, kind="all")
+        live.selector_bench(recorder, kind="all")
 
 
 def test_embeddings_of_more_dimensions_are_not_drawn() -> None:
-    recorder = figures.EmbeddingRecorder(part(False, 2), 5)
+    recorder = live.EmbeddingRecorder(part(False, 2), 5)
     recorder.record(EmbeddingNet(3), "1")
     with pytest.raises(ValueError, match=r"finite points \(N, 2\) of the plane, got \(5, 3\)"):
-        figures.embedding_viewer(recorder)
+        live.embedding_viewer(recorder)
 
 
 # the grid of settings
 
 
 def test_the_grid_has_each_method_with_its_selectors_and_margins() -> None:
-    grid = list(settings.grid())
+    grid = list(settings_grid.grid())
     assert len(grid) == 1 + 3 + 3 + 2 * 3 + 4 * 3
-    assert list(settings.grid((1.0,), ("siamese",))) == [
-        {"method": "siamese", "selector": settings.NONE, "margin": 1.0}
+    assert list(settings_grid.grid((1.0,), ("siamese",))) == [
+        {"method": "siamese", "selector": settings_grid.NONE, "margin": 1.0}
     ]
-    assert len(list(settings.grid([1.0]))) == 1 + 1 + 1 + 2 + 4
+    assert len(list(settings_grid.grid([1.0]))) == 1 + 1 + 1 + 2 + 4
     for setting in grid:
-        experiment = settings.experiment_of(setting)
+        experiment = settings_grid.experiment_of(setting)
         assert experiment.method == setting["method"]
-        if setting["margin"] != settings.NONE:
+        if setting["margin"] != settings_grid.NONE:
             assert experiment.margin == setting["margin"]
-        if setting["selector"] != settings.NONE:
+        if setting["selector"] != settings_grid.NONE:
             assert experiment.selector == setting["selector"]
 
 
 def test_runs_of_the_grid_are_kept_and_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(settings, "grid", lambda margins, methods: iter([*GRID]))
+    monkeypatch.setattr(settings_grid, "grid", lambda margins, methods: iter([*GRID]))
     monkeypatch.setattr(Settings, "load", lambda self, name: (part(True, 25), part(False, 8)))
     path, short = tmp_path / "settings.json", Settings(n_epochs=2, verbose=False)
-    runs = settings.train_settings(path, short, ("mnist",))
+    runs = settings_grid.train_settings(path, short, ("mnist",))
     assert [run["method"] for run in runs] == ["softmax", "online-triplet"]
     assert all(len(run["curves"]["loss"]) == 2 for run in runs)
     assert len(runs[1]["curves"]["triplets with a loss"]) == 2
     assert all(decoded(run).shape == (80, 2) == (len(run["labels"].split()), 2) for run in runs)
     assert {run["outcome"] for run in runs} <= {"apart", "overlap", "collapse"}
     monkeypatch.setattr(Settings, "fit", None)  # nothing is trained again
-    assert settings.train_settings(path, short, ("mnist",)) == runs
-    data = data_of(figures.settings_gallery(path).to_html())
+    assert settings_grid.train_settings(path, short, ("mnist",)) == runs
+    data = data_of(settings_grid.settings_gallery(path).to_html())
     assert [run["settings"]["selector"] for run in data["runs"]] == ["–", "random"]
     assert data["runs"][1]["metrics"]["MAP@R"] == f"{runs[1]['figures']['map_at_r']:.1%}"
 
@@ -234,7 +234,7 @@ GRID = (
 
 def test_no_runs_raise(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no runs to show"):
-        figures.settings_gallery(tmp_path / "missing.json")
+        settings_grid.settings_gallery(tmp_path / "missing.json")
 
 
 # what the library repeats of the package

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from siamese_triplet.folders import FolderImages, load_folder
+from siamese_triplet.datasets import FolderImages, load_folder
 from siamese_triplet.samplers import BalancedBatchSampler
 
 CLASSES = {"ant": 10, "bee": 5, "cat": 2, "dog": 1}

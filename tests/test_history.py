@@ -6,7 +6,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from siamese_triplet.history import History
+from siamese_triplet.trainer import History
 
 EPOCHS = [{"train_loss": 0.123456, "val_loss": 2.0, "seconds": 1.0}, {"train_loss": 0.1, "val_loss": 1, "seconds": 12}]
 

@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from siamese_triplet.images import Images, channels_first, normalization, pixelwise_transform, transformed
+from siamese_triplet.datasets import Images, normalization
+from siamese_triplet.datasets.images import channels_first, pixelwise_transform, transformed
 
 GREY = torch.randint(0, 256, (256, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 COLOUR = torch.randint(0, 256, (20, 9, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))

@@ -16,9 +16,9 @@ import torch
 from forked import forking
 from PIL import Image
 
-from siamese_triplet.checkpoints import load_checkpoint
-from siamese_triplet.experiments import METHODS, Experiment
+from siamese_triplet.methods import METHODS, Method
 from siamese_triplet.runs import Data, Run, train_run
+from siamese_triplet.trainer import load_checkpoint
 
 N_EPOCHS = 40
 PATIENCE = 60  # seconds for a process to begin
@@ -35,7 +35,7 @@ def small_run(folder: Path) -> Run:
             pixels[5 * label] += 130
             Image.fromarray(pixels.to(torch.uint8).numpy()).save(folder / f"class {label}" / f"{number}.png")
     method = METHODS["online-triplet"]
-    experiment = Experiment(method.method, selector=method.selector, n_classes=3, n_samples=4)
+    experiment = Method(method.method, selector=method.selector, n_classes=3, n_samples=4)
     return Run(Data(str(folder), image_size=16), experiment, N_EPOCHS)
 
 

@@ -20,7 +20,7 @@ import pytest
 from browser import chromium, unavailable
 from ipykernel import version_info
 
-from siamese_triplet.figures import IN_BOOK
+from siamese_triplet.live import IN_BOOK
 
 expect = pytest.importorskip("playwright.sync_api").expect  # waits: the messages of a kernel come one by one
 ROOT = Path(__file__).parents[1]

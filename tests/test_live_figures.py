@@ -17,11 +17,12 @@ from siamese_triplet import (
     OnlineContrastiveLoss,
     OnlineTripletLoss,
     TripletLoss,
-    figures,
+    live,
     nearest,
 )
 from siamese_triplet import selectors as package
-from siamese_triplet.figures.embeddings import encode_points
+from siamese_triplet.book.settings_grid import settings_gallery
+from siamese_triplet.live.embeddings import encode_points
 
 SELECTORS = {
     "triplet:hardest": HardestNegativeTripletSelector,
@@ -41,10 +42,10 @@ def browser() -> Iterator:
 
 
 @pytest.fixture(scope="module")
-def recorder() -> figures.EmbeddingRecorder:
+def recorder() -> live.EmbeddingRecorder:
     """Three epochs in which ten clusters form, on numbers that 16 bits hold exactly."""
     generator = torch.Generator().manual_seed(0)
-    recorder = figures.EmbeddingRecorder(part(False, 16), 160)
+    recorder = live.EmbeddingRecorder(part(False, 16), 160)
     centres = torch.randn(10, 2, generator=generator)
     noise = torch.randn(160, 2, generator=generator)
     for name, apart in (("untrained", 0.3), ("1", 1.5), ("2", 4.0)):
@@ -53,14 +54,14 @@ def recorder() -> figures.EmbeddingRecorder:
 
 
 @pytest.fixture(scope="module")
-def every_figure(recorder: figures.EmbeddingRecorder) -> dict[str, figures.LiveFigure]:
+def every_figure(recorder: live.EmbeddingRecorder) -> dict[str, live.LiveFigure]:
     runs = [run("random", "apart", recorder.embeddings[2]), run("hardest", "collapse", torch.zeros(160, 2))]
     made = [
-        figures.triplet_playground(),
-        figures.pair_playground(),
-        figures.selector_bench(recorder, "hardest"),
-        figures.embedding_viewer(recorder),
-        figures.settings_gallery(runs),
+        live.triplet_playground(),
+        live.pair_playground(),
+        live.selector_bench(recorder, "hardest"),
+        live.embedding_viewer(recorder),
+        settings_gallery(runs),
     ]
     return {figure.name: figure for figure in made}
 
@@ -82,13 +83,13 @@ def show(browser: Any, every_figure: dict, tmp_path: Path) -> Iterator[Callable]
     contexts = []
 
     def show(*names: str, theme: str = "light", width: int = 900, query: str = "", **options: Any) -> Any:
-        shown = [every_figure[name].to_html(with_library=False) for name in names or every_figure]
+        shown = [every_figure[name].to_html(with_script=False) for name in names or every_figure]
         path = tmp_path / "page.html"
         path.write_text(
             f'<!doctype html><html lang="en" data-siamese-triplet-page data-theme="{theme}">'
             '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             '<title>page</title></head><body style="margin:8px">'
-            f"<main><h1>Page</h1>{''.join(shown)}</main><script>{figures.library()}</script></body></html>",
+            f"<main><h1>Page</h1>{''.join(shown)}</main><script>{live.script()}</script></body></html>",
             encoding="utf-8",
         )
         contexts.append(browser.new_context(viewport={"width": width, "height": 1000}, **options))
@@ -199,7 +200,7 @@ def test_a_dragged_pair_costs_what_the_package_says(show: Callable, same: int) -
 
 @pytest.mark.parametrize(("margin", "epoch"), [(1.0, 0), (0.3, 1), (2.0, 2)])
 def test_the_bench_selects_what_the_package_selects(
-    show: Callable, recorder: figures.EmbeddingRecorder, margin: float, epoch: int
+    show: Callable, recorder: live.EmbeddingRecorder, margin: float, epoch: int
 ) -> None:
     page = show("selectors")
     slide(page, "margin", margin)
@@ -234,10 +235,10 @@ def test_in_the_bench_active_triplets_vanish_and_an_image_shows_its_own(show: Ca
 
 
 def test_the_bench_of_a_single_epoch_has_no_epochs_to_choose(browser: Any, tmp_path: Path) -> None:
-    recorder = figures.EmbeddingRecorder(part(False, 4), 40)
+    recorder = live.EmbeddingRecorder(part(False, 4), 40)
     recorder.keep(torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), "as it is")
     path = tmp_path / "bench.html"
-    path.write_text(f'<meta charset="utf-8">{figures.selector_bench(recorder).to_html()}', encoding="utf-8")
+    path.write_text(f'<meta charset="utf-8">{live.selector_bench(recorder).to_html()}', encoding="utf-8")
     page = browser.new_page()
     problems = watched(page)
     page.goto(f"file://{path}")
@@ -252,7 +253,7 @@ def test_the_bench_of_a_single_epoch_has_no_epochs_to_choose(browser: Any, tmp_p
 
 
 def test_the_viewer_shows_the_image_under_the_mouse_and_the_neighbours_of_the_one_that_is_clicked(
-    show: Callable, recorder: figures.EmbeddingRecorder
+    show: Callable, recorder: live.EmbeddingRecorder
 ) -> None:
     page = show("embeddings")
     canvas = page.locator(".plane canvas")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from siamese_triplet._devices import evaluating
 from siamese_triplet.networks import (
     ClassificationNet,
     ConvEmbeddingNet,
@@ -11,7 +12,6 @@ from siamese_triplet.networks import (
     EmbeddingNetL2,
     SiameseNet,
     TripletNet,
-    evaluating,
 )
 
 

@@ -11,8 +11,9 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
-from siamese_triplet import Images, load, omniglot
-from siamese_triplet.omniglot import MINIMAL, Archive, has_omniglot, rotations_as_classes
+from siamese_triplet import Images, load
+from siamese_triplet.datasets import omniglot
+from siamese_triplet.datasets.omniglot import MINIMAL, Archive, has_omniglot, rotations_as_classes
 
 
 def drawing(number: int) -> bytes:

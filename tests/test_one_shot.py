@@ -10,11 +10,10 @@ import pytest
 import torch
 from test_omniglot import minimal  # noqa: F401 - a fixture
 
-from siamese_triplet import BalancedBatchSampler, Images, TensorLoader, extract_embeddings, one_shot, trainer
-from siamese_triplet.augment import RandomWarp
-from siamese_triplet.cli import main
-from siamese_triplet.images import normalization
-from siamese_triplet.one_shot import (
+from siamese_triplet import BalancedBatchSampler, Images, TensorLoader, extract_embeddings
+from siamese_triplet.__main__ import main
+from siamese_triplet.book import omniglot
+from siamese_triplet.book.omniglot import (
     SLIGHT,
     TASKS,
     Characters,
@@ -26,7 +25,9 @@ from siamese_triplet.one_shot import (
     selection_runs,
     train_characters,
 )
+from siamese_triplet.datasets import RandomWarp, normalization
 from siamese_triplet.samplers import GroupedBatchSampler
+from siamese_triplet.trainer import loop
 
 SMALL = Characters(
     n_epochs=1, n_classes=4, n_samples=3, embedding_size=8, image_size=16, width=4, turned=False, warped=False
@@ -53,7 +54,7 @@ def trained(settings: Characters, seed: int = 0, **options: Any) -> tuple:
 
 @pytest.fixture
 def few_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(one_shot, "EPISODES", 30)
+    monkeypatch.setattr(omniglot, "EPISODES", 30)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def bars(few_episodes: None, monkeypatch: pytest.MonkeyPatch) -> list:
         asked.append((train, root, options))
         return characters(train)
 
-    monkeypatch.setattr(one_shot, "load_omniglot", load_omniglot)
+    monkeypatch.setattr(omniglot, "load_omniglot", load_omniglot)
     return asked
 
 
@@ -125,7 +126,7 @@ def test_an_epoch_of_training_changes_the_network_and_the_seed_decides_the_resul
 
 def test_training_warps_only_where_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = []
-    monkeypatch.setattr(one_shot, "RandomWarp", lambda **given: seeds.append(given) or RandomWarp(**given))
+    monkeypatch.setattr(omniglot, "RandomWarp", lambda **given: seeds.append(given) or RandomWarp(**given))
     trained(SMALL, 5)
     assert seeds == []
     trained(dataclasses.replace(SMALL, warped=True), 5)
@@ -234,7 +235,7 @@ def test_runs_are_kept_and_not_made_again(bars: list, tmp_path: Path, monkeypatc
         assert len(result["loss"]) == 1
         assert result["seconds"] > 0
     assert {root for _, root, _ in bars} == {"somewhere"}
-    monkeypatch.setattr(one_shot, "train_characters", None)
+    monkeypatch.setattr(omniglot, "train_characters", None)
     again = reproduce_characters(tmp_path / "new" / "results.json", tmp_path / "runs", runs[::-1], **options)
     assert json.dumps(again) == json.dumps(found[::-1])
 
@@ -249,7 +250,7 @@ def longer(folder: Path | None = None) -> list[dict]:
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> list:
     """Ctrl-C within the epoch after so many; the list grows with each epoch."""
-    train_epoch, done = trainer._train_epoch, []
+    train_epoch, done = loop._train_epoch, []
 
     def epoch(*given: Any) -> dict:
         if len(done) == after:
@@ -257,7 +258,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> list:
         done.append(1)
         return train_epoch(*given)
 
-    monkeypatch.setattr(trainer, "_train_epoch", epoch)
+    monkeypatch.setattr(loop, "_train_epoch", epoch)
     return done
 
 
@@ -346,7 +347,7 @@ def test_omniglot_runs_from_the_command_line(
 ) -> None:
     make: Callable[..., Characters] = lambda n_epochs: dataclasses.replace(SMALL, n_epochs=n_epochs)  # noqa: E731
     make.n_epochs = 1
-    monkeypatch.setattr("siamese_triplet.cli_book.Characters", make)
+    monkeypatch.setattr("siamese_triplet.book.cli.Characters", make)
     folders = ["--data", str(minimal), "--results", str(tmp_path), "--out", str(tmp_path / "runs")]
     assert main(["omniglot", "--seeds", "1", "--device", "cpu", *folders]) == 0
     assert "| batch-all |" in capsys.readouterr().out

@@ -77,8 +77,8 @@ def test_contract_arguments_come_first_in_their_order(name: str) -> None:
 
 def test_importing_the_package_imports_neither_matplotlib_nor_ipywidgets_until_it_plots() -> None:
     code = """
-import sys, siamese_triplet, siamese_triplet.check, siamese_triplet.diagrams
-siamese_triplet.diagrams.balanced_batch()
+import sys, siamese_triplet, siamese_triplet.book.check, siamese_triplet.book.diagrams
+siamese_triplet.book.diagrams.balanced_batch()
 print(sorted({'matplotlib', 'ipywidgets'} & set(sys.modules)))
 from siamese_triplet import plot_embeddings
 print(plot_embeddings.__module__.startswith('siamese_triplet.plots'))
@@ -155,5 +155,5 @@ def test_a_mistake_is_told_in_words(name: str) -> None:
 
 
 def test_the_embedded_files_are_at_most_5_mb_together() -> None:
-    files = Path(siamese_triplet.__file__).parent.glob("embedded/*")
+    files = Path(siamese_triplet.__file__).parent.glob("datasets/embedded/*")
     assert 0 < sum(file.stat().st_size for file in files if file.is_file()) <= 5_000_000

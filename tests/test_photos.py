@@ -4,7 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
-from siamese_triplet.photos import normalization_of, read_photo
+from siamese_triplet.datasets import read_photo
+from siamese_triplet.datasets.photos import normalization_of
 
 ORIENTATION = 0x0112  # the EXIF tag
 RED, BLUE = (220, 20, 20), (20, 20, 220)

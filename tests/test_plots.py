@@ -6,8 +6,7 @@ import matplotlib as mpl
 import pytest
 import torch
 
-from siamese_triplet.images import Images, normalization
-from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
+from siamese_triplet.datasets import Images, SiameseMNIST, TripletMNIST, normalization
 
 mpl.use("Agg")
 
@@ -16,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 
 from siamese_triplet import plots
-from siamese_triplet.style import SERIES, series_style
+from siamese_triplet._style import SERIES, series_style
 
 POINTS = torch.rand(40, 2, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 5]).repeat(10)

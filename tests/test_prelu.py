@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from siamese_triplet._prelu import PReLU
 from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet
-from siamese_triplet.prelu import PReLU
 
 SHAPES = [(7,), (5, 4), (3, 4, 6), (2, 3, 5, 4), (0, 4), (0, 2, 3, 3), ()]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from tqdm import tqdm
 
-from siamese_triplet import progress
-from siamese_triplet.progress import Progress, epoch_line
+from siamese_triplet.trainer import progress
+from siamese_triplet.trainer.progress import Progress, epoch_line
 
 RESULTS = {
     "train_loss": 0.123456,

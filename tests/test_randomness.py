@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
-from siamese_triplet.batches import TensorLoader
-from siamese_triplet.images import Images, normalization
+from siamese_triplet.datasets import Images, TripletMNIST, normalization
+from siamese_triplet.loader import TensorLoader
 from siamese_triplet.losses import OnlineTripletLoss
-from siamese_triplet.randomness import random_states, restore_random_states
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import RandomNegativeTripletSelector
-from siamese_triplet.tuples import TripletMNIST
+from siamese_triplet.trainer.randomness import random_states, restore_random_states
 
 GENERATORS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "torch": (

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from siamese_triplet.images import Images
-from siamese_triplet.recipes import choose
+from siamese_triplet.book.recipes import choose
+from siamese_triplet.datasets import Images
 
 
 @pytest.fixture(autouse=True)

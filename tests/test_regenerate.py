@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from siamese_triplet import cli, comparison, one_shot
+from siamese_triplet.__main__ import main
+from siamese_triplet.book import comparison, omniglot
+from siamese_triplet.book.cli import add_book_commands
+from siamese_triplet.cli import parser
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
@@ -24,7 +27,7 @@ def test_every_step_is_a_script_or_a_command_of_the_package(step: str) -> None:
     script, *options = shlex.split(STEPS[step])
     if script == "-m":
         assert options.pop(0) == "siamese_triplet"
-        cli._parser().parse_args(options)
+        parser(add_book_commands).parse_args(options)
     else:
         text = (ROOT / script).read_text()
         assert all(option in text for option in options if option.startswith("--"))
@@ -36,8 +39,8 @@ def test_the_stored_results_are_those_that_the_step_would_make(step: str, monkey
         raise AssertionError("a result is missing from book/results, or was made in another way")
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(comparison, "fit_experiment", trained)
-    monkeypatch.setattr(one_shot, "train_characters", trained)
+    monkeypatch.setattr(comparison, "fit_method", trained)
+    monkeypatch.setattr(omniglot, "train_characters", trained)
     before = {path: path.read_bytes() for path in (ROOT / "book" / "results").iterdir()}
-    assert cli.main(shlex.split(STEPS[step])[2:]) == 0
+    assert main(shlex.split(STEPS[step])[2:]) == 0
     assert {path: path.read_bytes() for path in (ROOT / "book" / "results").iterdir()} == before

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from test_experiments import part
 
-from siamese_triplet import reproduction, runs
-from siamese_triplet.experiments import METHODS, Speed
-from siamese_triplet.history import History
-from siamese_triplet.images import Images
-from siamese_triplet.reproduction import DATASETS, ORIGINAL, reproduce, run_name, summary
+from siamese_triplet import runs
+from siamese_triplet.book import reproduction
+from siamese_triplet.book.reproduction import DATASETS, ORIGINAL, reproduce, run_name, summary
+from siamese_triplet.datasets import Images
+from siamese_triplet.methods import METHODS, Speed
 from siamese_triplet.runs import Data, Run
+from siamese_triplet.trainer import History
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +117,7 @@ def test_a_run_that_is_complete_but_has_no_result_is_not_trained_again(
     path = tmp_path / "results" / "mnist-softmax-0.json"
     before = path.read_bytes()
     path.unlink()
-    monkeypatch.setattr("siamese_triplet.trainer._train_epoch", None)
+    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", None)
     reproduced(tmp_path, methods=["softmax"])
     assert path.read_bytes() == before
 

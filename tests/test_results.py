@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
 from results import RESULTS, out_of_step, tables  # noqa: E402
 
-from siamese_triplet.comparison_tables import spread  # noqa: E402
+from siamese_triplet.book.results import spread  # noqa: E402
 
 SHOWN = {"10_unseen_classes.ipynb": "unseen.json", "11_omniglot.ipynb": "omniglot.json"}  # as tables, by chapters
 GROUP = ("dataset", "method", "embedding_size", "name")  # what a row of a table is about

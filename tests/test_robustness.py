@@ -13,10 +13,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, ExponentialLR, SequentialLR
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
-from siamese_triplet import checkpoints
-from siamese_triplet.checkpoints import CheckpointError
-from siamese_triplet.history import History
-from siamese_triplet.trainer import evaluate, fit
+from siamese_triplet.trainer import CheckpointError, History, checkpoints, evaluate, fit
 
 
 class CentreLoss(nn.Module):

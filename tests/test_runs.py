@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from siamese_triplet import runs
-from siamese_triplet.checkpoints import CheckpointError, load_checkpoint
-from siamese_triplet.evaluation import knn_accuracy
-from siamese_triplet.experiments import METHODS, Speed, embed
-from siamese_triplet.history import History
+from siamese_triplet.evaluation import embed, knn_accuracy
+from siamese_triplet.methods import METHODS, Speed
 from siamese_triplet.runs import Data, Run, evaluate_run, read_run, train_run
+from siamese_triplet.trainer import CheckpointError, History, load_checkpoint
 
 FILES = ["checkpoint.pt", "evaluation.json", "history.json", "settings.json"]
 RUN = Run(Data("mnist", True), replace(METHODS["online-triplet"], n_samples=5), 2)
@@ -62,16 +61,16 @@ def test_the_accuracy_is_that_of_the_checkpoints_model(tmp_path: Path) -> None:
 def test_a_complete_run_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluation = trained(tmp_path)
     before = contents(tmp_path)
-    monkeypatch.setattr("siamese_triplet.trainer._train_epoch", None)
+    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", None)
     assert trained(tmp_path) == evaluation
     assert contents(tmp_path) == before
 
 
 def stop_after(n_epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C within the epoch after so many."""
-    from siamese_triplet import trainer
+    from siamese_triplet.trainer import loop
 
-    train_epoch, done = trainer._train_epoch, []
+    train_epoch, done = loop._train_epoch, []
 
     def interrupted(*given: Any) -> dict:
         if len(done) == n_epochs:
@@ -79,7 +78,7 @@ def stop_after(n_epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
         done.append(1)
         return train_epoch(*given)
 
-    monkeypatch.setattr(trainer, "_train_epoch", interrupted)
+    monkeypatch.setattr(loop, "_train_epoch", interrupted)
 
 
 @pytest.mark.parametrize("method", METHODS)

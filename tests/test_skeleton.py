@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from siamese_triplet import check
+from siamese_triplet.book import check
 
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = [path for path in sorted(BOOK.glob("*.ipynb")) if path.stem != "solutions"]

@@ -4,9 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from siamese_triplet.history import History
-from siamese_triplet.stopping import EarlyStopping
-from siamese_triplet.trainer import fit
+from siamese_triplet.trainer import EarlyStopping, History, fit
 
 
 def epochs_until_it_stops(scores: list[float], patience: int) -> tuple[int, EarlyStopping, nn.Module]:

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from siamese_triplet.images import Images
-from siamese_triplet.suspects import doubtful_labels, near_duplicates
+from siamese_triplet.datasets import Images
+from siamese_triplet.evaluation import doubtful_labels, near_duplicates
 
 
 def noise(n_images: int, *shape: int) -> Tensor:

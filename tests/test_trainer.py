@@ -13,18 +13,14 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
-from siamese_triplet import trainer
-from siamese_triplet.checkpoints import load_checkpoint
-from siamese_triplet.history import History
-from siamese_triplet.images import Images, normalization
+from siamese_triplet.datasets import Images, SiameseMNIST, TripletMNIST, normalization
 from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric
 from siamese_triplet.networks import ClassificationNet, SiameseNet, TripletNet
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import AllTripletSelector, HardNegativePairSelector, RandomNegativeTripletSelector
-from siamese_triplet.steps import Place, check_losses
-from siamese_triplet.trainer import evaluate, fit
-from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
+from siamese_triplet.trainer import History, evaluate, fit, load_checkpoint, loop
+from siamese_triplet.trainer.step import Place, check_losses
 
 
 def stripes(train: bool = True) -> Images:
@@ -288,8 +284,8 @@ def test_the_device_is_the_one_asked_for_that_of_the_model_or_the_best(monkeypat
         moved.append((device, channels_last))
         raise InterruptedError
 
-    monkeypatch.setattr(trainer, "move", move)
-    monkeypatch.setattr(trainer, "best_device", lambda: torch.device("cuda", 2))
+    monkeypatch.setattr(loop, "move", move)
+    monkeypatch.setattr(loop, "best_device", lambda: torch.device("cuda", 2))
     model, loader = linear()
     for net, options in (
         (model, {}),

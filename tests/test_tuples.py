@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from siamese_triplet.images import Images, normalization
-from siamese_triplet.tuples import SiameseMNIST, TripletMNIST
+from siamese_triplet.datasets import Images, SiameseMNIST, TripletMNIST, normalization
 
 LABELS = [3, 0, 1, 0, 3, 0, 1, 3, 1, 0]  # uneven classes with a gap
 WITH_SINGLETONS = [0, 0, 1, 2, 2, 2, 3]

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from siamese_triplet.comparison_report import report, sweep_report
-from siamese_triplet.reproduction import summary
+from siamese_triplet.book.report import report, sweep_report
+from siamese_triplet.book.reproduction import summary
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "book" / "results"

@@ -5,21 +5,25 @@ were that made them; is exact; and goes block by block, so that memory is linear
 distances count against the embedding: one that puts all images on one point scores nothing.
 """
 
-from siamese_triplet.evaluation.embeddings import extract_embeddings
+from siamese_triplet.evaluation.embeddings import embed, extract_embeddings
 from siamese_triplet.evaluation.few_shot import few_shot_accuracy
 from siamese_triplet.evaluation.intervals import bootstrap_interval
 from siamese_triplet.evaluation.neighbours import Neighbours, knn_accuracy, knn_predictions, nearest
 from siamese_triplet.evaluation.retrieval import retrieval_metrics, retrieval_values
+from siamese_triplet.evaluation.suspects import doubtful_labels, near_duplicates
 from siamese_triplet.evaluation.verification import Roc, roc_curve, verification_metrics
 
 __all__ = [
     "Neighbours",
     "Roc",
     "bootstrap_interval",
+    "doubtful_labels",
+    "embed",
     "extract_embeddings",
     "few_shot_accuracy",
     "knn_accuracy",
     "knn_predictions",
+    "near_duplicates",
     "nearest",
     "retrieval_metrics",
     "retrieval_values",

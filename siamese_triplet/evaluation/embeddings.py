@@ -5,8 +5,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from siamese_triplet.devices import device_of
-from siamese_triplet.networks import evaluating
+from siamese_triplet._devices import device_of, evaluating
+from siamese_triplet.datasets import Images
+from siamese_triplet.distributed import Share
+from siamese_triplet.loader import TensorLoader
 
 
 def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, Tensor]:
@@ -33,3 +35,8 @@ def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, 
     if not embeddings:
         raise ValueError("extract_embeddings: the loader has no batches")
     return torch.cat(embeddings), torch.cat(labels)
+
+
+def embed(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
+    """The embeddings (N, D) and labels (N,) of all `images`, in their order, on the CPU."""
+    return extract_embeddings(TensorLoader(images, 1000, share=Share(), device=device_of(model)), model)

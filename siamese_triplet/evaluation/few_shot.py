@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from siamese_triplet.checks import check_batch
+from siamese_triplet._validation import check_batch
 from siamese_triplet.distances import full_precision, wide_dtype
 from siamese_triplet.evaluation.intervals import bootstrap_intervals
 from siamese_triplet.evaluation.neighbours import check_not_empty

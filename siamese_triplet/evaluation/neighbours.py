@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamese_triplet.checks import check_batch, check_finite, check_matrix
+from siamese_triplet._validation import check_batch, check_finite, check_matrix
 from siamese_triplet.distances import SquaredDistances, block_rows, full_precision, root
 
 BLOCK = 2**20  # distances of a block on a CPU

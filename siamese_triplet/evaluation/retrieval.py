@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from siamese_triplet.checks import check_labels
+from siamese_triplet._validation import check_labels
 from siamese_triplet.evaluation.intervals import bootstrap_intervals
 from siamese_triplet.evaluation.neighbours import (
     check_k,

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from siamese_triplet.checks import check_batch, check_finite
-from siamese_triplet.classes import ClassOrder, class_order
+from siamese_triplet._sorting import ClassOrder, class_order
+from siamese_triplet._validation import check_batch, check_finite
 from siamese_triplet.distances import full_precision, root, row_distances
 from siamese_triplet.evaluation.intervals import quantiles, resamples
 from siamese_triplet.evaluation.neighbours import check_not_empty

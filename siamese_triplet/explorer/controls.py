@@ -6,8 +6,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from siamese_triplet.experiments import METHODS
 from siamese_triplet.explorer.settings import OWN, SELECTORS, Settings, devices, has_margin, may_be_soft
+from siamese_triplet.methods import METHODS
 
 NO_SELECTOR = "–"
 WIDE = {"width": "20em"}

@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from siamese_triplet._style import COLOURS
 from siamese_triplet.distances import full_precision
-from siamese_triplet.experiments import BATCH_ALL, SOFT
 from siamese_triplet.explorer.watching import Snapshot
 from siamese_triplet.plots import plot_embeddings
-from siamese_triplet.style import COLOURS
+from siamese_triplet.selectors.by_name import BATCH_ALL, SOFT
 
 DPI = 110
 BINS = 200  # points of a curve at most

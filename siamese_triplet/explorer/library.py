@@ -4,9 +4,9 @@ import os
 
 import torch
 
-from siamese_triplet.datasets import SOURCES
+from siamese_triplet.datasets import Images
+from siamese_triplet.datasets.mnist import SOURCES
 from siamese_triplet.explorer.settings import OWN, Settings
-from siamese_triplet.images import Images
 from siamese_triplet.runs import Data
 
 SMALLEST_CLASS = {"mnist": 5421, "fashion-mnist": 6000}  # of the full training sets

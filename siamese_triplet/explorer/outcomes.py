@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from siamese_triplet._files import write_atomically
 from siamese_triplet.explorer.settings import SELECTORS, Settings, has_margin
-from siamese_triplet.files import write_atomically
-from siamese_triplet.history import History
+from siamese_triplet.trainer import History
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
 

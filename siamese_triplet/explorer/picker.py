@@ -6,6 +6,7 @@ import ipywidgets as widgets
 from IPython.display import display
 from torch import Tensor, nn
 
+from siamese_triplet.datasets import Images
 from siamese_triplet.explorer.controls import LABEL, WIDE
 from siamese_triplet.explorer.order import keep_in_order
 from siamese_triplet.explorer.panel import NOTE, WARNING, said
@@ -20,8 +21,7 @@ from siamese_triplet.explorer.picking import (
     select,
 )
 from siamese_triplet.explorer.selection_drawing import examples_image, selection_image
-from siamese_triplet.figures import IN_BOOK, LiveFigure
-from siamese_triplet.images import Images
+from siamese_triplet.live import IN_BOOK, LiveFigure
 
 
 def pick_triplets(

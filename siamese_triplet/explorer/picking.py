@@ -6,16 +6,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from siamese_triplet.batches import TensorLoader
-from siamese_triplet.checks import check_batch, check_margin
-from siamese_triplet.datasets import load
+from siamese_triplet._validation import check_batch, check_margin
+from siamese_triplet.datasets import Images, load
 from siamese_triplet.distances import pair_masks, pairwise_distances, root
 from siamese_triplet.distributed import Share
-from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, TRIPLET_SELECTORS, embed, fit_experiment
-from siamese_triplet.figures import EmbeddingRecorder, LiveFigure, selector_bench
-from siamese_triplet.images import Images
+from siamese_triplet.evaluation import embed
+from siamese_triplet.live import EmbeddingRecorder, LiveFigure, selector_bench
+from siamese_triplet.loader import TensorLoader
+from siamese_triplet.methods import METHODS, fit_method
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import AllTripletSelector
+from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, TRIPLET_SELECTORS
 
 TRIPLETS, PAIRS = "triplets", "pairs"
 SELECTORS_OF = {TRIPLETS: (*TRIPLET_SELECTORS, BATCH_ALL), PAIRS: (*PAIR_SELECTORS,)}
@@ -130,7 +131,7 @@ def bench_of(batch: Batch, kind: str, selector: str, margin: float) -> LiveFigur
 def briefly_trained(seed: int = 0) -> nn.Module:
     """A network after one epoch of online triplets on the embedded MNIST."""
     train_set, test_set = (load("mnist", train, subset="embedded") for train in (True, False))
-    return fit_experiment(METHODS["online-triplet"], train_set, test_set, 1, seed, verbose=False)[0]
+    return fit_method(METHODS["online-triplet"], train_set, test_set, 1, seed, verbose=False)[0]
 
 
 def describe(batch: Batch, selection: Selection, chosen: int) -> str:

@@ -12,15 +12,14 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
-from siamese_triplet.evaluation import knn_accuracy, retrieval_metrics
+from siamese_triplet.datasets import Images
+from siamese_triplet.evaluation import embed, knn_accuracy, retrieval_metrics
 from siamese_triplet.evaluation.summary import NEIGHBOURS
-from siamese_triplet.experiments import embed
 from siamese_triplet.explorer.collapse import collapse
 from siamese_triplet.explorer.outcomes import FAILED, FINISHED, RUNNING, STOPPED, Outcome, time_left
 from siamese_triplet.explorer.settings import Settings
 from siamese_triplet.explorer.watching import Snapshot, Watcher, spread, watched_fit
-from siamese_triplet.history import History
-from siamese_triplet.images import Images
+from siamese_triplet.trainer import History
 
 GRACE = 0.2  # seconds that Stop waits for the batch that goes on
 Result = TypeVar("Result")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from siamese_triplet.experiments import BATCH_ALL, METHODS, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS, Experiment
+from siamese_triplet.methods import METHODS, Method
+from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS
 
 OWN = "own images"  # what the reader's data set is called
 SELECTORS = {"online-contrastive": (*PAIR_SELECTORS,), "online-triplet": (*TRIPLET_SELECTORS, BATCH_ALL)}
@@ -18,7 +19,7 @@ class Settings:
     """What decides the result of a run, and where it is computed.
 
     `dataset` is "mnist", "fashion-mnist" or "own images"; `embedded` takes the small subset of the first two that comes
-    with the package. The others are those of `Experiment`; one that does not apply to the method is not looked at.
+    with the package. The others are those of `Method`; one that does not apply to the method is not looked at.
     Anything can be held here, `problems` says what cannot be trained.
     """
 
@@ -37,9 +38,9 @@ class Settings:
     device: str = "cpu"
     seed: int = 0
 
-    def experiment(self) -> Experiment:
+    def experiment(self) -> Method:
         """What to train. Raises ValueError for a method, selector and margin that do not go together."""
-        return Experiment(
+        return Method(
             self.method,
             learning_rate=self.learning_rate,
             weight_decay=METHODS[self.method].weight_decay if self.method in METHODS else 0.0,

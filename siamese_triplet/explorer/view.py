@@ -7,6 +7,7 @@ from dataclasses import replace
 import ipywidgets as widgets
 from IPython.display import display
 
+from siamese_triplet.datasets import Images
 from siamese_triplet.explorer.controls import Controls
 from siamese_triplet.explorer.library import Library
 from siamese_triplet.explorer.order import keep_in_order
@@ -14,8 +15,7 @@ from siamese_triplet.explorer.outcomes import Outcome, export
 from siamese_triplet.explorer.panel import NOTE, WARNING, Panel, said
 from siamese_triplet.explorer.session import Session
 from siamese_triplet.explorer.settings import OWN, Settings, devices, problems, unused
-from siamese_triplet.figures import IN_BOOK
-from siamese_triplet.images import Images
+from siamese_triplet.live import IN_BOOK
 
 BUSY = "A run is going on: press Stop, or wait for its end, before you train another."
 PATIENCE = 3.0  # seconds that Reset waits for the batch that goes on
@@ -35,7 +35,7 @@ def explore(
     full data is looked for in `root`; see `datasets.load`. The form begins with `settings`, but for the data set.
 
     Training runs beside the kernel's main loop, so that other cells can be run meanwhile; the seed of a run is torch's
-    for the whole process, as it is in `fit_experiment`. Raises ValueError for what the form does not offer.
+    for the whole process, as it is in `fit_method`. Raises ValueError for what the form does not offer.
     """
     own = None if isinstance(dataset, str) else dataset
     fastest = devices()[0]

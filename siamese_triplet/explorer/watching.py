@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from siamese_triplet.batches import TensorLoader
+from siamese_triplet.datasets import Images
 from siamese_triplet.distances import full_precision
 from siamese_triplet.distributed import Share
 from siamese_triplet.evaluation import extract_embeddings
-from siamese_triplet.experiments import Experiment, fit_experiment
 from siamese_triplet.explorer.settings import Settings
-from siamese_triplet.history import History
-from siamese_triplet.images import Images
+from siamese_triplet.loader import TensorLoader
+from siamese_triplet.methods import Method, fit_method
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric, Metric
+from siamese_triplet.trainer import History
 
 SHOWN = 1000  # test images in a picture
 PAUSES = 1.0, 2.5  # seconds between two pictures within an epoch: the longer the pictures take
@@ -28,7 +28,7 @@ REPORTS = 0.2  # seconds between two reports of progress
 class Snapshot:
     """A run at one moment: all that its pictures show."""
 
-    experiment: Experiment
+    experiment: Method
     n_epochs: int
     epochs: float  # so far, with the part of the one that goes on
     embeddings: Tensor  # (n, D) of the test images that are shown, on the CPU
@@ -102,10 +102,10 @@ class WatchedLoader:
 
 
 def watched_fit(settings: Settings, train_set: Images, test_set: Images, watcher: Watcher) -> tuple[nn.Module, History]:
-    """As `fit_experiment`, with a snapshot of the untrained network, one now and then, and one after every epoch.
+    """As `fit_method`, with a snapshot of the untrained network, one now and then, and one after every epoch.
 
     Where `watcher.should_stop()`, it ends before the next batch, with the history so far; before the first batch that
-    is a KeyboardInterrupt. Raises what `fit_experiment` and `Settings.experiment` raise.
+    is a KeyboardInterrupt. Raises what `fit_method` and `Settings.experiment` raise.
     """
     experiment = settings.experiment()
     watch = _Watch(experiment, test_set, settings.n_epochs, settings.device, watcher)
@@ -114,7 +114,7 @@ def watched_fit(settings: Settings, train_set: Images, test_set: Images, watcher
         "online-triplet": AverageNonzeroTripletsMetric,
     }
     metrics: list[Metric] = [counted[settings.method]()] if settings.method in counted else []
-    return fit_experiment(
+    return fit_method(
         experiment,
         train_set,
         test_set,
@@ -136,7 +136,7 @@ def spread(embeddings: Tensor) -> float:
 class _Watch:
     """The state of one watched run."""
 
-    def __init__(self, experiment: Experiment, test_set: Images, n_epochs: int, device: str, watcher: Watcher) -> None:
+    def __init__(self, experiment: Method, test_set: Images, n_epochs: int, device: str, watcher: Watcher) -> None:
         self.experiment, self.n_epochs, self.watcher = experiment, n_epochs, watcher
         self.n_test_images, self.classes = len(test_set), test_set.classes
         self.images = list(TensorLoader(_some(test_set, SHOWN), SHOWN, device=device, share=Share()))

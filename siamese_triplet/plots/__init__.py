@@ -4,11 +4,11 @@ new figure, and returns it; one of several panels returns a new figure.
 matplotlib is imported when this module is; `import siamese_triplet` does not import it.
 """
 
+from siamese_triplet._style import COLOURS, MARKERS
 from siamese_triplet.plots.embeddings import plot_embeddings, plot_negative_zones, plot_side_by_side
 from siamese_triplet.plots.figure import PAGE_WIDTH, new_axes, new_figure
 from siamese_triplet.plots.grids import plot_images, plot_neighbours, plot_tuples
 from siamese_triplet.plots.numbers import plot_groups, plot_history, plot_negative_choices
-from siamese_triplet.style import COLOURS, MARKERS
 
 __all__ = [
     "COLOURS",

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from torch import Tensor
 
+from siamese_triplet._style import ANCHOR, COLOURS, INK, MARKERS, POSITIVE, ZONES
 from siamese_triplet.plots.figure import PAGE_WIDTH, new_axes, new_figure
-from siamese_triplet.style import ANCHOR, COLOURS, INK, MARKERS, POSITIVE, ZONES
 
 
 def plot_embeddings(

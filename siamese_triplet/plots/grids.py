@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from siamese_triplet.images import Images
+from siamese_triplet.datasets import Images
 from siamese_triplet.plots.figure import PAGE_WIDTH, new_figure
 
 LARGEST = 1.25  # inches of an image, with its border

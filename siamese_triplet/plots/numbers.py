@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from siamese_triplet._style import COLOURS, SOFT, series_style
 from siamese_triplet.plots.figure import new_axes
-from siamese_triplet.style import COLOURS, SOFT, series_style
 
 
 def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, ax: Axes | None = None) -> Axes:

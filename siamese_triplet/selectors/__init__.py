@@ -12,22 +12,14 @@ from siamese_triplet.selectors.negatives import (
     HardestNegativeTripletSelector,
     RandomNegativeTripletSelector,
 )
-from siamese_triplet.selectors.pairs import (
-    AllPositivePairSelector,
-    BatchHardPairSelector,
-    HardNegativePairSelector,
-)
+from siamese_triplet.selectors.pairs import AllPositivePairSelector, BatchHardPairSelector, HardNegativePairSelector
 from siamese_triplet.selectors.semihard import (
     AllSemihardTripletSelector,
     HardestSemihardTripletSelector,
     NearestBeyondPositiveTripletSelector,
     SemihardNegativeTripletSelector,
 )
-from siamese_triplet.selectors.triplets import (
-    AllTripletSelector,
-    BatchHardTripletSelector,
-    EasyPositiveTripletSelector,
-)
+from siamese_triplet.selectors.triplets import AllTripletSelector, BatchHardTripletSelector, EasyPositiveTripletSelector
 from siamese_triplet.selectors.weighted import DistanceWeightedPairSelector, DistanceWeightedTripletSelector
 
 __all__ = [

@@ -8,7 +8,7 @@ losses, which have them already, hand them over with `pairs_of` and `triplets_of
 import torch
 from torch import Tensor
 
-from siamese_triplet.checks import check_batch
+from siamese_triplet._validation import check_batch
 from siamese_triplet.distances import pair_masks, pairwise_distances
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from siamese_triplet.checks import check_margin
+from siamese_triplet._validation import check_margin
 from siamese_triplet.distances import root
+from siamese_triplet.selectors._ranks import draw, rank_negatives
 from siamese_triplet.selectors.base import TripletSelector
-from siamese_triplet.selectors.ranks import draw, rank_negatives
 from siamese_triplet.selectors.triplets import anchors_and_positives, with_negatives
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from siamese_triplet.checks import check_batch
-from siamese_triplet.classes import class_order, runs
+from siamese_triplet._sorting import class_order, ranges
+from siamese_triplet._validation import check_batch
 from siamese_triplet.selectors.base import PairSelector
 
 
@@ -34,12 +34,12 @@ class AllPositivePairSelector(PairSelector):
         check_batch(embeddings, labels)
         image, _, end = class_order(labels)
         place = torch.arange(len(labels), device=labels.device)
-        positive_pairs = _in_order(image, *runs(place + 1, end - place - 1))  # all places of the class after this one
+        positive_pairs = _in_order(image, *ranges(place + 1, end - place - 1))  # all places of the class after this one
         n_later = len(labels) - end  # how many places come after the class
         n_negatives, drawn = int(n_later.sum()), None  # a sync
         if self.balance and n_negatives > len(positive_pairs):
             drawn = _draw(n_negatives, len(positive_pairs), self.generator).to(labels.device)
-        return positive_pairs, _in_order(image, *runs(end, n_later, drawn))
+        return positive_pairs, _in_order(image, *ranges(end, n_later, drawn))
 
 
 class HardNegativePairSelector(PairSelector):

@@ -8,10 +8,10 @@ fourth knows no margin.
 import torch
 from torch import Tensor
 
-from siamese_triplet.checks import check_margin
+from siamese_triplet._validation import check_margin
 from siamese_triplet.distances import root
+from siamese_triplet.selectors._ranks import draw, nearest_beyond, rank_negatives
 from siamese_triplet.selectors.base import TripletSelector
-from siamese_triplet.selectors.ranks import draw, nearest_beyond, rank_negatives
 from siamese_triplet.selectors.triplets import all_ranked, anchors_and_positives, with_negatives
 
 

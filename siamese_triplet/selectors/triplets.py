@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from siamese_triplet.classes import runs
+from siamese_triplet._sorting import ranges
 from siamese_triplet.selectors.base import TripletSelector
 
 
@@ -97,6 +97,6 @@ def with_negatives(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor
 def all_ranked(anchor: Tensor, positive: Tensor, order: Tensor, first: Tensor, count: Tensor) -> Tensor:
     """The triplets (T, 3) of every pair (P,) with each of the `count` (P,) images of order[anchor] from `first` (P,)
     on."""
-    pair, rank = runs(first, count)  # (T,), (T,)
+    pair, rank = ranges(first, count)  # (T,), (T,)
     negative = order.view(-1).index_select(0, (anchor * len(order)).index_select(0, pair) + rank)
     return torch.stack([anchor.index_select(0, pair), positive.index_select(0, pair), negative], dim=1)

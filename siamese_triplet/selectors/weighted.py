@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from siamese_triplet.distances import wide_dtype
+from siamese_triplet.selectors._ranks import side_by_side, take, uniform
 from siamese_triplet.selectors.base import PairSelector, TripletSelector
 from siamese_triplet.selectors.pairs import unordered_pairs
-from siamese_triplet.selectors.ranks import side_by_side, take, uniform
 from siamese_triplet.selectors.triplets import anchors_and_positives, with_negatives
 
 MAX_SQUARED = 4.04  # the greatest squared distance on the unit sphere is 4; half precision may add a little

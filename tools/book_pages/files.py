@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from siamese_triplet.figures.element import TAG, library
+from siamese_triplet.live.element import TAG, script
 
 HERE = Path(__file__).parent
 LIBRARY, STYLES, CARD = "siamese-triplet-figures.js", "book.css", "card.png"
@@ -26,7 +26,7 @@ def write_files(app: Any) -> None:
     site = Path(app.outdir)
     static = site / "_static"
     static.mkdir(parents=True, exist_ok=True)
-    (static / LIBRARY).write_text(ON_A_PAGE + library(), encoding="utf-8")
+    (static / LIBRARY).write_text(ON_A_PAGE + script(), encoding="utf-8")
     shutil.copy(HERE / STYLES, static)
     shutil.copy(Path(app.srcdir) / "book" / "images" / CARD, static)
     shutil.copy(HERE / "404.html", site)

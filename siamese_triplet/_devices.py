@@ -1,0 +1,56 @@
+"""Where a model runs, and where it would run best."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+def best_device() -> torch.device:
+    """The GPU of this process where there is one, else the CPU."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a model's parameters; the CPU for a model without any. A ValueError if they lie on several."""
+    devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
+    if len(devices) > 1:
+        names = ", ".join(sorted(map(str, devices)))
+        raise ValueError(f"the model lies on several devices ({names}); move all of it with model.to(device)")
+    return devices.pop() if devices else torch.device("cpu")
+
+
+def move(
+    model: nn.Module, optimizer: Optimizer, loss_fn: Any, device: torch.device, channels_last: bool = False
+) -> None:
+    """Put a model, its optimizer and a loss on `device`, filters with the channels innermost if asked.
+
+    The parameters stay the same objects, so that the optimizer goes on with them.
+    """
+    model.to(device)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
+    if isinstance(loss_fn, nn.Module):
+        loss_fn.to(device)
+    for group in optimizer.param_groups:
+        counts_there = group.get("fused") or group.get("capturable")  # else the count of steps stays on the CPU
+        for state in (optimizer.state[parameter] for parameter in group["params"] if parameter in optimizer.state):
+            for name, value in state.items():
+                if isinstance(value, Tensor) and (value.ndim or counts_there):
+                    state[name] = value.to(device)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

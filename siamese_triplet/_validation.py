@@ -1,0 +1,129 @@
+"""What a batch and a margin must be like, and what to do where they are not.
+
+Looking for NaN reads a number back from the device, a device-host sync. Selection needs such a sync anyway, as the
+number of pairs and triplets depends on the data; what needs none looks for NaN on a CPU only, where it costs nothing.
+"""
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+Selector = TypeVar("Selector")
+MAX_SUMMANDS = 2**16  # so many squared distances must not overflow in sum
+
+
+class NotFiniteError(ValueError):
+    """Embeddings hold NaN or infinite values, or values whose squares overflow."""
+
+
+def check_embeddings(**named: Tensor) -> None:
+    """Raise a ValueError unless each tensor is a floating-point matrix, all of one shape and on one device.
+
+    On a CPU also for one that is not finite; elsewhere that would take a sync a tensor, where the loss needs none.
+    """
+    first_name, first = next(iter(named.items()))
+    for name, embeddings in named.items():
+        check_matrix(name, embeddings)
+        if embeddings.shape != first.shape:
+            raise ValueError(
+                f"{first_name} and {name} must have the same shape, "
+                f"got {tuple(first.shape)} and {tuple(embeddings.shape)}"
+            )
+        if embeddings.device != first.device:
+            raise ValueError(
+                f"{first_name} is on {first.device}, {name} on {embeddings.device}; move one of them with .to(device)"
+            )
+        if embeddings.device.type == "cpu":
+            check_finite(name, embeddings)
+
+
+def check_matrix(name: str, embeddings: Tensor) -> None:
+    """Raise a ValueError unless `embeddings` are a floating-point matrix."""
+    if not isinstance(embeddings, Tensor) or embeddings.ndim != 2 or not embeddings.is_floating_point():
+        raise ValueError(
+            f"{name} must be a floating-point tensor of shape (batch, embedding size), got {_described(embeddings)}"
+        )
+
+
+def check_finite(name: str, embeddings: Tensor) -> None:
+    """Raise a NotFiniteError where a row of `embeddings` (B, D) is not finite or its squares may overflow in a sum."""
+    computed_in = torch.promote_types(embeddings.dtype, torch.float32)
+    limit = (torch.finfo(computed_in).max / 4 / max(1, embeddings.shape[1])) ** 0.5 / MAX_SUMMANDS**0.5
+    if embeddings.numel() and not embeddings.detach().abs().max() < limit:  # a device-host sync
+        is_bad = ~(embeddings.abs() < limit)  # (B, D)
+        raise NotFiniteError(
+            f"{name}: {int(is_bad.any(dim=1).sum())} of {len(embeddings)} rows hold NaN or infinite values, "
+            "or values whose squares overflow; the network has probably diverged: lower the learning rate, "
+            "or look for NaN in the images"
+        )
+
+
+def check_labels(embeddings: Tensor, labels: Tensor) -> None:
+    """Raise a ValueError unless `embeddings` are a (B, D) matrix and `labels` B integers on the same device.
+
+    Booleans are the integers 0 and 1.
+    """
+    check_matrix("embeddings", embeddings)
+    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
+        raise ValueError(
+            f"labels must be integers of shape (batch,), got {_described(labels)}; convert class labels with .long()"
+        )
+    if len(labels) != len(embeddings):
+        raise ValueError(f"got {len(embeddings)} embeddings but {len(labels)} labels; there must be one label each")
+    if labels.device != embeddings.device:
+        raise ValueError(
+            f"embeddings are on {embeddings.device}, labels on {labels.device}; move one of them with .to(device)"
+        )
+
+
+def check_batch(embeddings: Tensor, labels: Tensor) -> None:
+    """Raise a ValueError unless `embeddings` (B, D) are finite and `labels` are B integers on the same device."""
+    check_labels(embeddings, labels)
+    check_finite("embeddings", embeddings)
+
+
+def check_margin(margin: float) -> float:
+    """`margin` as a float; a ValueError unless it is finite and not negative."""
+    try:
+        is_valid = 0 <= margin < float("inf")
+    except TypeError:  # not a number
+        is_valid = False
+    if not is_valid:
+        raise ValueError(f"margin must be a finite number ≥ 0, got {margin!r}")
+    return float(margin)
+
+
+def check_margin_or_soft(margin: float | str) -> float | str:
+    """`margin` as a float, or "soft" for the soft margin; a ValueError for anything else."""
+    if isinstance(margin, str):
+        if margin != "soft":
+            raise ValueError(f'margin must be a finite number ≥ 0 or "soft", got {margin!r}')
+        return margin
+    return check_margin(margin)
+
+
+def check_optimizer(optimizer: Optimizer, *modules: nn.Module) -> None:
+    """Raise a ValueError where `optimizer` holds no parameter of any of `modules`, and so would train nothing."""
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if not any(id(parameter) in held for module in modules for parameter in module.parameters()):
+        raise ValueError(
+            "the optimizer holds none of the parameters of the model or the loss, and would train nothing; was it made "
+            "for another model? Make it anew, such as Adam(model.parameters())"
+        )
+
+
+def check_selector(selector: Selector, method: str) -> Selector:
+    if isinstance(selector, type) or not hasattr(selector, method):
+        raise ValueError(
+            f"expected a selector, an object with the method {method}, got {selector!r}; a class must be called first: "
+            "HardestNegativeTripletSelector(margin=1.0), and pair and triplet selectors have a loss each"
+        )
+    return selector
+
+
+def _described(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
+    return f"{type(value).__name__}, of which torch.as_tensor makes a tensor"

@@ -1,0 +1,108 @@
+"""Exercises on losses: chapters 1 to 3."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from siamese_triplet.book.check.verdict import Case, judge
+from siamese_triplet.losses import ContrastiveLoss, TripletLoss
+
+
+def negative_log_likelihood(function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Chapter 1: from scores (N, C) and classes y (N,) the mean of −log p(y)."""
+
+    def case(name: str, scores: list[list[float]], y: list[int], hint: str) -> Case:
+        arguments = torch.tensor(scores), torch.tensor(y)
+        return Case(f"{name}: scores {scores}, y {y}", arguments, F.cross_entropy(*arguments), hint)
+
+    formula = "of each image the log of the sum of all exp(score), less the score of its class"
+    cases = [
+        case("equal scores of two classes", [[0.0, 0.0]], [0], formula),
+        case("an image", [[2.0, 0.0, -1.0]], [1], formula),
+        case("two images", [[2.0, 0.0], [1.0, 3.0]], [0, 0], "the mean over the images; row i has its class in y[i]"),
+        case("large scores", [[1000.0, 999.0]], [1], "exp(1000) is infinite: torch.logsumexp, or take the maximum off"),
+    ]
+    judge(function, cases, "what PyTorch's cross entropy gives, for large scores too")
+
+
+def contrastive_loss(function: Callable[[Tensor, Tensor, float], Tensor]) -> None:
+    """Chapter 2: from distances d (P,), not squared, y (P,), 1 for one class, else 0, and a margin the losses (P,)."""
+
+    def case(d: list[float], y: list[float], margin: float, hint: str) -> Case:
+        expected = _contrastive_losses(torch.tensor(d), torch.tensor(y), margin)
+        name = f"d {d}, y {y}, margin {margin}"
+        return Case(name, (torch.tensor(d), torch.tensor(y), margin), expected, hint)
+
+    cases = [
+        case([0.5], [1.0], 1.0, "a positive pair (y = 1) costs ½ d², whatever the margin"),
+        case([0.25], [0.0], 1.0, "a negative pair (y = 0) nearer than the margin costs ½ (margin − d)²"),
+        case([1.5], [0.0], 1.0, "a negative pair beyond the margin costs nothing: max(0, …) before the square"),
+        case([0.0, 3.0, 1.0, 2.0], [0.0, 1.0, 0.0, 0.0], 2.0, "one loss for each pair, not their mean"),
+        case([], [], 1.0, "no pairs have no losses: compute with whole tensors, not with single numbers"),
+    ]
+    judge(function, cases, "pair by pair what ContrastiveLoss gives")
+
+
+def share_with_a_loss(function: Callable[[Tensor, float], float]) -> None:
+    """Chapter 2: from the distances d (N,) of negative pairs and a margin the share that has a loss."""
+
+    def case(d: list[float], margin: float, hint: str) -> Case:
+        distances = torch.tensor(d)
+        losses = _contrastive_losses(distances, torch.zeros_like(distances), margin)
+        return Case(f"d {d}, margin {margin}", (distances, margin), (losses > 0).float().mean().item(), hint)
+
+    cases = [
+        case([0.5, 1.5, 2.5, 3.5], 1.0, "a negative pair has a loss where it is nearer than the margin"),
+        case([0.5, 1.5, 2.5, 3.5], 3.0, "the margin is an argument"),
+        case([1.0, 0.5], 1.0, "at the margin itself the loss is zero"),
+        case([2.0, 3.0], 1.0, "none of them is a share of 0"),
+    ]
+    judge(function, cases, "the share for which ContrastiveLoss is greater than zero")
+
+
+def triplet_loss(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> None:
+    """Chapter 3: from anchors, positives and negatives (T, D) and a margin the mean loss."""
+
+    def case(name: str, points: list[list[list[float]]], margin: float, hint: str) -> Case:
+        triplets = tuple(torch.tensor(points).unbind(1))  # each (T, D)
+        expected = TripletLoss(margin)(*triplets)
+        return Case(f"{name} {points}, margin {margin}", (*triplets, margin), expected, hint)
+
+    hard, easy = [[0.0, 0.0], [3.0, 0.0], [0.0, 2.0]], [[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]]
+    cases = [
+        case("a hard triplet", [hard], 1.0, "d² is a sum of squared differences over the embedding, without a root"),
+        case("an easy triplet", [easy], 1.0, "max(0, …): an order that holds costs nothing"),
+        case("both", [hard, easy], 1.0, "max(0, …) for each triplet first, and then the mean"),
+        case("both", [hard, easy], 10.0, "the margin is added to d² of the positive"),
+    ]
+    judge(function, cases, "what TripletLoss gives")
+
+
+def kind_of_negative(function: Callable[[float, float, float], str]) -> None:
+    """Chapter 3: from the distances of positive and negative and a margin "hard", "semi-hard" or "easy"."""
+
+    def case(d_ap: float, d_an: float, margin: float, hint: str) -> Case:
+        points = torch.tensor([[0.0], [d_ap], [-d_an]])[:, None]  # (3, 1, 1)
+        loss = TripletLoss(margin)(*points).item()
+        kind = "easy" if loss <= 0 else "hard" if loss >= margin else "semi-hard"
+        name = f"positive at distance {d_ap}, negative at {d_an}, margin {margin}"
+        return Case(name, (d_ap, d_an, margin), kind, hint)
+
+    cases = [
+        case(0.5, 0.25, 1.0, "hard: no farther from the anchor than the positive"),
+        case(0.5, 0.75, 1.0, "semi-hard: farther than the positive, by less than the margin"),
+        case(0.5, 1.5, 1.0, "easy: the loss is zero"),
+        case(2.0, 2.25, 0.5, "the margin is one of squared distances"),
+        case(0.5, 0.5, 1.0, "as far as the positive, the loss is the margin: hard"),
+        case(0.0, 1.0, 1.0, "with a loss of exactly zero a triplet is easy"),
+    ]
+    judge(function, cases, "each as its loss says")
+
+
+def _contrastive_losses(distances: Tensor, y: Tensor, margin: float) -> Tensor:
+    """The loss of every single pair (P,), from `ContrastiveLoss`, which gives means."""
+    loss_fn, origin = ContrastiveLoss(margin), torch.zeros(1, 1)
+    pairs = zip(distances.view(-1, 1, 1), y.view(-1, 1), strict=True)
+    return torch.tensor([loss_fn(origin, other, target) for other, target in pairs])

@@ -1,0 +1,146 @@
+"""Exercises on the pairs and triplets of a batch: chapters 4, 5, 7 and 8."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from siamese_triplet.book.check.verdict import Case, judge, judge_value
+from siamese_triplet.distances import pairwise_distances
+from siamese_triplet.losses import OnlineTripletLoss
+from siamese_triplet.selectors import (
+    AllPositivePairSelector,
+    AllSemihardTripletSelector,
+    AllTripletSelector,
+    FunctionNegativeTripletSelector,
+    HardestSemihardTripletSelector,
+    HardNegativePairSelector,
+    RandomNegativeTripletSelector,
+    TripletSelector,
+)
+
+BATCHES = {  # of embeddings on a line, and their classes
+    "one positive pair": ([0.0, 1.0, 1.1, 1.3, 1.7], [0, 0, 1, 2, 3]),
+    "six images of three classes": ([0.0, 1.0, 1.5, 4.0, 4.2, 9.0], [0, 0, 1, 1, 2, 2]),
+    "more positive pairs than negative ones": ([0.0, 0.1, 0.3, 0.6, 1.0], [0, 0, 0, 0, 1]),
+    "a negative far away": ([0.0, 0.5, 9.0], [0, 0, 1]),
+    "one class": ([0.0, 1.0, 2.0], [0, 0, 0]),
+    "a single image of each class": ([0.0, 1.0, 2.0], [0, 1, 2]),
+}
+
+
+def n_pairs(function: Callable[[int, int], tuple[int, int]]) -> None:
+    """Chapter 4: how many positive and how many negative pairs a batch of P classes × K images has."""
+
+    def case(n_classes: int, n_samples: int, hint: str) -> Case:
+        pairs = AllPositivePairSelector(balance=False).get_pairs(*_batch(n_classes, n_samples))
+        return Case(f"{n_classes=}, {n_samples=}", (n_classes, n_samples), tuple(map(len, pairs)), hint)
+
+    cases = [
+        case(1, 3, "K images have K (K − 1) / 2 pairs"),
+        case(3, 4, "each class has its own positive pairs; all other pairs of the batch are negative"),
+        case(10, 16, "all pairs of the batch: P K (P K − 1) / 2"),
+        case(5, 1, "single images have no positive pair"),
+    ]
+    judge(function, cases, "as many as AllPositivePairSelector(balance=False) finds")
+
+
+def hard_negative_pairs(function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Chapter 4: from distances (B, B) and labels (B,) the closest negative pairs (N, 2), as many as positive pairs."""
+    hints = [
+        "the closest of the pairs whose labels differ, as many as there are positive pairs",
+        "each pair once, i < j; three positive pairs allow for three negative ones",
+        "where negative pairs are fewer than positive ones, all of them",
+        "one positive pair allows for one negative pair, however far away",
+        "one class has no negative pair: an int64 tensor of shape (0, 2)",
+        "no positive pairs, no negative ones: an int64 tensor of shape (0, 2)",
+    ]
+    cases = []
+    for (name, (points, classes)), hint in zip(BATCHES.items(), hints, strict=True):
+        embeddings, labels = torch.tensor(points)[:, None], torch.tensor(classes)
+        _, negative_pairs = HardNegativePairSelector().get_pairs(embeddings, labels)
+        arguments = pairwise_distances(embeddings, squared=False), labels
+        shown = f"{name}: {points}, classes {classes}"
+        cases.append(Case(shown, arguments, _unordered(negative_pairs), hint))
+    judge(function, cases, "the pairs that HardNegativePairSelector finds", _unordered)
+
+
+def n_triplets(function: Callable[[int, int], int]) -> None:
+    """Chapter 5: how many triplets a batch of P classes × K images has, each positive pair with either anchor."""
+
+    def case(n_classes: int, n_samples: int, hint: str) -> Case:
+        found = AllTripletSelector().get_triplets(*_batch(n_classes, n_samples))
+        return Case(f"{n_classes=}, {n_samples=}", (n_classes, n_samples), len(found), hint)
+
+    cases = [
+        case(2, 2, "every image is an anchor: how many positives has it, and how many negatives?"),
+        case(3, 4, "an anchor has K − 1 positives, and all images of other classes are its negatives"),
+        case(10, 16, "an anchor has K − 1 positives, and all images of other classes are its negatives"),
+        case(4, 1, "single images have no positive"),
+        case(1, 4, "one class has no negatives"),
+    ]
+    judge(function, cases, "as many as AllTripletSelector finds")
+
+
+def nearest_semihard(function: Callable[[Tensor], Tensor]) -> None:
+    """Chapter 5: from the losses (P, B), with margin 1, the column (P,) of the nearest semi-hard negative, or −1."""
+    reference = HardestSemihardTripletSelector(margin=1.0)
+    hint = "0 < loss < 1; of those the greatest loss, which is the nearest; −1 in a row without any"
+    judge(
+        FunctionNegativeTripletSelector(1.0, function).get_triplets,
+        [*_cases(reference, hint)],
+        "the triplets that HardestSemihardTripletSelector finds",
+        _sorted,
+    )
+
+
+def collapsed_loss(answer: float) -> None:
+    """Chapter 5: the loss of random negatives with a margin of 0.3 when all embeddings coincide."""
+    _, labels = _batch(4, 3)
+    loss, _ = OnlineTripletLoss(0.3, RandomNegativeTripletSelector(0.3))(torch.ones(12, 2), labels)
+    hint = "all distances are zero: what is left of max(0, d² − d² + margin), and of the mean over such triplets?"
+    judge_value(answer, loss.item(), "the loss of a collapsed batch, margin 0.3", hint)
+
+
+def all_semihard(selector: TripletSelector) -> None:
+    """Chapter 7: a selector of all triplets with 0 < loss < 1, the margin being 1."""
+    hint = "[a, p, n] is a triplet where (a, p) is positive, (a, n) negative, and d² in the band; distances are squared"
+    judge(
+        lambda embeddings, labels: selector.get_triplets(embeddings, labels),
+        [*_cases(AllSemihardTripletSelector(margin=1.0), hint)],
+        "the triplets that AllSemihardTripletSelector finds",
+        _sorted,
+    )
+
+
+def scaled_margin(answer: float) -> None:
+    """Chapter 8: which margin selects from embeddings three times as large what 1 selected before."""
+    hint = "the margin is added to squared distances: how do those grow?"
+    judge_value(answer, 3.0**2, "the margin for embeddings three times as large", hint)
+
+
+def _batch(n_classes: int, n_samples: int) -> tuple[Tensor, Tensor]:
+    """Embeddings (B, 2), seeded, and labels (B,)."""
+    labels = torch.arange(n_classes).repeat_interleave(n_samples)
+    return torch.randn(len(labels), 2, generator=torch.Generator().manual_seed(0)), labels
+
+
+def _cases(reference: TripletSelector, hint: str) -> list[Case]:
+    """Batches on a line, and one in the plane, with the triplets that `reference` finds."""
+    batches = {f"{name}: {points}, classes {of}": (points, of) for name, (points, of) in BATCHES.items()}
+    tensors = {name: (torch.tensor(points)[:, None], torch.tensor(of)) for name, (points, of) in batches.items()}
+    tensors["a random batch of 3 classes × 3 images in the plane"] = _batch(3, 3)
+    return [Case(name, batch, _sorted(reference.get_triplets(*batch)), hint) for name, batch in tensors.items()]
+
+
+def _sorted(indices: Any) -> Any:
+    """Rows of indices as a sorted list of tuples."""
+    if not isinstance(indices, Tensor) or indices.ndim != 2:
+        return indices
+    return sorted(map(tuple, indices.tolist()))
+
+
+def _unordered(pairs: Any) -> Any:
+    """Pairs (N, 2) as a sorted list, either image first."""
+    return _sorted(pairs.sort(dim=1).values if isinstance(pairs, Tensor) and pairs.ndim == 2 else pairs)

@@ -1,0 +1,143 @@
+"""The commands that run the experiments of the book: reproduce, compare, omniglot."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from siamese_triplet._files import write_atomically
+from siamese_triplet.book.comparison import Settings, compare, compare_unseen
+from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
+from siamese_triplet.book.report import COMPARISON, SWEEP, UNSEEN, write_report
+from siamese_triplet.book.reproduction import DATASETS, reproduce, summary
+from siamese_triplet.book.settings_grid import train_settings
+from siamese_triplet.book.sweep import sweep
+from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
+from siamese_triplet.methods import FULL_EPOCHS, METHODS
+
+COMPARED = ("seen", "unseen", "sweep", "settings", "report")
+SETTINGS = "settings.json"
+
+
+def add_book_commands(commands: Any) -> None:
+    """Add them to the parser's commands."""
+    _add_reproduce(commands)
+    _add_compare(commands)
+    _add_omniglot(commands)
+
+
+def _add_reproduce(commands: Any) -> None:
+    again = commands.add_parser(
+        "reproduce",
+        help="run the book's experiments at the full recipe",
+        description="Run the experiments of the book, one after the other, each with one result file, and print them "
+        "beside the log of the tutorial that the book grew out of. What has a result is not run again, and what was "
+        "interrupted goes on.",
+    )
+    again.set_defaults(command=_reproduce)
+    again.add_argument("--seeds", type=count, default=3, help="how many, from 0 on (3)")
+    again.add_argument("--dataset", choices=DATASETS, action="append", help="one of them; may be repeated (both)")
+    again.add_argument("--method", choices=METHODS, action="append", help="one of them; may be repeated (all)")
+    again.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
+    again.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    again.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder of the runs (%(default)s)")
+    add_speed(again)
+    add_place(again)
+
+
+def _add_compare(commands: Any) -> None:
+    compared = commands.add_parser(
+        "compare",
+        help="run the book's comparison of methods",
+        description="Train the five methods on both data sets, on all classes (seen) and on six of them (unseen), and "
+        "online triplets with one setting changed at a time (sweep), and every method with several selectors and "
+        "margins (settings); write all figures as JSON, and as the tables and figures of the book. What has a result "
+        "is not run again.",
+    )
+    compared.set_defaults(command=_compare)
+    compared.add_argument("--part", choices=COMPARED, action="append", help="(all)")
+    compared.add_argument("--seeds", type=count, default=3, help="how many, from 0 on (3)")
+    compared.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="of the part seen (%(default)s)")
+    compared.add_argument("--short-epochs", type=count, default=3, help="of the other parts (%(default)s)")
+    compared.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    compared.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder of the runs (%(default)s)")
+    add_speed(compared)
+    add_place(compared)
+
+
+def _add_omniglot(commands: Any) -> None:
+    omniglot = commands.add_parser(
+        "omniglot",
+        help="run the book's experiment on Omniglot",
+        description="Train an embedding on the five alphabets of the first minimal set of Omniglot, and print its "
+        "errors on the three alphabets that only the second has. What has a result is not run again.",
+    )
+    omniglot.set_defaults(command=_omniglot)
+    omniglot.add_argument("--seeds", type=count, default=3, help="how many, from 0 on (3)")
+    omniglot.add_argument("--epochs", type=count, default=Characters.n_epochs, help="default: %(default)s")
+    omniglot.add_argument(
+        "--selection",
+        action="store_true",
+        help="instead, selectors and losses side by side, in a quarter of the epochs",
+    )
+    omniglot.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    omniglot.add_argument("--out", type=Path, default=Path("runs/omniglot"), help="folder of the runs (%(default)s)")
+    omniglot.add_argument("--bfloat16", action="store_true", help="the network in 16-bit floating point, by autocast")
+    omniglot.add_argument("--data", type=Path, metavar="FOLDER", help="of Omniglot, see omniglot.load_omniglot")
+    omniglot.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU where there is one")
+
+
+def _reproduce(given: argparse.Namespace) -> int:
+    reproduce(
+        given.results,
+        given.out,
+        datasets=given.dataset or DATASETS,
+        methods=given.method or tuple(METHODS),
+        seeds=range(given.seeds),
+        n_epochs=given.epochs,
+        embedded=given.embedded,
+        speed=speed_of(given),
+        root=given.data,
+        device=given.device,
+    )
+    table = summary(given.results)
+    write_atomically(given.results / "reproduction.md", table.encode() + b"\n")
+    print(table)
+    return 0
+
+
+def _compare(given: argparse.Namespace) -> int:
+    parts = given.part or COMPARED
+    settings = Settings(
+        given.epochs,
+        tuple(range(given.seeds)),
+        "embedded" if given.embedded else None,
+        given.data,
+        given.device,
+        speed_of(given),
+    )
+    short = dataclasses.replace(settings, n_epochs=given.short_epochs)
+    if "seen" in parts:
+        compare(given.results / COMPARISON, given.out, settings)
+    if "unseen" in parts:
+        compare_unseen(given.results / UNSEEN, short)
+    if "sweep" in parts:
+        sweep(given.results / SWEEP, short)
+    if "settings" in parts:
+        train_settings(given.results / SETTINGS, short)
+    if "report" in parts:
+        print(write_report(given.results))
+    return 0
+
+
+def _omniglot(given: argparse.Namespace) -> int:
+    chosen = dataclasses.replace(Characters(n_epochs=given.epochs), bfloat16=given.bfloat16)
+    seeds = range(given.seeds)
+    if given.selection:
+        runs = selection_runs(dataclasses.replace(chosen, n_epochs=max(1, given.epochs // 4)), seeds)
+    else:
+        runs = [("batch-all", chosen, seed) for seed in seeds]
+    name = "omniglot-selection.json" if given.selection else "omniglot.json"
+    results = reproduce_characters(given.results / name, given.out, runs, root=given.data, device=given.device)
+    print(error_table(results))
+    return 0

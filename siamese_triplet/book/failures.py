@@ -1,0 +1,108 @@
+"""Short training runs that are diagnosed at every step, and wrong labels: what the gallery of failures is made with."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from siamese_triplet._devices import device_of
+from siamese_triplet.datasets import Images
+from siamese_triplet.diagnostics import diagnose
+from siamese_triplet.distributed import Share
+from siamese_triplet.loader import TensorLoader
+from siamese_triplet.losses import BatchAllTripletLoss, OnlineTripletLoss
+from siamese_triplet.samplers import BalancedBatchSampler
+from siamese_triplet.trainer import History
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TripletLosses = OnlineTripletLoss | BatchAllTripletLoss
+
+
+def train_steps(
+    model: nn.Module,
+    loss_fn: TripletLosses,
+    images: Images,
+    n_steps: int,
+    *,
+    n_classes: int = 10,
+    n_samples: int = 16,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+) -> History:
+    """Train `model` with Adam on `n_steps` balanced batches, and diagnose each batch before its step.
+
+    The history has one number a step, not an epoch: `loss` and `triplets`, as `loss_fn` returned them; `active`, the
+    fraction of all triplets of the batch that have a loss; and the medians of `norm`, `positive distance` and `negative
+    distance`, plain distances. What a batch has none of is NaN. See `diagnose`. No steps give an empty history.
+    """
+    sampler = BalancedBatchSampler(images.targets, n_classes, n_samples, seed=seed)
+    loader = TensorLoader(images, batch_sampler=sampler, device=device_of(model), share=Share())
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    history = History()
+    model.train()
+    for _, (batch, labels) in zip(range(n_steps), _endless(loader), strict=False):
+        embeddings = model(batch)  # (B, D)
+        loss, n_triplets = loss_fn(embeddings, labels)
+        found = diagnose(embeddings.detach(), labels, loss_fn.margin)
+        history.append(
+            {
+                "loss": loss.item(),
+                "triplets": int(n_triplets),
+                "active": found.active_fraction,
+                "norm": found.norms[1],
+                "positive distance": found.positive_distances[1],
+                "negative distance": found.negative_distances[1],
+            }
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return history
+
+
+def _endless(loader: TensorLoader) -> Iterator:
+    while True:
+        yield from loader
+
+
+def with_wrong_labels(images: Images, fraction: float, seed: int = 0) -> tuple[Images, torch.Tensor]:
+    """`images`, of which `fraction` have the label of another class, drawn at random; and a mask (N,) of those.
+
+    Raises ValueError for a fraction that is not between 0 and 1, and where there is one class only.
+    """
+    n_classes = len(images.classes)
+    if not 0 <= fraction <= 1 or n_classes < 2:
+        raise ValueError(f"wrong labels need a fraction from 0 to 1 and two classes, got {fraction} and {n_classes}")
+    generator = torch.Generator().manual_seed(seed)
+    is_wrong = torch.zeros(len(images), dtype=torch.bool)
+    is_wrong[torch.randperm(len(images), generator=generator)[: round(fraction * len(images))]] = True
+    shift = torch.randint(1, n_classes, (len(images),), generator=generator)  # never 0: another class
+    targets = torch.where(is_wrong, (images.targets + shift) % n_classes, images.targets)
+    return Images(images.data, targets, images.classes, images.train, images.transform), is_wrong
+
+
+def plot_steps(runs: Mapping[str, History], stuck_at: Sequence[float] = ()) -> "Figure":
+    """Three panels on runs of `train_steps`, by name: the loss, the active triplets, and the median distances.
+
+    Dotted lines mark the losses `stuck_at`, those of embeddings that all coincide: the margin, or log 2.
+    """
+    from siamese_triplet.plots import COLOURS, new_figure
+
+    figure, [[losses, active, distances]] = new_figure(1, 3, 2.7)
+    for number, ((name, run), colour) in enumerate(zip(runs.items(), COLOURS[::2], strict=False)):
+        wide = 1.4 + 1.4 * (len(runs) - 1 - number)  # so that a curve below another one can be seen
+        losses.plot(run["loss"], color=colour, label=name, lw=wide)
+        active.plot([100 * share for share in run["active"]], color=colour, label=name, lw=wide)
+        distances.plot(run["negative distance"], color=colour, label="negative pairs")
+        distances.plot(run["positive distance"], "--", color=colour, label="positive pairs")
+    for loss in stuck_at:
+        losses.axhline(loss, color="0.5", ls=":")
+    losses.set(title="loss", xlabel="step", ylim=(0, 1.08 * losses.get_ylim()[1]))
+    active.set(title="active triplets, % of all", xlabel="step", ylim=(-2, 108))
+    distances.set(title="median distance", xlabel="step", ylim=(0, None))
+    distances.legend(handles=distances.lines[:2], fontsize="small", frameon=False)
+    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=len(runs), frameon=False)
+    return figure

@@ -1,0 +1,145 @@
+"""How a chapter trains: the full recipe of the book, or a quick one for a small machine.
+
+The one home of the two settings, of the variable that sets the default, and of the line that says what a run was.
+"""
+
+import os
+import platform
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from siamese_triplet.datasets import Images
+from siamese_triplet.evaluation import embed
+from siamese_triplet.methods import FULL_EPOCHS, METHODS, Speed, fit_method, step_size
+from siamese_triplet.trainer import Callback, History
+
+RECIPE_VARIABLE = "SIAMESE_TRIPLET_RECIPE"
+RUNS_VARIABLE = "SIAMESE_TRIPLET_RUNS"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train on, for how long and where; `choose` makes one."""
+
+    name: str
+    n_epochs: int
+    subset: str | None  # for datasets.load
+    device: torch.device
+    started: float = field(default_factory=time.perf_counter, compare=False)
+
+    @property
+    def step_size(self) -> int:
+        """After how many epochs the learning rate falls."""
+        return step_size(self.n_epochs)
+
+    def __str__(self) -> str:
+        _, _, per_class = (self.subset or "").partition(":")
+        data = ("the embedded subset" if self.subset else "the full data") + f", {per_class} a class" * bool(per_class)
+        return f"{self.name} recipe: {data}, {self.n_epochs} epochs, on {self.device}"
+
+    def checkpoint(self, name: str) -> Path | None:
+        """Where the run `name` is kept, for `fit`: in the folder that SIAMESE_TRIPLET_RUNS names, for full recipes.
+
+        A chapter that asks for it need not train what `python -m siamese_triplet reproduce --out FOLDER` has trained.
+        Without that variable, or in the quick recipe, None: nothing is kept.
+        """
+        folder = os.environ.get(RUNS_VARIABLE)
+        return Path(folder) / name / "checkpoint.pt" if folder and self.name == "full" else None
+
+    def report(self, train_set: Images, seed: int, training: float | None = None, n_epochs: int | None = None) -> str:
+        """What the outputs of a chapter came from: data, epochs, seed, device, versions and wall time.
+
+        `training` is how many seconds training took, where that was not, or not all, in this run of the chapter.
+        `n_epochs` is for how many it trained, where that is not the recipe's number; 0 leaves it unsaid.
+        """
+        seconds = time.perf_counter() - self.started
+        if n_epochs is None:
+            is_cut = self.name == "full" and self.n_epochs != FULL_EPOCHS
+            epochs = f", {self.n_epochs} epochs" + f" (the complete recipe has {FULL_EPOCHS})" * is_cut
+        else:
+            epochs = f", {n_epochs} epochs" * bool(n_epochs)
+        n_threads = torch.get_num_threads()
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device
+        return "\n".join(
+            [
+                f"recipe     {self.name}{epochs}",
+                f"data       {len(train_set):,} training images",
+                f"seed       {seed}",
+                f"device     {device}, {n_threads} thread{'s' if n_threads > 1 else ''}",
+                f"versions   torch {torch.__version__}, Python {platform.python_version()}",
+                f"wall time  {seconds / 60:.1f} min",
+                *([] if training is None else [f"training   {training / 60:.1f} min, then kept in checkpoints"]),
+            ]
+        )
+
+
+def choose(name: str | None = None, quick_epochs: int = 3) -> Recipe:
+    """The recipe called `name`: "full" (all images, 20 epochs) or "quick" (the embedded subset, `quick_epochs`).
+
+    "full:N" is the full recipe cut to N epochs, "quick:N" likewise, and "quick:N:M" to M images of each class, which
+    only shows that a chapter runs. Without a name the environment variable SIAMESE_TRIPLET_RECIPE decides; where it
+    is not set, it is full on a machine with a GPU, else quick. Raises ValueError for another name.
+    """
+    has_gpu = torch.cuda.is_available()
+    given = name or os.environ.get(RECIPE_VARIABLE) or ("full" if has_gpu else "quick")
+    if not re.fullmatch(r"full(:[1-9]\d*)?|quick(:[1-9]\d*){0,2}", given):
+        raise ValueError(
+            f"unknown recipe {given!r}; it is 'full' or 'quick', or with a number of epochs, 'full:6', and "
+            "for quick with one of images of each class, 'quick:1:100'"
+        )
+    kind, epochs, per_class = [*given.split(":"), "", ""][:3]
+    return Recipe(
+        name=kind,
+        n_epochs=int(epochs) if epochs else FULL_EPOCHS if kind == "full" else quick_epochs,
+        subset="embedded" + f":{per_class}" * bool(per_class) if kind == "quick" else None,
+        device=torch.device("cuda" if has_gpu else "cpu"),
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained model, its history, and the `(embeddings (N, D), labels (N,))` of the training and the test images."""
+
+    model: nn.Module
+    history: History
+    train: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+
+
+def train(
+    name: str,
+    train_set: Images,
+    test_set: Images,
+    recipe: Recipe,
+    seed: int = 0,
+    verbose: bool = True,
+    checkpoint: str | os.PathLike | None = None,
+    speed: Speed | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Result:
+    """Train the method `name` of `METHODS` on `train_set`, validating on `test_set`, as `recipe` says.
+
+    The same `seed` gives the same result on one device. With a `checkpoint` (see `fit`) that is complete, nothing is
+    trained; `callbacks` are those of `fit`. Raises ValueError for an unknown name.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; there are {', '.join(map(repr, METHODS))}")
+    model, history = fit_method(
+        METHODS[name],
+        train_set,
+        test_set,
+        recipe.n_epochs,
+        seed,
+        device=recipe.device,
+        speed=speed,
+        checkpoint=checkpoint,
+        verbose=verbose,
+        callbacks=callbacks,
+    )
+    return Result(model, history, embed(model, train_set), embed(model, test_set))

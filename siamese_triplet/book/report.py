@@ -1,0 +1,192 @@
+"""The comparison of methods as the book shows it: one table, one figure, and what they came from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from siamese_triplet._files import write_atomically
+from siamese_triplet.book.comparison import DATASETS, N_SEEN
+from siamese_triplet.book.results import TITLES, origin, read_results, table
+from siamese_triplet.book.sweep import SWEPT
+from siamese_triplet.datasets.mnist import n_training_images
+
+COMPARISON, UNSEEN, SWEEP = "comparison.json", "unseen.json", "sweep.json"
+REPORT, SWEEP_REPORT = "comparison.md", "sweep.md"
+FIGURE, SWEEP_FIGURE = "comparison.svg", "sweep.svg"
+SEEN_FIGURES = {
+    "kNN accuracy": "knn_accuracy",
+    "recall@1": "recall_at_1",
+    "R-precision": "r_precision",
+    "MAP@R": "map_at_r",
+    "AUC": "auc",
+    "EER": "eer",
+}
+
+
+def write_report(folder: Path) -> str:
+    """Write `comparison.md` and `sweep.md`, and their figures, from the results in `folder`; returns both texts.
+
+    What there are no results for is left as it is.
+    """
+    seen, unseen, swept = _results(folder)
+    if seen and unseen:
+        _draw(seen, unseen, folder / FIGURE)
+    if swept:
+        _draw_sweep(swept, folder / SWEEP_FIGURE)
+    texts = {REPORT: report(folder), SWEEP_REPORT: sweep_report(folder)}
+    for name, text in texts.items():
+        if text.strip():
+            write_atomically(folder / name, text.encode())
+    return "\n".join(texts.values())
+
+
+def report(folder: Path) -> str:
+    """The tables of the methods from the results in `folder`, and what they came from.
+
+    Parts without results are left out. Of runs of several lengths only the longest count, and those on the embedded
+    images only where there are no others.
+    """
+    seen, unseen, _ = _results(folder)
+    parts = []
+    for dataset in DATASETS:
+        if of_dataset := [result for result in seen if result["dataset"] == dataset]:
+            parts += [f"**{TITLES[dataset]}**, all figures in per cent", _joint_table(of_dataset, unseen, dataset)]
+    if seen:
+        parts += ["What the table of classes that were trained on came from:", origin(seen, _n_images(seen))]
+    if seen and unseen:
+        of_six = f"those of six classes of {_n_images(unseen)}"
+        parts += ["And the columns of one-shot accuracy, on held-out classes:", origin(unseen, of_six)]
+    return "\n\n".join(parts) + "\n"
+
+
+def sweep_report(folder: Path) -> str:
+    """The tables of the sweep in `folder`, one for each setting, and what they came from."""
+    swept = _results(folder)[2]
+    parts = []
+    for name in _swept_settings(swept):
+        results = [result for result in swept if result["swept"] == name]
+        parts += [f"**{name}**", _sweep_table(results)]
+    if swept:
+        parts += ["What the sweep came from:", origin(swept, _n_images(swept))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _results(folder: Path) -> list[list[Mapping]]:
+    """The results that count: on seen classes, on unseen ones, and of the sweep."""
+    return [_longest(read_results(folder / name)) for name in (COMPARISON, UNSEEN, SWEEP)]
+
+
+def _n_images(results: Sequence[Mapping]) -> str:
+    """How many training images the data had, all of them or those that come with the package."""
+    numbers = {n_training_images(result.get("subset")) for result in results}
+    return " or ".join(f"{number:,}" for number in sorted(numbers))
+
+
+def _longest(results: Sequence[Mapping]) -> list[Mapping]:
+    """Those on the full data, if there are any, and of these those with the most epochs: among the results of one
+    method, size or setting of one data set."""
+
+    def of(result: Mapping) -> tuple[str, ...]:
+        names = ("dataset", "method", "embedding_size", "swept", "change")
+        return tuple(str(result.get(name)) for name in names)
+
+    def extent(result: Mapping) -> tuple[int, int]:
+        return n_training_images(result.get("subset")), result["n_epochs"]
+
+    most: dict[tuple[str, ...], tuple[int, int]] = {}
+    for result in results:
+        most[of(result)] = max(extent(result), most.get(of(result), (0, 0)))
+    return [result for result in results if extent(result) == most[of(result)]]
+
+
+def _swept_settings(swept: Sequence[Mapping]) -> list[str]:
+    return [name for name in SWEPT if any(result["swept"] == name for result in swept)]
+
+
+def _joint_table(seen: Sequence[Mapping], unseen: Sequence[Mapping], dataset: str) -> str:
+    columns = {
+        title: (lambda result, name=name: result[name])
+        for title, name in SEEN_FIGURES.items()
+        if name not in ("eer", "r_precision")
+    }
+    held_out = [result for result in unseen if result["dataset"] == dataset]
+    sizes = sorted({result["embedding_size"] for result in held_out})
+    for size in sizes:
+        columns[f"one-shot, {size}-D"] = _one_shot(size)
+    trained = {result["method"] for result in seen}
+    return table([*seen, *(result for result in held_out if result["method"] in trained)], "method", columns)
+
+
+def _one_shot(size: int) -> Any:
+    def of(result: Mapping[str, Any]) -> float:
+        if result.get("embedding_size") != size:
+            raise KeyError(size)
+        return result["unseen"]["one_shot"]
+
+    return of
+
+
+def _sweep_table(results: Sequence[Mapping]) -> str:
+    columns = {title: (lambda result, name=name: result[name]) for title, name in SEEN_FIGURES.items()}
+    columns.pop("EER")
+    return table(results, change_of, columns)
+
+
+def change_of(result: Mapping[str, Any]) -> str:
+    """What a result of the sweep changed, in words: the batch, and its learning rate, or the one setting's value."""
+    change = result["change"]
+    if "n_samples" not in change:
+        return str(next(iter(change.values())))
+    rate = f", rate {change['learning_rate']:g}" if "learning_rate" in change else ""
+    return f"{change['n_classes']} × {change['n_samples']}{rate}"
+
+
+def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> None:
+    from siamese_triplet.plots import new_figure, plot_groups
+
+    figure, [axes] = new_figure(1, 3, 3.4)
+    kinds = (("kNN accuracy, %", seen, lambda r: r["knn_accuracy"]), ("MAP@R, %", seen, lambda r: r["map_at_r"]))
+    size = max(result["embedding_size"] for result in unseen)
+    unseen = [r for r in unseen if r["embedding_size"] == size and r["method"] in {s["method"] for s in seen}]
+    one_shot = f"one-shot, {10 - N_SEEN} held-out\nclasses, {size}-D, %"
+    for ax, (label, results, of) in zip(
+        axes, (*kinds, (one_shot, unseen, lambda r: r["unseen"]["one_shot"])), strict=True
+    ):
+        groups: dict[str, dict[str, list[float]]] = {}
+        for result in results:
+            groups.setdefault(TITLES[result["dataset"]], {}).setdefault(result["method"], []).append(of(result))
+        plot_groups(groups, label, ax=ax)
+        if ax.get_legend() is not None:
+            ax.get_legend().remove()
+    rows = [[label.get_text() for label in ax.get_yticklabels()] for ax in axes]
+    for ax, names in zip(axes[1:], rows[1:], strict=True):
+        ax.tick_params(labelleft=names != rows[0])  # not the same methods once more
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    _save(figure, path)
+
+
+def _draw_sweep(swept: Sequence[Mapping], path: Path) -> None:
+    from siamese_triplet.plots import new_figure, plot_groups
+
+    names = _swept_settings(swept)
+    n_rows = -(-len(names) // 2)
+    figure, axes = new_figure(n_rows, 2, 2.6 * n_rows)
+    figure.get_layout_engine().set(h_pad=0.12)  # inches between a label and the title below
+    for ax in axes.flat[len(names) :]:
+        ax.remove()
+    for ax, name in zip(axes.flat, names, strict=False):
+        rows: dict[str, list[float]] = {}
+        for result in swept:
+            if result["swept"] == name:
+                rows.setdefault(change_of(result), []).append(result["map_at_r"])
+        plot_groups({name: rows}, "MAP@R, %", ax=ax)
+        ax.set_title(name)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context({"svg.hashsalt": path.name, "svg.fonttype": "path"}):
+        figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)

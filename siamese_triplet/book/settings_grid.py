@@ -1,0 +1,137 @@
+"""A grid of settings, trained beforehand, to predict and then to look at."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from siamese_triplet.book.comparison import Settings
+from siamese_triplet.book.results import Key, collect, read_results
+from siamese_triplet.datasets.mnist import SOURCES
+from siamese_triplet.evaluation import embed
+from siamese_triplet.evaluation.summary import seen_classes
+from siamese_triplet.live.element import LiveFigure
+from siamese_triplet.live.embeddings import EmbeddingRecorder, encode_points
+from siamese_triplet.methods import METHODS, Method
+from siamese_triplet.runs import provenance
+from siamese_triplet.selectors.by_name import BATCH_ALL
+
+NONE = "–"  # of a setting that a method does not have
+MARGINS = (0.1, 1.0, 10.0)
+SELECTORS = {"online-contrastive": ("hard", "all"), "online-triplet": ("random", "semihard", "hardest", BATCH_ALL)}
+FIELDS = ("data", "method", "selector", "margin")
+N_POINTS = 500
+APART = 0.9  # of MAP@R
+ONE_POINT = 0.05  # of a mean distance to the middle
+REMEDY = (
+    "The network has collapsed: the loss stays at the margin. Begin with milder negatives, random or semi-hard, or "
+    "with all triplets, and take the hardest later, if at all."
+)
+
+
+def train_settings(
+    path: Path | None,
+    settings: Settings,
+    datasets: Sequence[str] = ("mnist", "fashion-mnist"),
+    margins: Sequence[float] = MARGINS,
+    seed: int = 0,
+    methods: Sequence[str] = tuple(METHODS),
+) -> list[dict[str, Any]]:
+    """Train each of the grid's settings, evaluate it, and keep it with some of its test embeddings in the list `path`.
+
+    What the list has already is not trained again.
+    """
+
+    def results(key: Key) -> dict[str, Any]:
+        train, test = settings.load(key["data"])
+        experiment = experiment_of(key)
+        model, history = settings.fit(experiment, train, test, seed, key["n_epochs"])
+        recorder = EmbeddingRecorder(test, N_POINTS)
+        recorder.record(model, "last")
+        points = recorder.embeddings[-1]
+        figures = seen_classes(embed(model, train), embed(model, test))
+        spread = float((points - points.mean(dim=0)).norm(dim=1).mean())
+        curves = {"loss": history["train_loss"]}
+        if "train_nonzero_triplets" in history:
+            curves["triplets with a loss"] = history["train_nonzero_triplets"]
+        outcome = "collapse" if spread < ONE_POINT else "apart" if figures["map_at_r"] >= APART else "overlap"
+        return {
+            "outcome": outcome,
+            "spread": spread,
+            "labels": " ".join(map(str, recorder.labels.tolist())),  # on one line of the file
+            "curves": curves,
+            "n_images": len(train),
+            "figures": {name: figures[name] for name in ("knn_accuracy", "map_at_r", "auc")},
+            "seconds": sum(history["seconds"]),
+            "made": provenance(model),
+            **encode_points(points),
+        }
+
+    keys = (
+        {"data": dataset, **setting, "seed": seed, "n_epochs": settings.n_epochs, **settings.in_key()}
+        for dataset in datasets
+        for setting in grid(margins, methods)
+    )
+    return collect(path, keys, results, settings.verbose)
+
+
+def grid(margins: Sequence[float] = MARGINS, methods: Sequence[str] = tuple(METHODS)) -> Iterator[Key]:
+    """The settings: every one of `methods`, with its selectors and with these margins, where it has such."""
+    for method in methods:
+        for selector in SELECTORS.get(method, (NONE,)):
+            for margin in margins if method != "softmax" else (NONE,):
+                yield {"method": method, "selector": selector, "margin": margin}
+
+
+def experiment_of(setting: Key) -> Method:
+    """What to train for a setting of `grid`."""
+    changes = {name: setting[name] for name in ("selector", "margin") if setting[name] != NONE}
+    return replace(METHODS[setting["method"]], **changes)
+
+
+def _origin(results: list[dict[str, Any]]) -> str:
+    epochs = sorted({result["n_epochs"] for result in results})
+    images = sorted({result["n_images"] for result in results})
+    trained = f"{' or '.join(map(str, epochs))} epochs of {' or '.join(f'{n:,}' for n in images)} images"
+    return f"Each run: {trained}, one seed. Apart: MAP@R of {APART:.0%} or more. Drawn are {N_POINTS} test images."
+
+
+def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str = "settings") -> LiveFigure:
+    """The runs of `train_settings`, or the list in a file: choose settings, predict what they lead to, and see.
+
+    `name`: see `triplet_playground`. Raises ValueError for a file that holds no such list, and for no runs.
+    """
+    results = read_results(Path(results)) if isinstance(results, (str, Path)) else list(results)
+    if not results:
+        command = "python -m siamese_triplet compare --part settings"
+        raise ValueError(f"no runs to show: train_settings makes them, or {command}")
+    runs = [
+        {
+            "settings": {field: result[field] for field in FIELDS},
+            "metrics": {
+                "kNN accuracy": f"{result['figures']['knn_accuracy']:.1%}",
+                "MAP@R": f"{result['figures']['map_at_r']:.1%}",
+                "mean distance to the middle": f"{result['spread']:.2g}",
+            },
+            "labels": [int(label) for label in result["labels"].split()],
+            **{part: result[part] for part in ("outcome", "curves", "points", "unit")},
+        }
+        for result in results
+    ]
+    data = {
+        "fields": FIELDS,
+        "start": {field: str(runs[0]["settings"][field]) for field in FIELDS},
+        "metrics": list(runs[0]["metrics"]),
+        "runs": runs,
+        "least": 0.5,
+        "remedy": REMEDY,
+        "origin": _origin(results),
+        "classes": {
+            name: list(SOURCES[name].torchvision_class.classes) for name in dict.fromkeys(r["data"] for r in results)
+        },
+    }
+    alt = (
+        f"{len(runs)} runs with other methods, selectors and margins: the test embeddings of each, its curves and its "
+        "figures. Some collapse onto one point."
+    )
+    return LiveFigure("settings-gallery", name, "What do these settings lead to?", data, alt)

@@ -1,0 +1,33 @@
+"""Data sets: labelled images, pairs and triplets of them, and where they come from.
+
+`load` finds MNIST, FashionMNIST and Omniglot; `load_folder` and `FolderImages` read a folder of your own. All give
+`Images`, from which `SiameseMNIST` and `TripletMNIST` draw pairs and triplets.
+"""
+
+from siamese_triplet.datasets.downloads import MissingDataError
+from siamese_triplet.datasets.folders import FolderImages, load_folder
+from siamese_triplet.datasets.images import Images, LabelledImages, normalization
+from siamese_triplet.datasets.mnist import load
+from siamese_triplet.datasets.omniglot import has_omniglot, load_omniglot, rotations_as_classes
+from siamese_triplet.datasets.pairs_and_triplets import SiameseMNIST, TripletMNIST
+from siamese_triplet.datasets.photos import read_photo
+from siamese_triplet.datasets.warp import RandomWarp
+from siamese_triplet.samplers import BalancedBatchSampler
+
+__all__ = [
+    "BalancedBatchSampler",
+    "FolderImages",
+    "Images",
+    "LabelledImages",
+    "MissingDataError",
+    "RandomWarp",
+    "SiameseMNIST",
+    "TripletMNIST",
+    "has_omniglot",
+    "load",
+    "load_folder",
+    "load_omniglot",
+    "normalization",
+    "read_photo",
+    "rotations_as_classes",
+]

@@ -1,0 +1,135 @@
+"""Labelled images in memory, and how they are turned into what a network sees."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import transforms as v1
+from torchvision.transforms import v2
+
+PIXELWISE = (v2.ToImage, v2.ToDtype, v2.Normalize, v2.ToPureTensor)
+
+
+class LabelledImages(Protocol):
+    """What the data sets of torchvision's MNIST family have in common: all that `SiameseMNIST` and the like need."""
+
+    data: Any  # (N, H, W) or (N, H, W, C), a tensor or an array
+    targets: Any  # (N,) integers
+    train: bool
+    transform: Any
+
+
+class Images(Dataset):
+    """Images with labels, in memory: `images[i]` is `(transform(image), label)`, as in torchvision's MNIST.
+
+    `data` is uint8 (N, H, W) or (N, H, W, C), `targets` int64 (N,), `classes` the names of the classes. `transform`
+    gets one PIL image, like any transform of torchvision; without one the item is the PIL image. `groups`, int64 (N,),
+    tell what the classes belong to, such as the alphabets of characters, and `group_names` what those are called; most
+    data sets have none.
+
+    >>> import torch
+    >>> from siamese_triplet import Images
+    >>> data = torch.arange(6, dtype=torch.uint8)[:, None, None].expand(6, 8, 8)  # six grey images
+    >>> images = Images(data, torch.tensor([0, 0, 0, 1, 1, 1]), ["dark", "light"])
+    >>> images
+    6 training images of 8×8, 2 classes
+    >>> len(images), images[5][1]
+    (6, 1)
+    """
+
+    def __init__(
+        self,
+        data: Tensor,
+        targets: Tensor,
+        classes: Sequence[str],
+        train: bool = True,
+        transform: Any = None,
+        groups: Tensor | None = None,
+        group_names: Sequence[str] = (),
+    ) -> None:
+        if len(data) != len(targets):
+            raise ValueError(f"got {len(data)} images but {len(targets)} targets; there must be one target each")
+        if groups is not None and len(groups) != len(data):
+            raise ValueError(f"got {len(data)} images but {len(groups)} groups; there must be one group each")
+        self.data = data
+        self.targets = targets
+        self.classes = list(classes)
+        self.train = train
+        self.transform = transform
+        self.groups = groups
+        self.group_names = list(group_names)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return transformed(self.data[index][None], self.transform)[0], int(self.targets[index])
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[Any, int]]:
+        """A whole batch at once: the DataLoader prefers this to one call an image."""
+        return list(zip(transformed(self.data[indices], self.transform), self.targets[indices].tolist(), strict=True))
+
+    def draw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """What `TensorLoader` asks for: the images at `indices` (n,), as indices (n, 1), and their labels (n,)."""
+        return indices[:, None], self.targets[indices]
+
+    def __repr__(self) -> str:
+        size = "×".join(str(side) for side in self.data.shape[1:])
+        return f"{len(self):,} {'training' if self.train else 'test'} images of {size}, {len(self.classes)} classes"
+
+
+def normalization(mean: float | Sequence[float], std: float | Sequence[float]) -> v2.Compose:
+    """The transform of these chapters: pixels 0…255 to float32 (C, H, W), scaled to [0, 1] and normalised.
+
+    `mean` and `std` are numbers for grey images, else one number a channel.
+
+    >>> import torch
+    >>> from siamese_triplet.datasets import normalization
+    >>> image = torch.full((1, 28, 28), 255, dtype=torch.uint8)  # white
+    >>> normalization(mean=0.5, std=0.25)(image).unique()
+    tensor([2.])
+    """
+    means, stds = ([value] if isinstance(value, (int, float)) else list(value) for value in (mean, std))
+    return v2.Compose(
+        [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(means, stds), v2.ToPureTensor()]
+    )
+
+
+def transformed(images: Tensor, transform: Any) -> list[Any]:
+    """`transform` of each of `images`, (n, H, W) or (n, H, W, C).
+
+    A transform that treats every pixel alike, such as `normalization`, is applied to all images at once. Any other gets
+    them one by one, as PIL images where they are uint8 and as tensors where they are not.
+    """
+    pixelwise = pixelwise_transform(transform)
+    if pixelwise is not None:
+        return list(pixelwise(channels_first(images)))
+    is_bytes = images.dtype == torch.uint8
+    singles = [Image.fromarray(image.numpy()) for image in without_channel(images)] if is_bytes else list(images)
+    return singles if transform is None else [transform(single) for single in singles]
+
+
+def pixelwise_transform(transform: Any) -> v2.Compose | None:
+    """A transform of many images (n, C, H, W) at once that does to each what `transform` does, or None.
+
+    There is one for `normalization`, and for torchvision's older `ToTensor` and `Normalize`.
+    """
+    steps = getattr(transform, "transforms", [])
+    if isinstance(transform, v2.Compose) and all(type(step) in PIXELWISE for step in steps):
+        return transform
+    if isinstance(transform, v1.Compose) and [type(step) for step in steps] == [v1.ToTensor, v1.Normalize]:
+        return normalization(steps[1].mean, steps[1].std)
+    return None
+
+
+def without_channel(images: Tensor) -> Tensor:
+    """Images (n, H, W, 1) as a view (n, H, W), which Pillow wants of grey ones; others as they are."""
+    return images.squeeze(3) if images.shape[3:] == (1,) else images
+
+
+def channels_first(images: Tensor) -> Tensor:
+    """Images (n, H, W) or (n, H, W, C) as a view (n, C, H, W)."""
+    return images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)

@@ -1,0 +1,205 @@
+"""MNIST, FashionMNIST and Omniglot: found on disk, downloaded, or taken from the subset inside the package."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision import datasets as torchvision_datasets
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from siamese_triplet.datasets.downloads import DATA_VARIABLE, MissingDataError, cache_directory, named_place
+from siamese_triplet.datasets.downloads import download as fetch
+from siamese_triplet.datasets.images import Images, normalization
+from siamese_triplet.datasets.omniglot import OMNIGLOT, load_omniglot
+
+EMBEDDED = Path(__file__).parent / "embedded"
+EMBEDDED_PER_CLASS = 600  # training images; of the test images there are 100
+
+
+@dataclass(frozen=True)
+class _Source:
+    torchvision_class: type[torchvision_datasets.MNIST]
+    mean: float
+    std: float
+    md5: dict[str, str]  # of the unpacked files; torchvision knows those of the archives
+
+
+SOURCES = {
+    "mnist": _Source(
+        torchvision_datasets.MNIST,
+        mean=0.1307,
+        std=0.3081,
+        md5={
+            "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+            "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+            "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+            "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+        },
+    ),
+    "fashion-mnist": _Source(
+        torchvision_datasets.FashionMNIST,
+        mean=0.2860,
+        std=0.3530,
+        md5={
+            "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+            "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+            "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+            "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+        },
+    ),
+}
+
+
+def load(
+    name: str,
+    train: bool = True,
+    root: str | os.PathLike | None = None,
+    download: bool = True,
+    subset: str | None = None,
+    *,
+    image_size: int | None = None,
+) -> Images:
+    """The training or the test images of `"mnist"`, `"fashion-mnist"` or `"omniglot"`, normalised for a network.
+
+    What follows is about the first two; for Omniglot, `subset="minimal"` and `image_size` see
+    `siamese_triplet.datasets.omniglot.load_omniglot`.
+
+    The full data, 60,000 and 10,000 images, is looked for in `root`, else in the folder that the environment variable
+    SIAMESE_TRIPLET_DATA names, else in the user's cache directory, under `MNIST/raw` or `FashionMNIST/raw` as
+    torchvision keeps it. What is not there is downloaded, if `download` allows it.
+
+    `subset="embedded"` gives 6,000 training or 1,000 test images, balanced over the classes, that come with the
+    package; "embedded:60" the first 60 of each class of them. Where no place was named and the full data cannot be
+    had, the embedded images are used instead, with a line that says so.
+
+    Returns `Images`: `.data` uint8 (N, 28, 28), `.targets` int64 (N,), `.classes`, `.transform`; items are
+    `(float32 (1, 28, 28), label)`.
+
+    Raises ValueError for an unknown `name` or `subset` and for a file that is truncated or corrupt, naming the file;
+    FileNotFoundError where a named place lacks the data and it cannot be downloaded.
+
+    Sources: LeCun, Cortes and Burges, MNIST (CC BY-SA 3.0); Xiao, Rasul and Vollgraf, "Fashion-MNIST", 2017 (MIT).
+
+    >>> from siamese_triplet import load
+    >>> images = load("mnist", train=False, subset="embedded")
+    >>> images
+    1,000 test images of 28×28, 10 classes
+    >>> image, label = images[0]
+    >>> image.shape, image.dtype
+    (torch.Size([1, 28, 28]), torch.float32)
+    """
+    if name == OMNIGLOT:
+        return load_omniglot(train, root, download, subset, image_size)
+    if name not in SOURCES:
+        raise ValueError(f"unknown data set {name!r}; there are {', '.join(map(repr, (*SOURCES, OMNIGLOT)))}")
+    per_class = _per_class(subset)
+    if image_size is not None:
+        raise ValueError(f"the images of {name} have one size, 28; {image_size=} is for Omniglot")
+    source = SOURCES[name]
+    if per_class:
+        return _images(source, *_read_embedded(name, train, per_class), train)
+
+    named = named_place(root)
+    place = named or cache_directory()
+    files = _files(source, place, train)
+    if not all(file.is_file() for file in files):
+        problem = (
+            fetch(lambda: source.torchvision_class(place, download=True), _raw(source, place))
+            if download
+            else "download=False"
+        )
+        if problem:
+            return _without_full_data(name, train, place, problem, is_named=named is not None)
+    images, labels = _read(files[0], read_image_file, source), _read(files[1], read_label_file, source)
+    n_classes = len(source.torchvision_class.classes)
+    if len(images) != len(labels) or labels.max() >= n_classes:
+        raise ValueError(
+            f"{files[0]} and {files[1]} do not belong together: {len(images)} images, {len(labels)} labels up to "
+            f"{labels.max()}; there must be a label from 0 to {n_classes - 1} for each image"
+        )
+    return _images(source, images, labels, train)
+
+
+def n_training_images(subset: str | None) -> int:
+    """How many training images `load` gives of MNIST and of FashionMNIST; ValueError for an unknown subset."""
+    return (_per_class(subset) or 6_000) * 10
+
+
+def _per_class(subset: str | None) -> int | None:
+    """How many images of a class there are at most in this subset; None for the full data."""
+    if subset is None:
+        return None
+    found = re.fullmatch(r"embedded(?::([1-9][0-9]*))?", str(subset))
+    n = int(found[1] or EMBEDDED_PER_CLASS) if found else 0
+    if not 1 <= n <= EMBEDDED_PER_CLASS:
+        raise ValueError(
+            f"unknown {subset=}; it is None for the full data, 'embedded', or 'embedded:60' for 60 images of each "
+            f"class, at most {EMBEDDED_PER_CLASS}"
+        )
+    return n
+
+
+def _without_full_data(name: str, train: bool, place: Path, problem: str, is_named: bool) -> Images:
+    raw_folder = _raw(SOURCES[name], place)
+    if is_named:
+        raise MissingDataError(
+            f"no {name} data in {raw_folder} ({'train' if train else 't10k'}-images-idx3-ubyte and its labels), and "
+            f"it was not downloaded: {problem}. Name another folder with root= or {DATA_VARIABLE}, or pass "
+            "subset='embedded' for the small subset inside the package."
+        )
+    images = load(name, train=train, subset="embedded")
+    print(
+        f"{name}: using the embedded subset of {len(images):,} images; the full data is not in {raw_folder} and was "
+        f"not downloaded: {problem}. For the full data, connect once, or set {DATA_VARIABLE} to a folder that has it."
+    )
+    return images
+
+
+def _raw(source: _Source, place: Path) -> Path:
+    return place / source.torchvision_class.__name__ / "raw"
+
+
+def _files(source: _Source, place: Path, train: bool) -> tuple[Path, Path]:
+    raw = _raw(source, place)
+    split = "train" if train else "t10k"
+    return raw / f"{split}-images-idx3-ubyte", raw / f"{split}-labels-idx1-ubyte"
+
+
+def _read(file: Path, reader: Callable[[str], Tensor], source: _Source) -> Tensor:
+    """The contents of an idx file. One of the official length must be the official file; others must be consistent."""
+    advice = "delete it, so that it is downloaded again, or copy it anew"
+    try:
+        contents = reader(str(file))
+    except Exception as error:
+        raise ValueError(f"{file} is truncated or corrupt: {error or type(error).__name__}; {advice}") from error
+    official_length = 60_000 if file.name.startswith("train") else 10_000
+    if len(contents) == official_length and hashlib.md5(file.read_bytes()).hexdigest() != source.md5[file.name]:
+        raise ValueError(f"{file} is corrupt: its checksum is not that of the official file; {advice}")
+    return contents
+
+
+def _read_embedded(name: str, train: bool, per_class: int) -> tuple[Tensor, Tensor]:
+    """The first `per_class` images of each class and their labels, in the order of the file."""
+    file = EMBEDDED / f"{name}.npz"
+    split = "train" if train else "test"
+    try:
+        with np.load(file) as arrays:
+            images, labels = (torch.from_numpy(arrays[f"{split}_{what}"]) for what in ("images", "labels"))
+    except Exception as error:
+        raise ValueError(f"{file} is missing or corrupt: {error}; reinstall siamese_triplet") from error
+    labels = labels.long()
+    place_in_class = functional.one_hot(labels).cumsum(0).gather(1, labels[:, None])[:, 0]
+    is_kept = place_in_class <= per_class
+    return images[is_kept], labels[is_kept]
+
+
+def _images(source: _Source, data: Tensor, targets: Tensor, train: bool) -> Images:
+    transform = normalization(source.mean, source.std)
+    return Images(data, targets, source.torchvision_class.classes, train=train, transform=transform)

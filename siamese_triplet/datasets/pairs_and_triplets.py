@@ -1,0 +1,183 @@
+"""Pairs and triplets of images, drawn from a data set before training: what siamese and triplet networks learn from."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+
+from siamese_triplet.datasets.images import LabelledImages, transformed
+
+
+class SiameseMNIST(Dataset):
+    """Pairs of images: item i is `((image1, image2), target)`, with target 1 for two images of one class, else 0.
+
+    `dataset` is any with `.data`, `.targets`, `.train` and `.transform`. Image i is always the first of pair i.
+
+    - Training: the second is drawn anew each time, with probability ½ each a positive (another image of its class,
+      never itself) or a negative (any image of another class).
+    - Test: the pairs are fixed by `seed`, alternately positive and negative, and stand in `pairs` (N, 2).
+
+    An image that is the only one of its class has no positive, and always gets a negative. Raises ValueError for a data
+    set that is empty or has a single class.
+
+    >>> import torch
+    >>> from siamese_triplet import Images, SiameseMNIST
+    >>> data = torch.arange(6, dtype=torch.uint8)[:, None, None].expand(6, 8, 8)  # six grey images
+    >>> images = Images(data, torch.tensor([0, 0, 0, 1, 1, 1]), ["dark", "light"], train=False)
+    >>> pairs = SiameseMNIST(images)
+    >>> (first, second), target = pairs[0]
+    >>> target  # of test pairs the first is positive, the second negative
+    1
+    >>> images.targets[pairs.pairs].tolist()[:2]  # their classes
+    [[0, 0], [0, 1]]
+    """
+
+    def __init__(self, dataset: LabelledImages, seed: int = 0) -> None:
+        self.source = _Source(dataset, seed)
+        self.train = dataset.train
+        if not self.train:
+            first = torch.arange(len(self.source))
+            self.pairs = torch.stack([first, self._partners(first, first % 2 == 0)], dim=1)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[tuple[Any, Any], int]:
+        return self.__getitems__([range(len(self))[index]])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[tuple[Any, Any], int]]:
+        pairs, targets = self.draw(torch.tensor(indices))
+        images = zip(*(self.source.images(column) for column in pairs.T), strict=True)
+        return list(zip(images, targets.tolist(), strict=True))
+
+    def draw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The pairs at `indices` (n,), as indices of images (n, 2), and their targets (n,)."""
+        if self.train:
+            wants_positive = torch.rand(len(indices), generator=self.source.generator()) < 0.5
+            pairs = torch.stack([indices, self._partners(indices, wants_positive)], dim=1)
+        else:
+            pairs = self.pairs[indices]
+        first, second = self.source.targets[pairs.T]
+        return pairs, (first == second).long()
+
+    def _partners(self, first: Tensor, wants_positive: Tensor) -> Tensor:
+        can_be_positive = wants_positive & self.source.has_positive[first]
+        return torch.where(can_be_positive, self.source.positives(first), self.source.negatives(first))
+
+
+class TripletMNIST(Dataset):
+    """Triplets of images: item i is `((anchor, positive, negative), [])`; the empty list stands where a target would.
+
+    `dataset` is any with `.data`, `.targets`, `.train` and `.transform`. Every image is the anchor of one triplet, in
+    the order of the data set; the positive is another image of its class, the negative any image of another class.
+
+    - Training: positive and negative are drawn anew each time.
+    - Test: the triplets are fixed by `seed` and stand in `triplets` (N, 3).
+
+    An image that is the only one of its class has no positive: it is left out as an anchor and serves as a negative
+    only. Raises ValueError for a data set that is empty, has a single class, or has no two images of one class.
+
+    >>> import torch
+    >>> from siamese_triplet import Images, TripletMNIST
+    >>> data = torch.arange(6, dtype=torch.uint8)[:, None, None].expand(6, 8, 8)  # six grey images
+    >>> images = Images(data, torch.tensor([0, 0, 0, 1, 1, 1]), ["dark", "light"], train=False)
+    >>> triplets = TripletMNIST(images)
+    >>> (anchor, positive, negative), _ = triplets[0]
+    >>> images.targets[triplets.triplets].tolist()[:2]  # the classes of anchor, positive and negative
+    [[0, 0, 1], [0, 0, 1]]
+    """
+
+    def __init__(self, dataset: LabelledImages, seed: int = 0) -> None:
+        self.source = _Source(dataset, seed)
+        self.train = dataset.train
+        self.anchors = self.source.has_positive.nonzero().squeeze(1)
+        if not len(self.anchors):
+            raise ValueError(
+                f"TripletMNIST: each of the {len(self.source)} images is the only one of its class; "
+                "a triplet needs two images of one class"
+            )
+        if not self.train:
+            self.triplets = self._triplets(self.anchors)
+
+    def __len__(self) -> int:
+        return len(self.anchors)
+
+    def __getitem__(self, index: int) -> tuple[tuple[Any, Any, Any], list]:
+        return self.__getitems__([range(len(self))[index]])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[tuple[Any, Any, Any], list]]:
+        triplets, _ = self.draw(torch.tensor(indices))
+        images = [self.source.images(column) for column in triplets.T]
+        return [(triplet, []) for triplet in zip(*images, strict=True)]
+
+    def draw(self, indices: Tensor) -> tuple[Tensor, None]:
+        """The triplets at `indices` (n,), as indices of images (n, 3), and None where a target would stand."""
+        return self._triplets(self.anchors[indices]) if self.train else self.triplets[indices], None
+
+    def _triplets(self, anchors: Tensor) -> Tensor:
+        return torch.stack([anchors, self.source.positives(anchors), self.source.negatives(anchors)], dim=1)
+
+
+class _Source:
+    """A data set sorted by class, so that a random image of the same, or of another, class is one look-up."""
+
+    def __init__(self, dataset: LabelledImages, seed: int) -> None:
+        missing = [name for name in ("data", "targets", "train", "transform") if not hasattr(dataset, name)]
+        if missing:
+            raise ValueError(
+                f"a data set must have .data, .targets, .train and .transform, as torchvision's MNIST has; "
+                f"{type(dataset).__name__} lacks {', '.join(missing)}"
+            )
+        self.data = torch.as_tensor(dataset.data)
+        self.targets = torch.as_tensor(dataset.targets)
+        self.transform = dataset.transform
+        self.seed = seed
+        self._generator = torch.Generator().manual_seed(seed)
+        self._worker_seed: int | None = None
+        if self.targets.ndim != 1 or self.targets.is_floating_point() or len(self.targets) != len(self.data):
+            raise ValueError(
+                f"targets must be {len(self.data)} integers, one an image, "
+                f"got {self.targets.dtype} of shape {tuple(self.targets.shape)}"
+            )
+        classes, label, size = self.targets.unique(return_inverse=True, return_counts=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"the data set has {len(self.data)} images of {len(classes)} classes; "
+                "negatives need at least two classes"
+            )
+        self.by_class = label.argsort(stable=True)  # (N,) images, class after class
+        self.start = (size.cumsum(0) - size)[label]  # (N,) where the image's class begins in by_class
+        self.size = size[label]  # (N,) how many images its class has
+        self.rank = self.by_class.argsort() - self.start  # (N,) its place within its class
+        self.has_positive = self.size > 1  # (N,)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def images(self, indices: Tensor) -> list[Any]:
+        return transformed(self.data[indices], self.transform)
+
+    def positives(self, indices: Tensor) -> Tensor:
+        """A uniformly random other image of each one's class; the image itself where there is no other."""
+        others = self._random_below(self.size[indices] - 1)
+        others += others >= self.rank[indices]
+        return self.by_class[self.start[indices] + torch.where(self.has_positive[indices], others, 0)]
+
+    def negatives(self, indices: Tensor) -> Tensor:
+        """A uniformly random image of another class than each one's."""
+        others = self._random_below(len(self) - self.size[indices])
+        others += (others >= self.start[indices]) * self.size[indices]
+        return self.by_class[others]
+
+    def generator(self) -> torch.Generator:
+        """The random state of this process: a DataLoader's worker has its own, new each epoch."""
+        worker = get_worker_info()
+        if worker is not None and worker.seed != self._worker_seed:
+            self._generator = torch.Generator().manual_seed(worker.seed + self.seed)
+            self._worker_seed = worker.seed
+        return self._generator
+
+    def _random_below(self, bounds: Tensor) -> Tensor:
+        uniform = torch.rand(len(bounds), dtype=torch.float64, generator=self.generator())
+        return (uniform * bounds).long()

@@ -1,0 +1,178 @@
+"""Embeddings to look into: of test images through the epochs, and of a batch with what is selected in it."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from siamese_triplet._validation import check_margin
+from siamese_triplet.datasets import Images
+from siamese_triplet.datasets.images import without_channel
+from siamese_triplet.evaluation import embed
+from siamese_triplet.live.element import LiveFigure
+from siamese_triplet.selectors.by_name import PAIR_SELECTORS, TRIPLET_SELECTORS
+from siamese_triplet.trainer import History
+
+SELECTORS_OF = {"triplets": (*TRIPLET_SELECTORS, "all"), "pairs": (*PAIR_SELECTORS,)}
+GREYS = 16  # levels of grey in the images of a page, which must stay small
+COLUMNS = 40  # of the sheet with all images
+GREATEST = 2**15 - 1  # of a 16-bit integer
+
+
+class EmbeddingRecorder:
+    """A callback of `fit` that keeps the embeddings of some images after every epoch.
+
+    `images` are looked at as they are; `which` are the indices of those to keep, or how many: spread evenly over all,
+    in their order. `record(model, "untrained")` before training keeps an epoch more. `embeddings` is then
+    (epochs, N, D), on the CPU, `labels` (N,), and `epochs` the names of the epochs.
+    """
+
+    def __init__(self, images: Images, which: int | Sequence[int] | Tensor = 1000) -> None:
+        if isinstance(which, int):
+            n = min(which, len(images))
+            if n < 1:
+                raise ValueError(f"{which=} of {len(images)} images must be at least 1")
+            which = torch.arange(n) * len(images) // n
+        indices = torch.as_tensor(which)
+        self.images = Images(
+            images.data[indices], images.targets[indices], images.classes, images.train, images.transform
+        )
+        self.labels = self.images.targets
+        self.epochs: list[str] = []
+        self._embeddings: list[Tensor] = []
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The embeddings (epochs, N, D). Raises ValueError where none were recorded."""
+        if not self._embeddings:
+            raise ValueError(
+                "no embeddings were recorded: give the recorder to fit(…, callbacks=[recorder]), or call record"
+            )
+        return torch.stack(self._embeddings)
+
+    def record(self, model: nn.Module, name: str) -> None:
+        """Keep the embeddings that `model` gives now, as those of the epoch `name`."""
+        self.keep(embed(model, self.images)[0], name)
+
+    def keep(self, embeddings: Tensor, name: str) -> None:
+        """Keep `embeddings` (N, D) of the images, from wherever they come, as those of the epoch `name`.
+
+        Raises ValueError where they are not as many as the images.
+        """
+        if embeddings.ndim != 2 or len(embeddings) != len(self.images):
+            raise ValueError(f"expected embeddings of {len(self.images)} images, got shape {tuple(embeddings.shape)}")
+        self._embeddings.append(embeddings.detach().cpu())
+        self.epochs.append(name)
+
+    def __call__(self, epoch: int, history: History, model: nn.Module) -> None:
+        self.record(model, str(epoch))
+
+
+def embedding_viewer(recorder: EmbeddingRecorder, name: str = "embeddings", title: str | None = None) -> LiveFigure:
+    """The 2-D embeddings of a recorder's images, to look into: their images, their neighbours, and all epochs.
+
+    On paper stands a scatter plot of the last epoch. `name`: see `triplet_playground`. Raises ValueError for embeddings
+    that are not 2-D, and where none were recorded.
+    """
+    images = recorder.images
+    alt = (
+        f"scatter plot of the embeddings of {len(images):,} {'training' if images.train else 'test'} images of "
+        f"{len(images.classes)} classes after the last epoch of training; in a browser, through all epochs."
+    )
+    return LiveFigure(
+        "embedding-viewer",
+        name,
+        title or "Embeddings through the epochs",
+        _shown(recorder),
+        alt,
+        still=_scatter(recorder, alt),
+    )
+
+
+def selector_bench(
+    recorder: EmbeddingRecorder,
+    selector: str = "semihard",
+    margin: float = 1.0,
+    name: str = "selectors",
+    *,
+    kind: str = "triplets",
+) -> LiveFigure:
+    """What selectors take from one batch: the 2-D embeddings of a recorder that was given the images of a batch.
+
+    `selector` and `margin` are those to begin with; for `kind` "triplets" one of `experiments.TRIPLET_SELECTORS` or
+    "all", for "pairs" one of `experiments.PAIR_SELECTORS`. `name`: see `triplet_playground`. Raises ValueError for
+    another kind or selector, embeddings that are not 2-D, and where none were recorded.
+    """
+    known = SELECTORS_OF.get(kind, ())
+    if selector not in known:
+        raise ValueError(f"unknown {selector=} for {kind=}; there are {', '.join(known) or 'triplets and pairs'}")
+    images = recorder.images
+    chosen = {"selector": f"{kind.removesuffix('s')}:{selector}", "margin": check_margin(margin)}
+    alt = (
+        f"a batch of {len(images)} images of {len(recorder.labels.unique())} classes in the plane, and the triplets or "
+        "pairs that a selector takes from it; their number falls from epoch to epoch."
+    )
+    return LiveFigure(
+        "selector-bench", name, "Selector bench", _shown(recorder) | chosen, alt, still=_scatter(recorder, alt)
+    )
+
+
+def encode_points(points: Tensor) -> dict[str, Any]:
+    """Points (N, 2) as the base64 of little-endian 16-bit integers, and the `unit` they are multiples of.
+
+    The unit is a power of two, so that it costs no further rounding.
+    """
+    if points.ndim != 2 or points.shape[1] != 2 or not points.isfinite().all():
+        raise ValueError(f"the page draws finite points (N, 2) of the plane, got {tuple(points.shape)}")
+    greatest = max(float(points.abs().max()), 2.0**-20)
+    unit = 2.0 ** math.ceil(math.log2(greatest / GREATEST))
+    numbers = (points.double() / unit).round().to(torch.int16).numpy().astype("<i2")
+    return {"points": base64.b64encode(numbers.tobytes()).decode(), "unit": unit}
+
+
+def _shown(recorder: EmbeddingRecorder) -> dict[str, Any]:
+    """What a page needs of a recorder: the epochs, and the images with their classes."""
+    epochs = zip(recorder.epochs, recorder.embeddings, strict=True)
+    return {
+        "epochs": [{"name": name, **encode_points(points)} for name, points in epochs],
+        "labels": recorder.labels.tolist(),
+        "classes": recorder.images.classes,
+        "sheet": _sheet(recorder.images.data),
+    }
+
+
+def _sheet(data: Tensor) -> dict[str, Any]:
+    """Images uint8 (N, H, W) or (N, H, W, C) side by side in one PNG, dark on light where they are grey."""
+    data = without_channel(data)
+    n_images, height, width = data.shape[:3]
+    columns = min(COLUMNS, n_images)
+    sheet = Image.new("L" if data.ndim == 3 else "RGB", (columns * width, -(-n_images // columns) * height), "white")
+    for number, image in enumerate(255 - data if data.ndim == 3 else data):
+        sheet.paste(Image.fromarray(image.numpy()), (number % columns * width, number // columns * height))
+    stream = io.BytesIO()
+    sheet.quantize(GREYS if data.ndim == 3 else 256).save(stream, "PNG", optimize=True)
+    return {"source": _png(stream.getvalue()), "width": width, "height": height, "columns": columns}
+
+
+def _scatter(recorder: EmbeddingRecorder, alt: str) -> str:
+    """The last epoch as a picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from siamese_triplet.plots import plot_embeddings
+
+    figure = Figure(figsize=(7, 5.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    plot_embeddings(recorder.embeddings[-1], recorder.labels, classes=recorder.images.classes, ax=figure.add_subplot())
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=80)
+    return f'<img alt="{alt}" src="{_png(stream.getvalue())}">'
+
+
+def _png(contents: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(contents).decode()}"

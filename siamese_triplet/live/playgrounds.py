@@ -1,0 +1,30 @@
+"""Two and three points to drag about."""
+
+from siamese_triplet._validation import check_margin
+from siamese_triplet.live.element import LiveFigure
+
+
+def triplet_playground(margin: float = 1.0, name: str = "triplet") -> LiveFigure:
+    """An anchor, a positive and a negative in the plane, to drag about, with the triplet loss that they have.
+
+    Distances are squared, as in `TripletLoss`. `name` stands for the figure in the page's address, so two on a page
+    need two names. Raises ValueError for a margin that is not a finite number ≥ 0.
+    """
+    alt = (
+        "an anchor, a positive and a negative in the plane. Around the anchor a circle through the positive, within "
+        "which negatives are hard, and a larger one, up to which they are semi-hard; outside they are easy. Arrows "
+        "show where a step of descent moves each point."
+    )
+    return LiveFigure("triplet-playground", name, "Triplet playground", {"margin": check_margin(margin)}, alt)
+
+
+def pair_playground(margin: float = 1.0, name: str = "pair") -> LiveFigure:
+    """Two images in the plane, of one class or of two, to drag about, with the contrastive loss that they have.
+
+    Distances are not squared, as the margin of `ContrastiveLoss`. See `triplet_playground`.
+    """
+    alt = (
+        "two images in the plane. Of one class, they pull each other together; of two classes, they push each other "
+        "apart while one lies within a circle around the other, whose radius is the margin."
+    )
+    return LiveFigure("pair-playground", name, "Pair playground", {"margin": check_margin(margin)}, alt)

@@ -1,0 +1,88 @@
+"""The triplet loss, of triplets that are given and of triplets that a selector finds in a batch."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from siamese_triplet._validation import check_batch, check_embeddings, check_margin_or_soft, check_selector
+from siamese_triplet.distances import chosen_distances, pairwise_distances, root, row_distances
+from siamese_triplet.losses.contrastive import mean_or_zero
+from siamese_triplet.selectors import TripletSelector, triplets_of
+
+
+class TripletLoss(nn.Module):
+    """max(0, d²(anchor, positive) + m − d²(anchor, negative)), mean over the triplets (Schroff and others, 2015).
+
+    With `margin="soft"` it is log(1 + exp(d²(anchor, positive) − d²(anchor, negative))), which never quite vanishes
+    (Hermans, Beyer and Leibe, 2017). With `squared` False plain distances d take the place of d².
+
+    >>> import torch
+    >>> from siamese_triplet import TripletLoss
+    >>> anchor, positive, negative = torch.tensor([[0.0]]), torch.tensor([[1.0]]), torch.tensor([[1.2]])
+    >>> TripletLoss(margin=1.0)(anchor, positive, negative)  # 1² + 1 − 1.2²
+    tensor(0.5600)
+    >>> TripletLoss(margin=1.0, squared=False)(anchor, positive, negative)  # 1 + 1 − 1.2
+    tensor(0.8000)
+    """
+
+    def __init__(self, margin: float | str, squared: bool = True) -> None:
+        super().__init__()
+        self.margin, self.squared = check_margin_or_soft(margin), squared
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """The mean loss of triplets of embeddings, each (T, D).
+
+        T = 0 gives a zero. Raises ValueError for embeddings that are not (T, D) matrices of one shape, on a CPU also
+        for those that are not finite; elsewhere, where that would take a sync, NaN gives NaN.
+        """
+        check_embeddings(anchor=anchor, positive=positive, negative=negative)
+        positive_distances = row_distances(anchor, positive, self.squared)  # (T,)
+        negative_distances = row_distances(anchor, negative, self.squared)  # (T,)
+        return mean_or_zero(_triplet(positive_distances, negative_distances, self.margin))
+
+
+class OnlineTripletLoss(nn.Module):
+    """The triplet loss of the triplets that `triplet_selector` finds in a batch; for its options see `TripletLoss`.
+
+    A selector that looks for triplets with a loss has a margin too, and measures squared or plain distances: give both
+    the same.
+
+    >>> import torch
+    >>> from siamese_triplet import HardestNegativeTripletSelector, OnlineTripletLoss
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.2]]), torch.tensor([0, 0, 1])
+    >>> loss, n_triplets = OnlineTripletLoss(1.0, HardestNegativeTripletSelector(1.0))(embeddings, labels)
+    >>> round(loss.item(), 3), n_triplets  # the mean of 1² + 1 − 1.2² and 1² + 1 − 0.2²
+    (1.26, 2)
+    """
+
+    def __init__(self, margin: float | str, triplet_selector: TripletSelector, squared: bool = True) -> None:
+        super().__init__()
+        self.margin, self.squared = check_margin_or_soft(margin), squared
+        self.triplet_selector = check_selector(triplet_selector, "get_triplets")
+        if getattr(triplet_selector, "squared", squared) != squared:
+            raise ValueError(
+                f"{type(triplet_selector).__name__} has squared={not squared} but the loss squared={squared}; "
+                "their margins would mean different things: give both the same"
+            )
+
+    def forward(self, embeddings: Tensor, target: Tensor) -> tuple[Tensor, int]:
+        """The mean loss over the selected triplets of `embeddings` (B, D) with integer class labels `target` (B,),
+        and how many triplets those are.
+
+        A batch without triplets gives a zero, and 0. Raises ValueError for embeddings that are not a finite (B, D)
+        matrix and for labels that are not B integers.
+        """
+        check_batch(embeddings, target)
+        distances = pairwise_distances(embeddings.detach())  # (B, B), squared, for the selector and the loss alike
+        triplets = triplets_of(self.triplet_selector, embeddings, target, distances)  # (T, 3)
+        anchor = triplets[:, 0].repeat(2)  # (2T,): of the positive pairs, then of the negative ones
+        other = triplets[:, 1:].T.reshape(-1)  # (2T,)
+        chosen = chosen_distances(embeddings, distances, anchor, other)
+        chosen = chosen if self.squared else root(chosen)
+        to_positives, to_negatives = chosen.chunk(2)  # (T,), (T,)
+        return mean_or_zero(_triplet(to_positives, to_negatives, self.margin)), len(triplets)
+
+
+def _triplet(positive_distances: Tensor, negative_distances: Tensor, margin: float | str) -> Tensor:
+    if isinstance(margin, str):  # the soft one
+        return -F.logsigmoid(negative_distances - positive_distances)
+    return F.relu(positive_distances + margin - negative_distances)

@@ -1,0 +1,94 @@
+"""What happened in training, epoch by epoch: plain floats that print as a table, plot and save."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from siamese_triplet._files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class History(dict[str, list[float]]):
+    """Lists of floats by name, one number an epoch: `history["val_loss"][-1]`.
+
+    `print(history)` shows a table; `plot()` draws a curve; `save` and `History.load` keep it as JSON, where a number
+    that is not finite stands as null and comes back as NaN.
+
+    >>> from siamese_triplet import History
+    >>> history = History()
+    >>> history.append({"train_loss": 0.5, "val_loss": 0.75})
+    >>> history.append({"train_loss": 0.25, "val_loss": 0.5})
+    >>> history["val_loss"][-1]
+    0.5
+    >>> print(history)
+    epoch  train loss  val loss
+        1         0.5      0.75
+        2        0.25       0.5
+    """
+
+    def append(self, results: Mapping[str, float]) -> None:
+        """Add one epoch. Raises ValueError where `results` have other names than the epochs before."""
+        if self and set(self) != set(results):
+            raise ValueError(f"this history has {', '.join(self)}; an epoch with {', '.join(results)} does not fit it")
+        for name, value in results.items():
+            self.setdefault(name, []).append(float(value))
+
+    def with_epoch(self, results: Mapping[str, float]) -> "History":
+        """A new history, one epoch longer."""
+        longer = History({name: list(values) for name, values in self.items()})
+        longer.append(results)
+        return longer
+
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs it holds."""
+        return len(next(iter(self.values()), []))
+
+    def epochs(self) -> list[dict[str, float]]:
+        """The results of each epoch, as they were appended."""
+        return [{name: values[epoch] for name, values in self.items()} for epoch in range(self.n_epochs)]
+
+    def __str__(self) -> str:
+        rows = [["epoch", *(name.replace("_", " ") for name in self)]]
+        for epoch, results in enumerate(self.epochs(), start=1):
+            rows.append([str(epoch), *(f"{value:.4g}" for value in results.values())])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+    def plot(self, name: str = "loss", *, ax: "Axes | None" = None) -> "Axes":
+        """The curves of `train_<name>` and `val_<name>`; see `plots.plot_history`."""
+        from siamese_triplet.plots import plot_history
+
+        return plot_history(self, name, ax=ax)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write it to `path` as JSON, in one piece: a file that is there stays whole until the new one is."""
+        finite = {name: [value if math.isfinite(value) else None for value in values] for name, values in self.items()}
+        write_atomically(path, json.dumps(finite, indent=1, allow_nan=False).encode() + b"\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "History":
+        """Read what `save` wrote. Raises ValueError for a file that is not such a history."""
+        try:
+            contents = json.loads(Path(path).read_text())
+        except ValueError as error:
+            raise ValueError(f"{path} is not a history in JSON: {error}") from error
+        return cls.of(contents, str(path))
+
+    @classmethod
+    def of(cls, contents: Any, source: str) -> "History":
+        """`contents` as a history, if they are lists of numbers of one length; else a ValueError naming `source`."""
+        history = cls()
+        try:
+            for name, values in contents.items():
+                history[str(name)] = [math.nan if value is None else float(value) for value in values]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"{source} holds no history: a list of numbers for each name was expected") from error
+        if len({len(values) for values in history.values()}) > 1:
+            raise ValueError(f"{source} holds no history: its lists differ in length")
+        return history

@@ -1,0 +1,271 @@
+"""The training loop: one for every network, loss and kind of batch of these chapters, and for your own."""
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from siamese_triplet._devices import best_device, device_of, evaluating, move
+from siamese_triplet._validation import NotFiniteError, check_optimizer
+from siamese_triplet.distributed import from_first, is_first, of_all, send_to_all, sum_gradients
+from siamese_triplet.metrics import Metric
+from siamese_triplet.trainer.checkpoints import CheckpointError, TrainingState, load_checkpoint
+from siamese_triplet.trainer.history import History
+from siamese_triplet.trainer.progress import Progress
+from siamese_triplet.trainer.step import FiniteState, Place, Step, check_losses, compiled
+
+NOT_FINITE = "the embeddings hold NaN, or are too large for their squares"
+CHECK_EVERY = 50  # steps between two looks for a loss that is not finite, where a look waits for the device
+
+Callback = Callable[[int, History, nn.Module], bool | None]
+
+
+def fit(
+    train_loader: Iterable,
+    val_loader: Iterable | None,
+    model: nn.Module,
+    loss_fn: nn.Module,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None,
+    n_epochs: int,
+    *,
+    metrics: Sequence[Metric] = (),
+    device: torch.device | str | None = None,
+    verbose: bool = True,
+    start_epoch: int = 0,
+    checkpoint: str | os.PathLike | None = None,
+    callbacks: Sequence[Callback] = (),
+    autocast: torch.dtype | None = None,
+    channels_last: bool = False,
+    compile: bool | str = False,
+) -> History:
+    """Train `model` up to epoch `n_epochs` and return what happened.
+
+    A batch is `(inputs, target)`. The inputs, one tensor or a tuple of two or three, go to `model(*inputs)`; the
+    outputs, and the target unless it is empty, to `loss_fn(*outputs, target)`. The loss function returns the loss, or
+    a tuple that begins with it. The scheduler steps once an epoch, after the optimizer.
+
+    - `metrics` are called after every batch, and reset before every pass over the data.
+    - `device` is where model, loss and batches are moved; by default a CUDA GPU where there is one, or where the model
+      is, if that is not the CPU.
+    - `verbose` prints a line an epoch, with a progress bar in a terminal or a notebook.
+    - `checkpoint` is a file. If it exists, the run goes on from it, with the weights, optimizer, scheduler, history and
+      random states that it holds, learning rates among them, and ends as if it had never stopped (but for what worker
+      processes that outlive an epoch draw). It is written anew after every epoch.
+    - `start_epoch` counts epochs that were trained before; the scheduler is brought there. With a `checkpoint` that
+      exists it is not needed.
+    - `callbacks` are called as `callback(epoch, history, model)` after every epoch, the first being 1, with the history
+      up to it; one that returns True ends the run. They are not called for epochs that a checkpoint holds already.
+    - `autocast=torch.bfloat16` runs the network in that precision, the loss in full; `channels_last` lays out images
+      and filters with the channels innermost; `compile` compiles the network, as `torch.compile` does with the mode
+      given, "reduce-overhead" for CUDA graphs.
+
+    Ctrl-C ends the run with the history up to the last complete epoch. In a group of processes (see `distributed`) each
+    calls `fit` with its share of every batch, and all return the same.
+
+    Returns a `History`, lists of floats, one an epoch: `train_loss`, each metric as `train_<name>`, and with a
+    `val_loader` the same as `val_…`; `learning_rate` and `seconds`. A loss is the mean over the batches. No epochs give
+    an empty history.
+
+    Raises ValueError for a loader without batches, and for an optimizer of another model; CheckpointError for a file
+    that is not a whole checkpoint of this run, with this model, optimizer and schedule of learning rates, which it
+    leaves alone; FloatingPointError, with epoch, step and learning rate, when a loss is not finite: the checkpoint of
+    the last epoch stays.
+
+    >>> import torch
+    >>> from siamese_triplet import BatchAllTripletLoss, fit
+    >>> inputs, labels = torch.tensor([[0.0, 1.0], [0.0, 2.0], [1.0, 1.0], [1.0, 2.0]]), torch.tensor([0, 0, 1, 1])
+    >>> model = torch.nn.Linear(2, 2)
+    >>> optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    >>> loader = [(inputs, labels)] * 30  # any iterable of batches, mostly a DataLoader
+    >>> loss_fn = BatchAllTripletLoss(margin=1.0)
+    >>> history = fit(loader, None, model, loss_fn, optimizer, None, n_epochs=3, device="cpu", verbose=False)
+    >>> history.n_epochs, history["train_loss"][-1] < history["train_loss"][0]
+    (3, True)
+    """
+    check_optimizer(optimizer, *(module for module in (model, loss_fn) if isinstance(module, nn.Module)))
+    device = _device_for(model, device)
+    move(model, optimizer, loss_fn, device, channels_last)
+    step = Step(compiled(model, compile), model, loss_fn, metrics, device, autocast, channels_last)
+    state = TrainingState(
+        model, optimizer, scheduler, loss_fn, metrics, {"train": train_loader, "val": val_loader, "loss": loss_fn}
+    )
+    send_to_all(*state.modules)
+    finite = FiniteState(state.modules)
+    parts = ["train"] if val_loader is None else ["train", "val"]
+    names = [*(name for part in parts for name in step.names(part)), "learning_rate", "seconds"]
+    epoch, history = _start(state, checkpoint, start_epoch, n_epochs, names)
+    progress = Progress(n_epochs, _length(train_loader), verbose and is_first())
+    for past, results in enumerate(history.epochs(), start=epoch - history.n_epochs):
+        progress.finish(past, results)
+    try:
+        while epoch < n_epochs:
+            started = time.perf_counter()
+            progress.start(epoch)
+            _announce(train_loader, epoch)
+            rate = float(optimizer.param_groups[0]["lr"])
+            place = Place(epoch + 1, rate, checkpoint)
+            results = _train_epoch(train_loader, step, optimizer, progress, place)
+            if val_loader is not None:
+                results |= _validate(val_loader, step, place)
+            finite.check(place)
+            results |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
+            results = from_first(results.copy)  # the same, to the last bit, for all schedulers
+            _step_scheduler(scheduler, results)
+            longer = history.with_epoch(results)
+            if checkpoint is not None:
+                state.save(checkpoint, epoch + 1, longer)
+            epoch, history = epoch + 1, longer  # complete only when it is saved: Ctrl-C may come in between
+            progress.finish(epoch - 1, results)
+            wants_to_stop = [callback(epoch, history, model) for callback in callbacks]  # all are called
+            if any(of_all(any(wants_to_stop))):
+                break
+    except KeyboardInterrupt:
+        progress.say(f"interrupted in epoch {epoch + 1}; {epoch} of {n_epochs} epochs are complete")
+    finally:
+        progress.close()
+    return history
+
+
+def evaluate(
+    loader: Iterable,
+    model: nn.Module,
+    loss_fn: nn.Module,
+    *,
+    metrics: Sequence[Metric] = (),
+    autocast: torch.dtype | None = None,
+    channels_last: bool = False,
+) -> dict[str, float]:
+    """The loss and the metrics of `model` over `loader`, as `val_loss` and `val_<name>`: no gradients, evaluation mode.
+
+    The model is left in the mode it was in. See `fit` for the arguments. In a group of processes all must call it, each
+    with its share of every batch.
+
+    >>> import torch
+    >>> from siamese_triplet import AverageNonzeroTripletsMetric, BatchAllTripletLoss, evaluate
+    >>> inputs, labels = torch.tensor([[0.0, 1.0], [0.0, 2.0], [1.0, 1.0], [1.0, 2.0]]), torch.tensor([0, 0, 1, 1])
+    >>> metrics = [AverageNonzeroTripletsMetric()]
+    >>> evaluate([(inputs, labels)], torch.nn.Identity(), BatchAllTripletLoss(margin=1.0), metrics=metrics)
+    {'val_loss': 1.0, 'val_nonzero_triplets': 4.0}
+    """
+    return _evaluate(loader, Step(model, model, loss_fn, metrics, device_of(model), autocast, channels_last))
+
+
+def _train_epoch(
+    loader: Iterable, step: Step, optimizer: Optimizer, progress: Progress, place: Place
+) -> dict[str, float]:
+    losses: list[Tensor] = []  # on the device
+    check_every = 1 if step.device.type == "cpu" else CHECK_EVERY
+    step.reset()
+    step.model.train()
+    for batch in loader:
+        optimizer.zero_grad()
+        try:
+            loss = step(batch)
+        except NotFiniteError as error:
+            raise place.error(f"step {len(losses) + 1}", NOT_FINITE) from error
+        losses.append(loss.detach())
+        if len(losses) % check_every == 0:
+            check_losses(losses, check_every, place)
+        loss.backward()
+        sum_gradients(step.model.parameters())
+        optimizer.step()
+        progress.step(losses)
+    check_losses(losses, check_every, place)
+    return step.summary("train", losses)
+
+
+def _validate(loader: Iterable, step: Step, place: Place) -> dict[str, float]:
+    try:
+        results = _evaluate(loader, step)
+    except NotFiniteError as error:
+        raise place.error("in validation", NOT_FINITE) from error
+    if not math.isfinite(results["val_loss"]):
+        raise place.error("in validation", f"the loss is {results['val_loss']}")
+    return results
+
+
+def _evaluate(loader: Iterable, step: Step) -> dict[str, float]:
+    losses = []
+    step.reset()
+    with evaluating(step.model):
+        for batch in loader:
+            losses.append(step(batch))
+    return step.summary("val", losses)
+
+
+def _start(
+    state: TrainingState, checkpoint: str | os.PathLike | None, start_epoch: int, n_epochs: int, names: list[str]
+) -> tuple[int, History]:
+    """The epochs that are complete, and their history with these names: from the checkpoint, if there is one."""
+    if start_epoch < 0:
+        raise ValueError(f"{start_epoch=} must not be negative")
+    if n_epochs < 0:
+        raise ValueError(f"{n_epochs=} must not be negative; it is the epoch to train up to")
+    if len(set(of_all(checkpoint is None))) > 1:
+        raise ValueError("some processes were given a checkpoint and others none; give all the same")
+    if checkpoint is None or not from_first(Path(checkpoint).exists):
+        if checkpoint is not None and is_first():
+            Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)  # an error now, not after an epoch
+        _advance(state.scheduler, start_epoch)
+        return start_epoch, History({name: [] for name in names})
+    contents = from_first(lambda: load_checkpoint(checkpoint))
+    epoch = contents["epoch"]
+    if epoch > n_epochs or start_epoch not in (0, epoch):
+        raise CheckpointError(
+            f"{checkpoint} was written after {epoch} epochs, which does not go with {n_epochs=} and {start_epoch=}; "
+            "name another file to train anew, or ask for as many epochs and leave start_epoch out"
+        )
+    state.check(checkpoint, contents)
+    if set(contents["history"]) != set(names):
+        raise CheckpointError(
+            f"{checkpoint} has a history of {', '.join(contents['history'])}, this run would have one of "
+            f"{', '.join(names)}; give the same metrics, and a val_loader if there was one, or name another file"
+        )
+    return epoch, state.restore(checkpoint, contents)
+
+
+def _advance(scheduler: LRScheduler | None, n_epochs: int) -> None:
+    if scheduler is None or isinstance(scheduler, ReduceLROnPlateau):  # which goes by the losses of those epochs
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
+        for _ in range(getattr(scheduler, "last_epoch", 0), n_epochs):
+            scheduler.step()
+
+
+def _step_scheduler(scheduler: LRScheduler | None, results: dict[str, float]) -> None:
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step(results.get("val_loss", results["train_loss"]))
+    elif scheduler is not None:
+        scheduler.step()
+
+
+def _device_for(model: nn.Module, asked: torch.device | str | None) -> torch.device:
+    if asked is not None:
+        return torch.device(asked)
+    device = device_of(model)
+    return best_device() if device.type == "cpu" else device
+
+
+def _announce(loader: Iterable, epoch: int) -> None:
+    """Tell the epoch to samplers that shuffle by it, as torch's DistributedSampler does."""
+    for sampler in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
+        set_epoch = getattr(sampler, "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(epoch)
+
+
+def _length(loader: Any) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:  # as of a DataLoader whose data have no length
+        return None
