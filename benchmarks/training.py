@@ -101,7 +101,7 @@ def gpu(images: tuple[Images, Images], n_epochs: int) -> dict | None:
 
 def _balanced(images: Images, n_of_class: int) -> Images:
     chosen = next(iter(BalancedBatchSampler(images.targets, len(images.classes), n_of_class)))
-    return Images(images.data[chosen], images.targets[chosen], images.classes, images.train, images.transform)
+    return images.subset(chosen)
 
 
 def _resident() -> float:

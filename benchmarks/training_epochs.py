@@ -162,7 +162,7 @@ def _row(name: str, found: dict[str, list[Times]]) -> dict:
 
 
 def _first(images: Images, n: int) -> Images:
-    return Images(images.data[:n], images.targets[:n], images.classes, images.train, images.transform)
+    return images.subset(range(n))
 
 
 def _say(what: str, times: Times) -> None:

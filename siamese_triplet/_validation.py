@@ -1,7 +1,8 @@
-"""What a batch and a margin must be like, and what to do where they are not.
+"""Argument checks: each raises a ValueError that says how to fix the input.
 
-Looking for NaN reads a number back from the device, a device-host sync. Selection needs such a sync anyway, as the
-number of pairs and triplets depends on the data; what needs none looks for NaN on a CPU only, where it costs nothing.
+Public functions check their arguments once, under the arguments' own names; internal ones trust their callers. A check
+for NaN reads a number back from the device, a device-host sync. Selection needs such a sync anyway, as the number of
+pairs and triplets depends on the data; losses that need none check for NaN on a CPU only, where it costs nothing.
 """
 
 from typing import TypeVar
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 Selector = TypeVar("Selector")
-MAX_SUMMANDS = 2**16  # so many squared distances must not overflow in sum
+MAX_SUMMANDS = 2**16  # squared distances whose sum must not overflow
 
 
 class NotFiniteError(ValueError):
@@ -19,9 +20,9 @@ class NotFiniteError(ValueError):
 
 
 def check_embeddings(**named: Tensor) -> None:
-    """Raise a ValueError unless each tensor is a floating-point matrix, all of one shape and on one device.
+    """Check that the tensors are floating-point matrices of one shape on one device, and on a CPU that they are finite.
 
-    On a CPU also for one that is not finite; elsewhere that would take a sync a tensor, where the loss needs none.
+    Elsewhere the check for NaN would take a sync per tensor, where the loss needs none.
     """
     first_name, first = next(iter(named.items()))
     for name, embeddings in named.items():
@@ -40,7 +41,7 @@ def check_embeddings(**named: Tensor) -> None:
 
 
 def check_matrix(name: str, embeddings: Tensor) -> None:
-    """Raise a ValueError unless `embeddings` are a floating-point matrix."""
+    """Check that `embeddings` are a floating-point matrix."""
     if not isinstance(embeddings, Tensor) or embeddings.ndim != 2 or not embeddings.is_floating_point():
         raise ValueError(
             f"{name} must be a floating-point tensor of shape (batch, embedding size), got {_described(embeddings)}"
@@ -48,7 +49,7 @@ def check_matrix(name: str, embeddings: Tensor) -> None:
 
 
 def check_finite(name: str, embeddings: Tensor) -> None:
-    """Raise a NotFiniteError where a row of `embeddings` (B, D) is not finite or its squares may overflow in a sum."""
+    """Check that every row of `embeddings` (B, D) is finite and its squares can be summed; else a NotFiniteError."""
     computed_in = torch.promote_types(embeddings.dtype, torch.float32)
     limit = (torch.finfo(computed_in).max / 4 / max(1, embeddings.shape[1])) ** 0.5 / MAX_SUMMANDS**0.5
     if embeddings.numel() and not embeddings.detach().abs().max() < limit:  # a device-host sync
@@ -60,32 +61,32 @@ def check_finite(name: str, embeddings: Tensor) -> None:
         )
 
 
-def check_labels(embeddings: Tensor, labels: Tensor) -> None:
-    """Raise a ValueError unless `embeddings` are a (B, D) matrix and `labels` B integers on the same device.
-
-    Booleans are the integers 0 and 1.
-    """
-    check_matrix("embeddings", embeddings)
+def check_labels(embeddings: Tensor, labels: Tensor, name: str = "embeddings", labels_name: str = "labels") -> None:
+    """Check that `embeddings` are a (B, D) matrix and `labels` B integers on the same device; booleans are integers."""
+    check_matrix(name, embeddings)
     if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         raise ValueError(
-            f"labels must be integers of shape (batch,), got {_described(labels)}; convert class labels with .long()"
+            f"{labels_name} must be integers of shape (batch,), got {_described(labels)}; convert class labels with "
+            ".long()"
         )
     if len(labels) != len(embeddings):
-        raise ValueError(f"got {len(embeddings)} embeddings but {len(labels)} labels; there must be one label each")
+        raise ValueError(
+            f"got {len(embeddings)} {name} but {len(labels)} {labels_name}; there must be one label for each embedding"
+        )
     if labels.device != embeddings.device:
         raise ValueError(
-            f"embeddings are on {embeddings.device}, labels on {labels.device}; move one of them with .to(device)"
+            f"{name} are on {embeddings.device}, {labels_name} on {labels.device}; move one of them with .to(device)"
         )
 
 
-def check_batch(embeddings: Tensor, labels: Tensor) -> None:
-    """Raise a ValueError unless `embeddings` (B, D) are finite and `labels` are B integers on the same device."""
-    check_labels(embeddings, labels)
-    check_finite("embeddings", embeddings)
+def check_batch(embeddings: Tensor, labels: Tensor, name: str = "embeddings", labels_name: str = "labels") -> None:
+    """Check that `embeddings` (B, D) are finite and `labels` B integers on the same device."""
+    check_labels(embeddings, labels, name, labels_name)
+    check_finite(name, embeddings)
 
 
 def check_margin(margin: float) -> float:
-    """`margin` as a float; a ValueError unless it is finite and not negative."""
+    """Return `margin` as a float, if it is finite and not negative."""
     try:
         is_valid = 0 <= margin < float("inf")
     except TypeError:  # not a number
@@ -96,7 +97,7 @@ def check_margin(margin: float) -> float:
 
 
 def check_margin_or_soft(margin: float | str) -> float | str:
-    """`margin` as a float, or "soft" for the soft margin; a ValueError for anything else."""
+    """Return `margin` as a float, or "soft" for the soft margin."""
     if isinstance(margin, str):
         if margin != "soft":
             raise ValueError(f'margin must be a finite number ≥ 0 or "soft", got {margin!r}')
@@ -105,7 +106,7 @@ def check_margin_or_soft(margin: float | str) -> float | str:
 
 
 def check_optimizer(optimizer: Optimizer, *modules: nn.Module) -> None:
-    """Raise a ValueError where `optimizer` holds no parameter of any of `modules`, and so would train nothing."""
+    """Check that `optimizer` holds a parameter of one of `modules`; without one it would train nothing."""
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     if not any(id(parameter) in held for module in modules for parameter in module.parameters()):
         raise ValueError(
@@ -115,6 +116,7 @@ def check_optimizer(optimizer: Optimizer, *modules: nn.Module) -> None:
 
 
 def check_selector(selector: Selector, method: str) -> Selector:
+    """Return `selector`, if it is an object with `method`."""
     if isinstance(selector, type) or not hasattr(selector, method):
         raise ValueError(
             f"expected a selector, an object with the method {method}, got {selector!r}; a class must be called first: "

@@ -1,4 +1,4 @@
-"""What the embeddings of a batch look like, in numbers, and a warning when they collapse to a point."""
+"""Diagnose a batch of embeddings in numbers, and recognise a collapse of all embeddings to one point."""
 
 import math
 import warnings
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from siamese_triplet._validation import check_batch, check_margin_or_soft
 from siamese_triplet.distances import full_precision, pair_masks, pairwise_distances
-from siamese_triplet.losses import BatchAllTripletLoss
+from siamese_triplet.losses.batch_all import batch_all_loss
 
 PERCENTILES = (5, 50, 95)
 Percentiles = tuple[float, float, float]
@@ -19,12 +19,12 @@ Percentiles = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A batch in numbers. Distances are plain, not squared; what a batch has none of is NaN."""
+    """A batch in numbers. Distances are plain, not squared; a number that a batch cannot give is NaN."""
 
     n_images: int
     n_classes: int
     n_triplets: int
-    active_fraction: float  # of the triplets, those with a loss
+    active_fraction: float  # share of the triplets that have a loss
     loss: float  # mean over the active triplets
     norms: Percentiles  # of the embeddings; the 5th, 50th and 95th percentile, here and below
     positive_distances: Percentiles
@@ -59,7 +59,7 @@ def diagnose(embeddings: Tensor, labels: Tensor, margin: float | str, squared: b
     negative distances           1     1.414     1.414
     """
     check_batch(embeddings, labels)
-    loss, n_active = BatchAllTripletLoss(margin, squared)(embeddings, labels)
+    loss, n_active = batch_all_loss(embeddings, labels, check_margin_or_soft(margin), squared, "active")
     is_positive, is_negative = pair_masks(labels)
     n_triplets = int((is_positive.sum(dim=1) * is_negative.sum(dim=1)).sum())
     distances = pairwise_distances(embeddings, squared=False)
@@ -75,17 +75,54 @@ def diagnose(embeddings: Tensor, labels: Tensor, margin: float | str, squared: b
     )
 
 
+def spread(embeddings: Tensor) -> Tensor:
+    """Compute the root-mean-square distance between the rows of `embeddings` (B, D), a scalar without a gradient.
+
+    >>> import torch
+    >>> from siamese_triplet.diagnostics import spread
+    >>> spread(torch.tensor([[0.0], [2.0]]))  # the distances 0, 2, 2 and 0
+    tensor(1.4142)
+    """
+    rows = full_precision(embeddings.detach())
+    return (2 * rows.var(dim=0, correction=0).sum()).sqrt()
+
+
+def collapsed_triplet_loss(margin: float | str) -> float:
+    """Return the triplet loss where all embeddings coincide: the margin, or log 2 with the soft margin."""
+    margin = check_margin_or_soft(margin)
+    return math.log(2) if isinstance(margin, str) else margin
+
+
+def is_collapsed(loss: float, collapsed_loss: float, first_spread: float, now: float) -> bool:
+    """Tell whether embeddings have collapsed: the loss is within 2 % of its value where all of them coincide
+    (`collapsed_loss`), and their spread `now` is less than half the first one.
+
+    >>> from siamese_triplet.diagnostics import is_collapsed
+    >>> is_collapsed(loss=1.01, collapsed_loss=1.0, first_spread=0.8, now=0.1)
+    True
+    """
+    return abs(loss - collapsed_loss) <= 0.02 * collapsed_loss and now < first_spread / 2
+
+
+def describe_collapse(loss: float, first_spread: float, now: float) -> str:
+    """Describe a collapse in one sentence, without a remedy."""
+    return (
+        f"the embeddings collapse: the loss stays at {loss:.4g}, what it is where all embeddings coincide, while their "
+        f"mean distance shrank from {first_spread:.3g} to {now:.3g}."
+    )
+
+
 class CollapseWarning(UserWarning):
     """The network maps all images to nearly the same point."""
 
 
 class SpreadMetric:
-    """The mean distance between the embeddings of a batch (root mean square), and a warning when they collapse.
+    """Measure the mean distance between the embeddings of a batch (root mean square), and warn when they collapse.
 
-    A metric for `fit` with a triplet loss of this margin. Where all embeddings coincide every triplet costs exactly the
-    margin, or log 2 with the soft one: a loss that stays there while the embeddings move together will not recover on
-    its own. That is said once, as a `CollapseWarning`, at the end of the first epoch with a loss within 2 % of that
-    value and a spread below half of that of the first batch. Before the first batch the value is NaN.
+    A metric for `fit` with a triplet loss of this margin. Where all embeddings coincide, every triplet costs exactly
+    the margin, or log 2 with the soft one. A loss that stays there while the embeddings move together does not recover
+    on its own. The warning, a `CollapseWarning`, comes once, at the end of the first epoch that `is_collapsed` finds
+    collapsed in comparison with the first batch. Before the first batch the value is NaN.
 
     >>> import torch
     >>> from siamese_triplet import SpreadMetric
@@ -96,17 +133,15 @@ class SpreadMetric:
     """
 
     def __init__(self, margin: float | str) -> None:
-        margin = check_margin_or_soft(margin)
-        self.collapsed_loss = math.log(2) if isinstance(margin, str) else margin
+        self.collapsed_loss = collapsed_triplet_loss(margin)
         self.first_spread: Tensor | None = None
         self.has_warned = False
         self.reset()
 
     def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
-        rows = full_precision(outputs[0].detach())
-        spread = (2 * rows.var(dim=0, correction=0).sum()).sqrt()  # stays on the device until it is read
-        self.first_spread = spread if self.first_spread is None else self.first_spread
-        self.spreads.append(spread)
+        now = spread(outputs[0])  # stays on the device until it is read
+        self.first_spread = now if self.first_spread is None else self.first_spread
+        self.spreads.append(now)
         self.losses.append(loss[0].detach())
 
     def reset(self) -> None:
@@ -116,29 +151,30 @@ class SpreadMetric:
     def value(self) -> float:
         if self.first_spread is None or not self.spreads:
             return math.nan
-        spread, loss = float(torch.stack(self.spreads).mean()), float(torch.stack(self.losses).mean())
-        is_stuck = abs(loss - self.collapsed_loss) <= 0.02 * self.collapsed_loss
-        if is_stuck and spread < float(self.first_spread) / 2 and not self.has_warned:
+        first, now, loss = float(self.first_spread), float(torch.stack(self.spreads).mean()), self._mean_loss()
+        if not self.has_warned and is_collapsed(loss, self.collapsed_loss, first, now):
             self.has_warned = True
             warnings.warn(
-                f"the embeddings collapse: the loss stays at {loss:.4g}, what it is where all embeddings coincide, "
-                f"while their mean distance shrank from {float(self.first_spread):.3g} to {spread:.3g}. The negatives "
-                "are probably too hard for a network that has learned little: start with random or semi-hard ones, or "
-                "with BatchAllTripletLoss; a lower learning rate or embeddings on the unit sphere help too",
+                f"{describe_collapse(loss, first, now)} The negatives are probably too hard for a network that has "
+                "learned little: start with random or semi-hard ones, or with BatchAllTripletLoss; a lower learning "
+                "rate or embeddings on the unit sphere help too",
                 CollapseWarning,
                 stacklevel=2,
             )
-        return spread
+        return now
+
+    def _mean_loss(self) -> float:
+        return float(torch.stack(self.losses).mean())
 
     def name(self) -> str:
         return "spread"
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps, so that a run that goes on warns as it would have done."""
+        """Return the state that a checkpoint keeps, so that a continued run warns as an uninterrupted one does."""
         return {"first_spread": self.first_spread, "has_warned": self.has_warned}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what `state_dict` returned."""
+        """Restore the state that `state_dict` returned."""
         self.first_spread, self.has_warned = state["first_spread"], state["has_warned"]
 
 

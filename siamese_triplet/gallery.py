@@ -13,7 +13,7 @@ from torch import Tensor
 from siamese_triplet._files import sealed, unsealed, write_atomically
 from siamese_triplet._validation import check_batch
 from siamese_triplet.distances import full_precision
-from siamese_triplet.evaluation.neighbours import Neighbours, check_not_empty, knn_predictions, nearest
+from siamese_triplet.evaluation.neighbours import Neighbours, check_k, check_not_empty, check_sets, search, vote
 
 if TYPE_CHECKING:
     import faiss
@@ -58,7 +58,8 @@ class Gallery:
 
     def search(self, queries: Tensor, k: int = 5) -> Neighbours:
         """The `k` nearest images of each of `queries` (Q, D): distances, not squared, and indices. See `nearest`."""
-        return nearest(queries, self.embeddings, k)
+        self._check(queries, k)
+        return search(queries, self.embeddings, k)
 
     def classify(self, queries: Tensor, k: int | None = None) -> Tensor:
         """The labels (Q,) of `queries` (Q, D) by majority of the `k` nearest. See `knn_predictions`.
@@ -67,7 +68,12 @@ class Gallery:
         """
         if k is None:
             k = min(5, int(self.labels.unique(return_counts=True)[1].min()))
-        return knn_predictions(self.embeddings, self.labels, queries, k)
+        self._check(queries, k)
+        return vote(self.embeddings, self.labels, queries, k)
+
+    def _check(self, queries: Tensor, k: int) -> None:
+        check_sets(queries, self.embeddings[:1])  # the gallery itself was checked when it was made
+        check_k(k, len(self))
 
     def prototypes(self) -> "Gallery":
         """The mean of each class, as a gallery of one image a class: a classifier from a handful of images."""

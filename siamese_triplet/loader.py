@@ -110,7 +110,7 @@ def _normalised(source: LabelledImages, device: torch.device) -> Tensor:
     if transform is None:
         raise ValueError(
             f"TensorLoader normalises all images once, and cannot do that with the transform {source.transform!r}; "
-            "use siamese_triplet.datasets.images.normalization(mean, std), or a DataLoader"
+            "use siamese_triplet.datasets.normalization(mean, std), or a DataLoader"
         )
     pieces = (transform(channels_first(chunk).to(device)) for chunk in data.split(CHUNK))
     first = next(pieces)

@@ -1,10 +1,10 @@
-"""The five methods of the book, ready to train: the settings of its chapters in one table.
+"""The five methods, ready to train: network, loss, batches and optimizer from one row of settings.
 
-The chapters on MNIST spell each of them out; this is for training several on one data set and comparing them.
+`METHODS` has the settings of the book's chapters. Use them to train several methods on one data set and compare them.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,20 +27,23 @@ from siamese_triplet.losses import (
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric, Metric
 from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet, TripletNet
 from siamese_triplet.samplers import BalancedBatchSampler
-from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS
-from siamese_triplet.trainer import Callback, History, fit
+from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, SELECTORS, SOFT, TRIPLET_SELECTORS
+from siamese_triplet.trainer import Callback, History, OnBatch, fit
 
 FULL_EPOCHS = 20
-Through = Callable[[TensorLoader, nn.Module], Iterable]
+SELECTORS_OF = {"online-contrastive": SELECTORS["pairs"], "online-triplet": SELECTORS["triplets"]}
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method and its settings: what to train, but for the data, the epochs and the seed.
+    """A method and its settings: all that decides a training run but data, epochs and seed.
 
-    `method` is a key of `METHODS`. `selector` is a key of `PAIR_SELECTORS` for online pairs, and of `TRIPLET_SELECTORS`
-    or "batch-all" for online triplets; the other methods have none. Batches are `batch_size` images, pairs or triplets,
-    or, for the online methods, `n_classes` × `n_samples` images.
+    - `method`: a key of `METHODS`.
+    - `selector`: for online pairs a key of `PAIR_SELECTORS`, for online triplets one of `TRIPLET_SELECTORS` or
+      "batch-all"; None for the other methods.
+    - `batch_size`: images, pairs or triplets per batch; online methods take `n_classes` × `n_samples` images instead.
+
+    Raises ValueError for settings that do not go together.
     """
 
     method: str
@@ -55,24 +58,23 @@ class Method:
     n_samples: int = 25
 
     def __post_init__(self) -> None:
-        selectors_of = {"online-contrastive": [*PAIR_SELECTORS], "online-triplet": [*TRIPLET_SELECTORS, BATCH_ALL]}
-        if self.method not in ("softmax", "siamese", "triplet", *selectors_of):
+        if self.method not in ("softmax", "siamese", "triplet", *SELECTORS_OF):
             raise ValueError(f"unknown method {self.method!r}; there are {', '.join(map(repr, METHODS))}")
-        if self.method not in selectors_of and self.selector is not None:
+        if self.method not in SELECTORS_OF and self.selector is not None:
             raise ValueError(f"{self.method} takes its batches as they come, without a selector; got {self.selector!r}")
-        if self.method in selectors_of and self.selector not in selectors_of[self.method]:
-            possible = ", ".join(map(repr, selectors_of[self.method]))
+        if self.method in SELECTORS_OF and self.selector not in SELECTORS_OF[self.method]:
+            possible = ", ".join(map(repr, SELECTORS_OF[self.method]))
             raise ValueError(f"unknown selector {self.selector!r} for {self.method}; there are {possible}")
-        if self.method in selectors_of and self.n_samples < 2:
+        if self.method in SELECTORS_OF and self.n_samples < 2:
             raise ValueError(f"n_samples={self.n_samples} of a class in a batch give no positive pair; give 2 or more")
         if self.margin == "soft" and self.method != "triplet" and self.selector not in SOFT:
             raise ValueError(
-                f"the soft margin is for triplets: the method triplet, or online-triplet with one of the selectors "
-                f"{', '.join(map(repr, SOFT))}; got {self.method} with {self.selector!r}"
+                f"the soft margin is for triplets: for the method triplet, and for online-triplet with one of the "
+                f"selectors {', '.join(map(repr, SOFT))}; got {self.method} with {self.selector!r}: give a number"
             )
 
     def network(self, images: Images) -> nn.Module:
-        """A new network for images of this size and, for the softmax, for their classes."""
+        """Make a new network for images of this size and, for the softmax, for their classes."""
         first = images[0][0]
         net = EmbeddingNetL2 if self.unit_sphere else EmbeddingNet
         embedding_net = net(self.embedding_size, tuple(first.shape))
@@ -82,7 +84,7 @@ class Method:
         return embedding_net if around is None else around(embedding_net)
 
     def loss(self, seed: int = 0) -> nn.Module:
-        """The loss, with a selector that draws from `seed`, where there is one."""
+        """Make the loss, with its selector if it has one; random selectors draw from `seed`."""
         generator = torch.Generator().manual_seed(seed)
         margin: Any = self.margin  # soft only where that can be: `__post_init__` looks at it and at the selector
         selector: Any = self.selector
@@ -99,10 +101,10 @@ class Method:
         return OnlineTripletLoss(margin, TRIPLET_SELECTORS[selector](margin, generator))
 
     def loader(self, images: Images, seed: int = 0, device: torch.device | str | None = None) -> TensorLoader:
-        """The batches of an epoch; those of training images are shuffled, from `seed`.
+        """Make the loader; batches of training images are shuffled from `seed`.
 
-        A class with fewer images than a batch takes repeats them. Balanced batches of test images have fewer classes
-        and images of each where there are no more, but two of each at least: otherwise no pair would be positive.
+        A class with too few images for a batch repeats them. Balanced batches of test images take fewer classes, and
+        fewer images of each, where there are no more: at least two of each, since a single one has no positive pair.
         """
         if self.method.startswith("online"):
             n_classes, n_samples = self.n_classes, self.n_samples
@@ -116,7 +118,7 @@ class Method:
         return TensorLoader(dataset, self.batch_size, shuffle=images.train, seed=seed, device=device)
 
     def metrics(self) -> list[Metric]:
-        """New metrics: accuracy for the softmax; the number of triplets and the spread for online triplets."""
+        """Make the metrics: accuracy for the softmax, number of triplets and spread for online triplets."""
         if self.method == "softmax":
             return [AccumulatedAccuracyMetric()]
         if self.method == "online-triplet":
@@ -135,14 +137,14 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Speed:
-    """How the same training is computed; see `fit`. Everything off is 32-bit floating point, layer by layer."""
+    """How training is computed; see `fit`. With everything off: float32, layer by layer."""
 
     bfloat16: bool = False
     channels_last: bool = False
     compile: bool | str = False
 
     def __str__(self) -> str:
-        """Such as "bfloat16, channels last"."""
+        """Return a description such as "bfloat16, channels last"."""
         mode = f" {self.compile}" if isinstance(self.compile, str) else ""
         words = {
             "bfloat16" if self.bfloat16 else "float32": True,
@@ -153,52 +155,59 @@ class Speed:
 
 
 def fit_method(
-    experiment: Method,
+    method: Method,
     train_set: Images,
     test_set: Images,
     n_epochs: int,
     seed: int = 0,
     *,
+    model: nn.Module | None = None,
     device: torch.device | str | None = None,
     speed: Speed | None = None,
     checkpoint: str | os.PathLike | None = None,
     verbose: bool = True,
     metrics: Sequence[Metric] | None = None,
     callbacks: Sequence[Callback] = (),
-    through: Through | None = None,
+    on_batch: OnBatch | None = None,
 ) -> tuple[nn.Module, History]:
-    """Train an experiment from `seed`, validating on `test_set`; the model and its history.
+    """Train `method` on `train_set`, validate on `test_set`, and return the model and its history.
 
-    The optimizer is Adam; the learning rate falls to a tenth after 8 and 16 of 20 epochs. `metrics` take the place of
-    those of the experiment. `through(loader, model)`, called for the loader of the training and then for that of the
-    test images, returns what `fit` takes its batches from instead: the same ones, with a look between them. See `fit`
-    for the rest.
+    The optimizer is Adam; the learning rate falls to a tenth after 8 and 16 of 20 epochs, and in proportion in a
+    shorter run. The same `seed` gives the same result on one device; it seeds torch's global generator.
+
+    - `model` is trained in place of a new network, and torch's generator is left alone.
+    - `metrics` take the place of those of the method.
+    - `speed` is float32, layer by layer, by default.
+
+    For the other arguments, and for what is raised, see `fit`.
     """
     device = best_device() if device is None else torch.device(device)
     speed = speed or Speed()
-    torch.manual_seed(seed)
-    model = experiment.network(train_set).to(device)
+    if model is None:
+        torch.manual_seed(seed)
+        model = method.network(train_set)
+    model = model.to(device)
     optimizer = Adam(
         model.parameters(),
-        lr=experiment.learning_rate,
-        weight_decay=experiment.weight_decay,
+        lr=method.learning_rate,
+        weight_decay=method.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
-    loaders = [experiment.loader(images, seed, device) for images in (train_set, test_set)]
-    train_loader, val_loader = loaders if through is None else [through(loader, model) for loader in loaders]
+    train_loader, val_loader = (method.loader(images, seed, device) for images in (train_set, test_set))
     history = fit(
         train_loader,
         val_loader,
         model,
-        experiment.loss(seed),
+        method.loss(seed),
         optimizer,
         StepLR(optimizer, step_size(n_epochs), gamma=0.1),
         n_epochs,
-        metrics=experiment.metrics() if metrics is None else metrics,
+        metrics=method.metrics() if metrics is None else metrics,
         device=device,
         verbose=verbose,
         checkpoint=checkpoint,
         callbacks=callbacks,
+        on_batch=on_batch,
         autocast=torch.bfloat16 if speed.bfloat16 else None,
         channels_last=speed.channels_last,
         compile=speed.compile,
@@ -207,5 +216,5 @@ def fit_method(
 
 
 def step_size(n_epochs: int) -> int:
-    """After how many of `n_epochs` the learning rate falls: 8 of 20, and in the same proportion in a shorter run."""
+    """Return after how many of `n_epochs` the learning rate falls: 8 of 20, and in proportion in a shorter run."""
     return max(1, 8 * n_epochs // FULL_EPOCHS)

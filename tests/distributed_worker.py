@@ -65,7 +65,7 @@ def one_pass(experiment: Method) -> list[dict]:
     found = []
     for batch in experiment.loader(images()):
         model.zero_grad()
-        loss = step(batch)
+        loss = step(batch)[0]
         loss.backward()
         sum_gradients(model.parameters())
         gradients = [parameter.grad.clone() for parameter in model.parameters()]

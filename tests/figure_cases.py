@@ -26,7 +26,6 @@ from siamese_triplet import (
 from siamese_triplet.distances import pairwise_distances
 
 TRIPLET_SELECTORS = {
-    "all": lambda margin: AllTripletSelector(),
     "all-semihard": AllSemihardTripletSelector,
     "hardest-semihard": HardestSemihardTripletSelector,
     "hardest": HardestNegativeTripletSelector,
@@ -90,7 +89,7 @@ def of_batch(rows: Tensor, labels: Tensor) -> dict[str, Any]:
         f"{name} {margin:g}": make(margin).get_triplets(rows, labels).tolist()
         for name, make in TRIPLET_SELECTORS.items()
         for margin in MARGINS
-    }
+    } | {f"batch-all {margin:g}": everything[cost + margin > 0].tolist() for margin in MARGINS}
     drawn_from = {
         f"{name} {margin:g}": everything[chosen(cost + margin, margin)].tolist()
         for name, chosen in (

@@ -68,7 +68,7 @@ batches.forEach((batch, number) => {
       check(distinct.size === positive.length && [...distinct].every((pair) => known.has(pair)), `${of}: all: drawn pairs`);
     }
   }
-  const all = arithmetic.selectTriplets("all", rows, labels, 1, () => 0.5);
+  const all = arithmetic.selectTriplets("batch-all", rows, labels, Infinity, () => 0.5);
   const everyPair = { positive: batch.pairs.all[0], negative: batch.pairs.all[1] };
   for (const [kind, over] of [["all", "all"], ["active", "active"]]) {
     for (const { margin, loss, gradient } of batch[kind]) {

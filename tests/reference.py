@@ -310,7 +310,7 @@ def assert_drawn_with_weights(drawn: Iterable[Hashable], weights: dict[Hashable,
     assert chi_squared < freedom * (1 - spread + 4.3 * math.sqrt(spread)) ** 3
 
 
-BAD_BATCHES = {  # embeddings, labels, and what the error says of them
+BAD_BATCHES = {  # embeddings, labels, and the error, for functions whose argument is called labels
     "lengths": (torch.zeros(3, 2), torch.tensor([0, 1]), "3 embeddings but 2 labels"),
     "float labels": (torch.zeros(2, 2), torch.tensor([0.0, 1.0]), "labels must be integers"),
     "1-D": (torch.zeros(2), torch.tensor([0, 1]), r"shape \(batch, embedding size\)"),

@@ -286,7 +286,7 @@ def test_a_transform_that_cannot_be_done_once_raises(kind: str, transform: Any) 
     dataset = images()
     dataset.transform = transform
     with pytest.raises(
-        ValueError, match=r"(?s)cannot do that with the transform .* use siamese_triplet\.images\.normaliz"
+        ValueError, match=r"(?s)cannot do that with the transform .* use siamese_triplet\.datasets\.normaliz"
     ):
         TensorLoader(DATASETS[kind](dataset), 4)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from siamese_triplet.check.choosing import chance_together, squared_distance, symptom
 
+from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
 from siamese_triplet.diagnostics import Diagnosis
 
 

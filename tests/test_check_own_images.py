@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from siamese_triplet.check.own_images import families_in_both, mean_over_classes
 from torch import Tensor
+
+from siamese_triplet.book.check.own_images import families_in_both, mean_over_classes
 
 
 def mean_of_means(values: Tensor, labels: Tensor, labelled: bool = True, with_nan: bool = False) -> Tensor:

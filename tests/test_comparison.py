@@ -19,7 +19,6 @@ from siamese_triplet.book.comparison import (
     compare,
     compare_unseen,
     epochs_of,
-    of_classes,
     split_classes,
 )
 from siamese_triplet.book.report import write_report
@@ -67,31 +66,7 @@ def without_times(results: list[dict]) -> list[dict]:
     return [{name: value for name, value in result.items() if name != "seconds"} for result in results]
 
 
-# classes
-
-
-@pytest.mark.parametrize("classes", [[7, 2], [0], list(range(10)), [9, 0, 4]])
-def test_images_of_some_classes_are_numbered_anew_and_keep_their_order(classes: list[int]) -> None:
-    images = bars(False, 3)
-    some = of_classes(images, classes)
-    chosen = [index for index, label in enumerate(images.targets.tolist()) if label in classes]
-    assert some.classes == [images.classes[label] for label in classes]
-    assert torch.equal(some.data, images.data[chosen])
-    assert torch.equal(torch.tensor(classes)[some.targets], images.targets[chosen])
-    assert torch.equal(some.groups, images.groups[chosen])
-    assert (some.group_names, some.train, some.transform) == (["x", "y", "z"], False, images.transform)
-
-
-def test_images_of_some_classes_need_no_groups() -> None:
-    images = bars(True, 2)
-    images.groups, images.group_names = None, []
-    assert of_classes(images, [3]).groups is None
-
-
-@pytest.mark.parametrize("classes", [[10], [-1], [0, 99]])
-def test_a_class_that_there_is_none_of_raises(classes: list[int]) -> None:
-    with pytest.raises(ValueError, match="must be numbers from 0 to 9"):
-        of_classes(bars(True, 2), classes)
+# splits
 
 
 def test_a_split_holds_out_the_other_classes() -> None:
@@ -282,7 +257,7 @@ def test_unseen_classes_are_never_trained_on(tiny: Settings, monkeypatch: pytest
             assert all(0 <= value <= 1 for value in result[part].values())
         assert {"one_shot", "five_shot"} <= set(result["unseen"]) & set(result["transfer"])
     own, other = bars(False, transposed=True), bars(False)
-    held_out = of_classes(own, split_classes(10, 0)[1])
+    held_out = own.of_classes(split_classes(10, 0)[1])
     for part, images in (("unseen", held_out), ("transfer", other)):
         figures = among_themselves((normalization(0.3, 0.3)(images.data).flatten(1), images.targets))
         assert found[-1][part] == pytest.approx(found[-1][part] | figures, abs=1e-6)  # of the pixels

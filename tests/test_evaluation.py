@@ -131,7 +131,7 @@ def test_no_queries_have_no_neighbours() -> None:
 @pytest.mark.parametrize(
     ("queries", "labels", "k", "message"),
     [
-        (torch.zeros(3, 2), torch.tensor([0, 1]), 5, "3 embeddings but 2 labels"),
+        (torch.zeros(3, 2), torch.tensor([0, 1]), 5, "3 test_embeddings but 2 test_labels"),
         (torch.zeros(2, 2), torch.tensor([0.0, 1.0]), 5, "labels must be integers"),
         (torch.full((2, 2), math.nan), torch.tensor([0, 1]), 5, "2 of 2 rows hold NaN"),
         (torch.zeros(2, 2), torch.tensor([0, 1]), 7, "k=7 must be between 1 and the 6 images"),

@@ -26,17 +26,28 @@ from torch import Tensor
 
 from siamese_triplet import Images, knn_accuracy, load, retrieval_metrics
 from siamese_triplet.evaluation import embed
-from siamese_triplet.explorer import Explorer, Outcome, Settings, explore, outcomes, pick_triplets, picking, session
-from siamese_triplet.explorer.collapse import collapse, collapsed_loss
-from siamese_triplet.explorer.drawing import Painter, counted_by, curves_image, embedding_image, moment_of, plane
-from siamese_triplet.explorer.library import SMALLEST_CLASS, Library
-from siamese_triplet.explorer.outcomes import as_csv, as_html, as_json, time_left
-from siamese_triplet.explorer.picking import Batch, batch_of, describe, select
-from siamese_triplet.explorer.session import Session
-from siamese_triplet.explorer.settings import OWN, SELECTORS, devices, problems, unused
-from siamese_triplet.explorer.watching import BatchRecord, Snapshot, Watcher, watched_fit
+from siamese_triplet.explorer import (
+    Explorer,
+    Outcome,
+    Settings,
+    explore,
+    pick_triplets,
+    pictures,
+    records,
+    selection,
+    session,
+    settings,
+    watching,
+)
+from siamese_triplet.explorer.panel import Painter
+from siamese_triplet.explorer.pictures import counted_by, curves_image, embedding_image, moment_of, plane
+from siamese_triplet.explorer.records import as_csv, as_html, as_json, time_left
+from siamese_triplet.explorer.selection import Batch, batch_of, describe, select
+from siamese_triplet.explorer.session import Session, collapse_message, collapsed_loss
+from siamese_triplet.explorer.settings import OWN, SMALLEST_CLASS, DataSets, devices, problems, unused
+from siamese_triplet.explorer.watching import Snapshot, Watcher, watched_fit
 from siamese_triplet.live import IN_BOOK
-from siamese_triplet.methods import METHODS, Method, fit_method
+from siamese_triplet.methods import METHODS, SELECTORS_OF, Method, fit_method
 from siamese_triplet.selectors import BatchHardTripletSelector, HardestNegativeTripletSelector
 from siamese_triplet.selectors.by_name import (
     BATCH_ALL,
@@ -48,7 +59,7 @@ from siamese_triplet.trainer import History
 
 SMALL = Settings(dataset=OWN, n_samples=5, n_epochs=2)
 LONG = 120  # seconds, more than any of these takes
-EVERY_METHOD = [(method, selector) for method in METHODS for selector in SELECTORS.get(method, (None,))]
+EVERY_METHOD = [(method, selector) for method in METHODS for selector in SELECTORS_OF.get(method, (None,))]
 
 
 def small_explorer(**changes) -> Explorer:
@@ -111,7 +122,7 @@ def session_of(listener: object, **changes) -> Session:
 def snapshot_of(n: int = 30, size: int = 2, **changes) -> Snapshot:
     generator = torch.Generator().manual_seed(0)
     made = Snapshot(
-        experiment=METHODS["online-triplet"],
+        method=METHODS["online-triplet"],
         n_epochs=3,
         epochs=1.5,
         embeddings=torch.randn(n, size, generator=generator),
@@ -133,7 +144,7 @@ def snapshot_of(n: int = 30, size: int = 2, **changes) -> Snapshot:
 def test_what_the_form_offers_can_be_trained(method: str, selector: str | None) -> None:
     settings = replace(SMALL, method=method, selector=selector)
     assert problems(settings, [10] * 10) == []
-    assert settings.experiment() == replace(
+    assert settings.to_method() == replace(
         METHODS[method], selector=selector, n_samples=5, batch_size=128, learning_rate=1e-3
     )
 
@@ -143,16 +154,19 @@ def test_what_the_form_offers_can_be_trained(method: str, selector: str | None) 
     [
         (
             {"margin": "soft"},
-            "random compares losses with a margin, .* switch soft off, or choose batch-hard, .* or",
+            "soft margin is for triplets: .*'batch-hard'.*; got online-triplet with 'random': give a number",
         ),
-        ({"method": "siamese", "margin": "soft"}, "soft margin is for triplets; siamese compares pairs"),
+        (
+            {"method": "siamese", "margin": "soft"},
+            "soft margin is for triplets: .*; got siamese with None: give a number",
+        ),
         ({"method": "online-contrastive", "selector": "hard", "margin": "soft"}, "soft margin is for triplets"),
         ({"margin": 0.0}, "margin must be a number above 0, or soft, not 0"),
         ({"margin": math.nan}, "margin must be a number above 0"),
         ({"margin": "hard"}, "margin must be a number above 0, or soft, not hard"),
-        ({"selector": "hard"}, "online-triplet has no selector 'hard'; there are random, .*batch-all"),
-        ({"method": "online-contrastive"}, "online-contrastive has no selector 'random'; there are hard, all"),
-        ({"method": "quadruplet"}, "no method 'quadruplet'; there are softmax, siamese"),
+        ({"selector": "hard"}, "nknown selector 'hard' for online-triplet; there are 'random', .*'batch-all'"),
+        ({"method": "online-contrastive"}, "nknown selector 'random' for online-contrastive; there are 'hard', 'all'"),
+        ({"method": "quadruplet"}, "nknown method 'quadruplet'; there are 'softmax', 'siamese'"),
         ({"n_classes": 11}, "batch of 11 classes: the data has only 10. Lower P"),
         ({"n_classes": 1}, "batch of 1 class has no negatives. P must be at least 2"),
         ({"n_samples": 9}, "9 images of each class: a class has only 8. Lower K"),
@@ -181,43 +195,43 @@ def test_settings_that_do_not_apply_are_no_problem_and_named() -> None:
     softmax = replace(SMALL, method="softmax", **odd)
     assert problems(softmax, [10] * 10) == []
     assert "no margin, no selector and no P × K" in unused(softmax)
-    assert softmax.experiment().selector is None
+    assert softmax.to_method().selector is None
     triplet = replace(SMALL, method="triplet", **odd)
     assert problems(triplet, [10] * 10) == []
-    assert triplet.experiment().margin == "soft"
+    assert triplet.to_method().margin == "soft"
     assert "triplet takes random triplets: it has no selector" in unused(triplet)
     assert unused(SMALL) == ""
 
 
-@pytest.mark.parametrize("selector", SELECTORS["online-triplet"])
+@pytest.mark.parametrize("selector", SELECTORS_OF["online-triplet"])
 def test_the_soft_margin_goes_with_the_selectors_that_the_experiments_allow(selector: str) -> None:
     settings = replace(SMALL, selector=selector, margin="soft")
     assert bool(problems(settings, [10] * 10)) == (selector not in SOFT)
     if selector in SOFT:
-        settings.experiment().loss()
+        settings.to_method().loss()
     else:
         with pytest.raises(ValueError, match="soft margin"):
-            settings.experiment()
+            settings.to_method()
 
 
-def test_the_library_loads_a_data_set_once_and_only_when_it_must() -> None:
-    library = Library()
+def test_the_datasets_loads_a_data_set_once_and_only_when_it_must() -> None:
+    datasets = DataSets()
     full, embedded = (Settings(dataset="fashion-mnist", embedded=value) for value in (False, True))
-    assert library.class_sizes(full) == [6000] * 10
-    assert not library.loaded
-    assert library.class_sizes(embedded) == [600] * 10
-    train_set, test_set = library.load(embedded)
+    assert datasets.class_sizes(full) == [6000] * 10
+    assert not datasets.loaded
+    assert datasets.class_sizes(embedded) == [600] * 10
+    train_set, test_set = datasets.load(embedded)
     assert (len(train_set), len(test_set), train_set.classes[0]) == (6000, 1000, "T-shirt/top")
-    assert library.load(embedded)[0] is train_set
-    assert library.names() == ["mnist", "fashion-mnist"]
+    assert datasets.load(embedded)[0] is train_set
+    assert datasets.names() == ["mnist", "fashion-mnist"]
 
 
-def test_the_library_has_the_readers_images() -> None:
+def test_the_datasets_has_the_readers_images() -> None:
     own = part(True, 7), part(False, 5)
-    library = Library(own=own)
-    assert library.names() == [OWN, "mnist", "fashion-mnist"]
-    assert library.load(SMALL) is own
-    assert library.class_sizes(SMALL) == [7] * 10
+    datasets = DataSets(own=own)
+    assert datasets.names() == [OWN, "mnist", "fashion-mnist"]
+    assert datasets.load(SMALL) is own
+    assert datasets.class_sizes(SMALL) == [7] * 10
 
 
 @pytest.mark.parametrize("name", SMALLEST_CLASS)
@@ -241,12 +255,11 @@ def test_watching_a_run_does_not_change_it(method: str) -> None:
     seen: list[Snapshot] = []
     watcher = Watcher(lambda: False, lambda *_: None, seen.append)
     model, history = watched_fit(settings, train_set, test_set, watcher)
-    plain, expected = fit_method(settings.experiment(), train_set, test_set, 2, seed=4, device="cpu", verbose=False)
+    plain, expected = fit_method(settings.to_method(), train_set, test_set, 2, seed=4, device="cpu", verbose=False)
     for mine, other in zip(model.parameters(), plain.parameters(), strict=True):
         assert torch.equal(mine, other)
     for name in set(expected) - {"seconds", "train_spread", "val_spread"}:
         assert history[name] == expected[name], name
-    assert history["train_batches"] == [5 if method in ("softmax", "siamese", "triplet") else 2] * 2
     torch.testing.assert_close(seen[-1].embeddings, embed(model, test_set)[0])
     assert seen[-1].labels.tolist() == test_set.targets.tolist()
 
@@ -256,7 +269,7 @@ def test_there_are_pictures_before_training_and_after_every_epoch() -> None:
     reports: list[tuple[int, int, int]] = []
     watcher = Watcher(lambda: False, lambda *numbers: reports.append(numbers), seen.append)
     _, history = watched_fit(SMALL, part(True, 10), part(False, 5), watcher)
-    untrained = SMALL.experiment()
+    untrained = SMALL.to_method()
     torch.manual_seed(0)
     first = embed(untrained.network(part(True, 10)), part(False, 5))[0]
     torch.testing.assert_close(seen[0].embeddings, first)
@@ -268,7 +281,7 @@ def test_there_are_pictures_before_training_and_after_every_epoch() -> None:
     assert (len(last.losses), len(last.counts), last.batches_per_epoch) == (4, 4, 2)
     assert sum(last.losses[2:]) / 2 == pytest.approx(history["train_loss"][1])
     assert sum(last.counts[2:]) / 2 == history["train_nonzero_triplets"][1]
-    assert reports[0] == (0, 2, 2)
+    assert reports[0] == (1, 2, 2)
 
 
 def test_pictures_within_an_epoch_are_taken_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,21 +309,21 @@ def test_a_watched_run_stops_before_the_next_batch() -> None:
 
     watcher = Watcher(should_stop, lambda *_: None, seen.append)
     _, history = watched_fit(replace(SMALL, n_epochs=50), part(True, 10), part(False, 5), watcher)
-    assert history.n_epochs == 1  # asked at the start, thrice in the first epoch, twice in its validation
-    with pytest.raises(KeyboardInterrupt):
-        watched_fit(SMALL, part(True, 10), part(False, 5), Watcher(lambda: True, lambda *_: None, seen.append))
+    assert history.n_epochs == 1  # asked at the start, twice in the first epoch, once in its validation, and twice more
+    assert (seen[-1].epochs, stop_after) == (1, [-1])
+    model, history = watched_fit(SMALL, part(True, 10), part(False, 5), Watcher(lambda: True, print, seen.append))
+    assert history.n_epochs == 0
+    torch.testing.assert_close(embed(model, part(False, 5))[0], seen[-1].embeddings)
 
 
-def test_a_record_counts_batches_and_keeps_the_losses_of_training_only() -> None:
-    record = BatchRecord()
-    record((torch.zeros(2, 2),), None, (torch.tensor(3.0), 7))
-    with torch.no_grad():
-        record((torch.zeros(2, 2),), None, (torch.tensor(4.0), 8))
-    assert record.value() == 2
-    assert record.read() == ([3.0], [7])
-    record.reset()
-    record((torch.zeros(2, 2),), None, (torch.tensor(5.0), torch.tensor(9)))
-    assert (record.value(), record.read()) == (1, ([3.0, 5.0], [7, 9]))
+def test_numbers_are_read_once_and_the_losses_of_training_only_are_kept() -> None:
+    values = [1.0, torch.tensor(2.0), torch.tensor(3)]
+    assert watching.read_numbers(values) == [1.0, 2.0, 3.0]
+    assert values == [1.0, 2.0, 3.0]
+    assert watching.read_numbers(values) is not values
+    seen: list[Snapshot] = []
+    watched_fit(SMALL, part(True, 10), part(False, 5), Watcher(lambda: False, lambda *_: None, seen.append))
+    assert len(seen[-1].losses) == 4  # of two epochs with two training batches each, one of validation
 
 
 # Sessions
@@ -325,7 +338,7 @@ def test_a_session_trains_and_computes_the_figures() -> None:
     assert not run.is_running
     outcome = listener.outcomes[-1]
     assert (outcome.number, outcome.ended, outcome.n_epochs, outcome.n_images) == (3, "finished", 2, 100)
-    model, history = fit_method(run.settings.experiment(), part(True, 10), part(False, 5), 2, verbose=False)
+    model, history = fit_method(run.settings.to_method(), part(True, 10), part(False, 5), 2, verbose=False)
     train, test = embed(model, part(True, 10)), embed(model, part(False, 5))
     assert outcome.knn_accuracy == knn_accuracy(*train, *test, k=5)
     assert outcome.map_at_r == retrieval_metrics(*test)["map_at_r"]
@@ -335,7 +348,7 @@ def test_a_session_trains_and_computes_the_figures() -> None:
     assert listener.n_ended == 1
     assert listener.parts[0] == 0
     assert listener.parts[-1] == 1
-    assert any(re.match(r"Run 3: epoch 1 of 2, batch 0 of 2", text) for text in listener.texts)
+    assert any(re.match(r"Run 3: epoch 1 of 2, batch 1 of 2", text) for text in listener.texts)
     assert re.search(r"finished in .* s; kNN accuracy \d+\.\d\d%, MAP@R \d+\.\d\d%$", listener.texts[-1])
 
 
@@ -358,10 +371,10 @@ def test_stop_ends_a_run_before_its_epochs_are_done_and_keeps_what_was_learned()
 def test_stop_is_told_while_a_long_batch_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     batch_is_over = threading.Event()
 
-    def one_batch(settings: Settings, train_set: Images, test_set: Images, watcher: Watcher) -> None:
+    def one_batch(settings: Settings, train_set: Images, test_set: Images, watcher: Watcher) -> tuple:
         assert batch_is_over.wait(LONG)
         assert watcher.should_stop()
-        raise KeyboardInterrupt
+        return torch.nn.Identity(), History()
 
     monkeypatch.setattr(session, "watched_fit", one_batch)
     listener = Listening()
@@ -391,7 +404,7 @@ def test_stop_does_not_wait_for_what_cannot_be_interrupted(monkeypatch, stopped_
     if stopped_while == "loading":
         run.load = endless
     else:
-        monkeypatch.setattr(session, "figures_of", endless)
+        monkeypatch.setattr(session, "run_metrics", endless)
     run.start()
     assert reached.wait(LONG)
     run.stop()
@@ -403,7 +416,7 @@ def test_stop_does_not_wait_for_what_cannot_be_interrupted(monkeypatch, stopped_
         assert "stopped before its first epoch" in listener.texts[-1]
     else:
         assert (run.outcome.ended, run.outcome.n_epochs, run.outcome.knn_accuracy) == ("finished", 2, None)
-        assert "its figures were left out" in listener.texts[-1]
+        assert "its metrics were left out" in listener.texts[-1]
 
 
 def test_a_run_has_the_threads_of_its_beginning_whatever_goes_on_beside(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,7 +492,7 @@ def test_the_loss_of_a_point_is_what_the_loss_says_of_coinciding_embeddings(meth
     elif selector not in ("semihard", "hardest-semihard", "all-semihard", "nearest-beyond-positive", "easy-positive"):
         # those select nothing of a point, but of nearly one
         labels = torch.arange(10).repeat_interleave(5)
-        loss = settings.experiment().loss()(torch.zeros(50, 2), labels)
+        loss = settings.to_method().loss()(torch.zeros(50, 2), labels)
         assert collapsed_loss(settings) == pytest.approx(float(loss[0] if method == "online-triplet" else loss))
     if selector in SOFT and method == "online-triplet":
         assert collapsed_loss(replace(settings, margin="soft")) == math.log(2)
@@ -490,14 +503,14 @@ def test_the_loss_of_a_point_is_what_the_loss_says_of_coinciding_embeddings(meth
     [(1.0, 2.0, 0.9, True), (1.015, 2.0, 0.9, True), (1.0, 2.0, 1.1, False), (0.97, 2.0, 0.0, False)],
 )
 def test_a_collapse_is_said_with_its_remedy(loss: float, first: float, now: float, is_said: bool) -> None:
-    said = collapse(SMALL, loss, first, now)
+    said = collapse_message(SMALL, loss, first, now)
     assert bool(said) == is_said
     if is_said:
         assert f"stays at {loss:.3g}" in said
         assert "from 2 to 0.9" in said
         assert "random, semihard or batch-all" in said
         assert "unit sphere" in said
-    assert collapse(replace(SMALL, method="softmax"), loss, first, now) == ""
+    assert collapse_message(replace(SMALL, method="softmax"), loss, first, now) == ""
 
 
 def test_a_run_that_collapses_says_so_in_the_widget_and_nowhere_else() -> None:
@@ -652,7 +665,7 @@ def test_the_curves_follow_the_batches_and_the_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("experiment", "counted"),
+    ("method", "counted"),
     [
         (METHODS["softmax"], ("accuracy", "accuracy (%)")),
         (METHODS["siamese"], None),
@@ -661,8 +674,8 @@ def test_the_curves_follow_the_batches_and_the_epochs() -> None:
         (Method("online-triplet", selector="batch-hard"), ("nonzero_triplets", "selected triplets a batch")),
     ],
 )
-def test_the_second_curve_is_called_what_it_is(experiment: Method, counted: tuple[str, str] | None) -> None:
-    assert counted_by(snapshot_of(experiment=experiment)) == counted
+def test_the_second_curve_is_called_what_it_is(method: Method, counted: tuple[str, str] | None) -> None:
+    assert counted_by(snapshot_of(method=method)) == counted
 
 
 def test_drawing_logs_nothing_and_leaves_pyplot_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -724,7 +737,7 @@ def test_a_run_fills_the_widget() -> None:
     assert "over the epochs" in picture(explorer.panel.curves_html.value)[1]
     [run] = explorer.runs
     assert run.settings == explorer.settings
-    assert f"{run.knn_accuracy:.2%}" in text_of(explorer.panel.status_html.value)
+    assert f"{run.knn_accuracy:.2%}" in text_of(explorer.panel.status_text.value)
     assert "finished" in explorer.panel.table_html.value
     assert explorer.panel.progress.value == 1
     assert explorer.train_button.disabled is False
@@ -765,7 +778,7 @@ def test_the_buttons_do_what_the_methods_do() -> None:
 def test_impossible_settings_are_explained_before_training() -> None:
     explorer = small_explorer()
     explorer.controls.soft.value = True
-    assert "the margin must be a number" in text_of(explorer.message_html.value)
+    assert "got online-triplet with 'random': give a number" in text_of(explorer.message_html.value)
     assert explorer.train_button.disabled is True
     assert explorer.train() is False
     assert explorer.runs == []
@@ -782,7 +795,7 @@ def test_an_error_is_shown_and_the_next_run_can_start() -> None:
     transform, train_set.transform = train_set.transform, lambda image: torch.zeros(1, 28, 28)
     explorer.train()
     assert explorer.wait(LONG)
-    assert "failed: ValueError: TensorLoader normalises all images" in text_of(explorer.panel.status_html.value)
+    assert "failed: ValueError: TensorLoader normalises all images" in text_of(explorer.panel.status_text.value)
     assert "normalises all images" in text_of(explorer.panel.warning_html.value)
     assert explorer.runs[0].ended == "failed"
     train_set.transform = transform
@@ -830,7 +843,7 @@ def test_the_form_switches_off_what_does_not_apply() -> None:
         controls.method.value = method
         names = {"selector", "margin", "soft", "n_classes", "n_samples", "batch_size"}
         assert {name for name in names if not getattr(controls, name).disabled} == expected
-        assert controls.selector.options == SELECTORS.get(method, ("–",))
+        assert controls.selector.options == SELECTORS_OF.get(method, ("–",))
         assert controls.learning_rate.value == METHODS[method].learning_rate
         assert controls.batch_size.value == METHODS[method].batch_size
         assert controls.settings.selector == METHODS[method].selector
@@ -919,7 +932,7 @@ def test_the_first_settings_follow_the_machine_and_the_arguments(monkeypatch: py
 
 def test_data_that_cannot_be_loaded_is_told(tmp_path) -> None:
     explorer = explore(root=tmp_path / "nowhere", embedded=True)
-    explorer.library.load = lambda settings: (_ for _ in ()).throw(FileNotFoundError("no data there"))
+    explorer.datasets.load = lambda settings: (_ for _ in ()).throw(FileNotFoundError("no data there"))
     explorer.settings = replace(explorer.settings, dataset="fashion-mnist")
     assert explorer.message == "FileNotFoundError: no data there"
     assert explorer.train() is False
@@ -1030,7 +1043,7 @@ def test_without_arguments_a_network_is_trained_on_the_embedded_mnist(monkeypatc
         asked.append((name, train, subset))
         return part(train, 25)
 
-    monkeypatch.setattr(picking, "load", load_part)
+    monkeypatch.setattr(selection, "load", load_part)
     picker = pick_triplets()
     assert set(asked) == {("mnist", True, "embedded"), ("mnist", False, "embedded")}
     assert picker.batch.embeddings.shape == (160, 2)
@@ -1102,7 +1115,7 @@ def test_in_the_book_nothing_is_shown_that_needs_a_kernel(monkeypatch: pytest.Mo
 
 def test_without_images_the_picker_is_a_figure_too() -> None:
     batch_all = pick_triplets(*clusters(size=2), selector="batch-all").to_figure()
-    assert batch_all.data["selector"] == "triplet:all"
+    assert batch_all.data["selector"] == "triplet:batch-all"
     with pytest.raises(ValueError, match="of the plane"):
         pick_triplets(*clusters(size=6)).to_figure()
 
@@ -1127,5 +1140,5 @@ def test_an_empty_selection_is_said() -> None:
 
 
 def test_the_modules_of_the_logic_know_no_widgets() -> None:
-    for module in (session, outcomes, picking):
+    for module in (settings, watching, session, records, selection, pictures):
         assert "widgets" not in vars(module)

@@ -177,7 +177,7 @@ def test_a_subset_keeps_the_classes_and_of_classes_numbers_them_anew(root: Path)
     assert (two.classes, two.targets.tolist()) == (["dog", "bee"], [1] * 5 + [0])
     assert greys(two.in_memory().data) == [20, 21, 22, 23, 24, 60]
     assert len(images) == 18  # which is as it was
-    with pytest.raises(ValueError, match="there is no class eel, fox among 4 classes"):
+    with pytest.raises(ValueError, match="no class 'fox', 'eel' among 4 classes"):
         images.of_classes(["ant", "fox", "eel"])
 
 
@@ -230,7 +230,7 @@ def test_shares_that_are_none_raise(shares: tuple[float, ...], many: FolderImage
 
 @pytest.mark.parametrize("length", [1, 17, 19])
 def test_a_mask_of_another_length_raises(length: int, root: Path) -> None:
-    with pytest.raises(ValueError, match=rf"a mask of shape \({length},\) for 18 images; give one an image"):
+    with pytest.raises(ValueError, match=rf"a mask of shape \({length},\) for 18 images; give one truth value each"):
         FolderImages(root).subset(torch.ones(length, dtype=torch.bool))
 
 

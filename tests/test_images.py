@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -189,3 +190,77 @@ def test_groups_are_kept_with_their_names_and_most_images_have_none() -> None:
 def test_images_and_groups_of_different_lengths_raise() -> None:
     with pytest.raises(ValueError, match="256 images but 3 groups; there must be one group each"):
         Images(GREY, torch.arange(256), ["a"], groups=torch.arange(3))
+
+
+# parts of a data set
+
+NAMES = [f"bar {number}" for number in range(10)]
+
+
+def grouped(with_groups: bool = True) -> Images:
+    targets = torch.arange(30) % 10
+    groups = {"groups": targets // 4, "group_names": ["x", "y", "z"]} if with_groups else {}
+    return Images(COLOUR[:1].expand(30, -1, -1, -1), targets, NAMES, False, normalization(0.3, 0.3), **groups)
+
+
+@pytest.mark.parametrize("classes", [[7, 2], [0], list(range(10)), [9, 0, 4]])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_some_classes_are_numbered_anew_and_keep_the_order_of_their_images(classes: list[int], by_name: bool) -> None:
+    whole = grouped()
+    some = whole.of_classes([NAMES[number] for number in classes] if by_name else classes)
+    chosen = [index for index, label in enumerate(whole.targets.tolist()) if label in classes]
+    assert some.classes == [NAMES[label] for label in classes]
+    assert torch.equal(some.data, whole.data[chosen])
+    assert torch.equal(torch.tensor(classes)[some.targets], whole.targets[chosen])
+    assert torch.equal(some.groups, whole.groups[chosen])
+    assert (some.group_names, some.train, some.transform) == (["x", "y", "z"], False, whole.transform)
+    assert whole.targets.max() == 9  # left alone
+
+
+def test_a_part_of_images_without_groups_has_none() -> None:
+    assert grouped(with_groups=False).of_classes([3]).groups is None
+    assert grouped(with_groups=False).subset([3]).groups is None
+
+
+@pytest.mark.parametrize("classes", [[10], [-1], [0, 99], ["bar 1", "bar"], ["bar 1", 10]])
+def test_a_class_that_is_not_there_raises(classes: list) -> None:
+    with pytest.raises(ValueError, match=r"no class .* among 10 classes; give names, or numbers from 0 to 9"):
+        grouped().of_classes(classes)
+
+
+def test_a_long_list_of_missing_classes_is_cut() -> None:
+    with pytest.raises(ValueError, match=r"no class 'no 0', .*'no 9', … among"):
+        grouped().of_classes([f"no {number}" for number in range(1000)])
+
+
+def test_a_class_named_twice_raises() -> None:
+    with pytest.raises(ValueError, match="of 3 classes only 2 are different"):
+        grouped().of_classes(["bar 1", 1, "bar 2"])
+
+
+@pytest.mark.parametrize(
+    "chosen", [[4, 2, 29], torch.tensor([4, 2, 29]), np.array([4, 2, 29]), (index for index in (4, 2, 29))]
+)
+def test_a_subset_has_the_chosen_images_in_their_order_with_their_groups(chosen: object) -> None:
+    part = grouped().subset(chosen)
+    assert part.targets.tolist() == [4, 2, 9]
+    assert part.groups.tolist() == [1, 0, 2]
+    assert (part.classes, part.group_names, part.train) == (NAMES, ["x", "y", "z"], False)
+    assert part[0][0].shape == grouped()[4][0].shape
+
+
+def test_a_subset_takes_a_mask_and_may_be_empty() -> None:
+    whole = grouped()
+    assert whole.subset(whole.targets == 3).targets.tolist() == [3, 3, 3]
+    assert len(whole.subset([])) == len(whole.subset(torch.zeros(30, dtype=torch.bool))) == 0
+
+
+@pytest.mark.parametrize("length", [29, 31])
+def test_a_mask_of_another_length_raises(length: int) -> None:
+    with pytest.raises(ValueError, match=rf"a mask of shape \({length},\) for 30 images; give one truth value each"):
+        grouped().subset(torch.ones(length, dtype=torch.bool))
+
+
+def test_a_subset_out_of_range_raises() -> None:
+    with pytest.raises(IndexError):
+        grouped().subset([30])

@@ -24,12 +24,25 @@ from siamese_triplet import selectors as package
 from siamese_triplet.book.settings_grid import settings_gallery
 from siamese_triplet.live.embeddings import encode_points
 
+
+class ActiveTripletSelector(package.AllTripletSelector):
+    """All triplets with a loss."""
+
+    def __init__(self, margin: float) -> None:
+        super().__init__()
+        self.margin = margin
+
+    def select(self, distances: Tensor, *masks: Tensor) -> Tensor:
+        anchor, positive, negative = (triplets := super().select(distances, *masks)).T
+        return triplets[distances[anchor, positive] + self.margin > distances[anchor, negative]]
+
+
 SELECTORS = {
     "triplet:hardest": HardestNegativeTripletSelector,
     "triplet:hardest-semihard": package.HardestSemihardTripletSelector,
     "triplet:all-semihard": package.AllSemihardTripletSelector,
     "triplet:batch-hard": lambda margin: package.BatchHardTripletSelector(),
-    "triplet:all": lambda margin: package.AllTripletSelector(),
+    "triplet:batch-all": lambda margin: ActiveTripletSelector(margin),
     "pair:hard": lambda margin: package.HardNegativePairSelector(),
 }
 ROOT = "document.querySelector('siamese-triplet-figure').shadowRoot"

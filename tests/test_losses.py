@@ -6,7 +6,8 @@ import reference
 import torch
 from torch import Tensor, nn
 
-import siamese_triplet.losses
+import siamese_triplet.losses.contrastive
+import siamese_triplet.losses.triplet
 import siamese_triplet.selectors.base
 from siamese_triplet.distances import pairwise_distances
 from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
@@ -174,7 +175,7 @@ def test_distances_are_computed_once_per_online_loss(
         calls.append(args)
         return pairwise_distances(*args, **options)
 
-    for module in (siamese_triplet.losses, siamese_triplet.selectors.base):
+    for module in (siamese_triplet.losses.contrastive, siamese_triplet.losses.triplet, siamese_triplet.selectors.base):
         monkeypatch.setattr(module, "pairwise_distances", counted)
     make()(points(8, 2), torch.arange(4).repeat(2))
     assert len(calls) == 1

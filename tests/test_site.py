@@ -119,8 +119,12 @@ def test_names_in_sentences_lead_to_the_reference(site: Path) -> None:
 
 
 def test_names_are_read_from_all_that_a_notebook_imports() -> None:
-    code = "import sys\n%pip install x\nfrom siamese_triplet import fit as train, recipes\nfrom torch import nn\n"
-    assert names.imported(code) == {"train": "siamese_triplet.trainer.fit", "recipes": "siamese_triplet.book.recipes"}
+    code = "import sys\n%pip install x\nfrom siamese_triplet import fit as train\n"
+    code += "from siamese_triplet.book import recipes\nfrom torch import nn\n"
+    assert names.imported(code) == {
+        "train": "siamese_triplet.trainer.loop.fit",
+        "recipes": "siamese_triplet.book.recipes",
+    }
 
 
 def test_docstrings_are_readable_as_restructuredtext() -> None:

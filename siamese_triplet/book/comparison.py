@@ -120,12 +120,12 @@ def compare_unseen(
         other = settings.load(next(name for name in DATASETS if name != key["dataset"]))[1]
         seen, unseen = split_classes(len(train.classes), key["seed"])
         started = time.perf_counter()
-        embed_images, model = _embedder(key, settings, of_classes(train, seen), of_classes(test, seen))
+        embed_images, model = _embedder(key, settings, train.of_classes(seen), test.of_classes(seen))
         seconds = time.perf_counter() - started
-        of_unseen, of_other = embed_images(of_classes(test, unseen)), embed_images(other)
+        of_unseen, of_other = embed_images(test.of_classes(unseen)), embed_images(other)
         return {
             "unseen": among_themselves(of_unseen) | one_shot(*of_unseen, n_way=len(unseen)),
-            "seen": among_themselves(embed_images(of_classes(test, seen))),
+            "seen": among_themselves(embed_images(test.of_classes(seen))),
             "transfer": among_themselves(of_other) | one_shot(*of_other, n_way=10),
             "unseen_classes": [train.classes[number] for number in unseen],
             "seconds": seconds,
@@ -163,24 +163,6 @@ def split_classes(n_classes: int, seed: int, n_seen: int = N_SEEN) -> tuple[list
     """`n_seen` classes to train on, drawn from `seed`, and the others, both in order."""
     order = torch.randperm(n_classes, generator=torch.Generator().manual_seed(seed)).tolist()
     return sorted(order[:n_seen]), sorted(order[n_seen:])
-
-
-def of_classes(images: Images, classes: Sequence[int]) -> Images:
-    """The images of these classes only, which are numbered anew, from 0 in the order of `classes`.
-
-    Raises ValueError for a class that there is none of.
-    """
-    place = torch.full((len(images.classes),), -1)
-    if not all(0 <= number < len(place) for number in classes):
-        raise ValueError(f"{classes=} must be numbers from 0 to {len(place) - 1}")
-    place[list(classes)] = torch.arange(len(classes))
-    targets = place[images.targets]
-    chosen = targets >= 0
-    groups = None if images.groups is None else images.groups[chosen]
-    names = [images.classes[number] for number in classes]
-    return Images(
-        images.data[chosen], targets[chosen], names, images.train, images.transform, groups, images.group_names
-    )
 
 
 def _embedder(

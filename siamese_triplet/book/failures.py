@@ -1,5 +1,6 @@
 """Short training runs that are diagnosed at every step, and wrong labels: what the gallery of failures is made with."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,9 @@ def with_wrong_labels(images: Images, fraction: float, seed: int = 0) -> tuple[I
     is_wrong[torch.randperm(len(images), generator=generator)[: round(fraction * len(images))]] = True
     shift = torch.randint(1, n_classes, (len(images),), generator=generator)  # never 0: another class
     targets = torch.where(is_wrong, (images.targets + shift) % n_classes, images.targets)
-    return Images(images.data, targets, images.classes, images.train, images.transform), is_wrong
+    changed = copy.copy(images)
+    changed.targets = targets
+    return changed, is_wrong
 
 
 def plot_steps(runs: Mapping[str, History], stuck_at: Sequence[float] = ()) -> "Figure":

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms.v2 import functional
 
-from siamese_triplet.datasets.images import Images
+from siamese_triplet.datasets.images import Images, chosen_places, class_numbers, renumbered
 from siamese_triplet.datasets.photos import check_shape, normalization_of, read_photo
 
 TEST_SHARE = 5  # one image in so many of a class is a test image, where the folder does not say which are
@@ -61,29 +61,24 @@ class FolderImages(Dataset):
     def __repr__(self) -> str:
         return f"{len(self):,} image files of {len(self.classes):,} classes"
 
-    def subset(self, indices: Iterable[int]) -> "FolderImages":
-        """The images at `indices`, of the same classes; or those where a mask, one truth value an image, is true.
+    def subset(self, indices: Iterable[int] | Tensor) -> "FolderImages":
+        """Select images by index, or by a mask of one truth value per image; classes keep their numbers.
 
-        Raises ValueError for a mask of another length.
+        Raises ValueError for a mask of another length, and IndexError for an index out of range.
         """
-        chosen = torch.as_tensor(list(indices))
-        if chosen.dtype == torch.bool:
-            if chosen.shape != self.targets.shape:
-                raise ValueError(f"a mask of shape {tuple(chosen.shape)} for {len(self)} images; give one an image")
-            chosen = chosen.nonzero().squeeze(1)
-        part, places = copy.copy(self), chosen.tolist()
+        part, places = copy.copy(self), chosen_places(indices, len(self)).tolist()
         part.paths, part.targets = [self.paths[place] for place in places], self.targets[places]
         return part
 
-    def of_classes(self, names: Sequence[str]) -> "FolderImages":
-        """The images of the classes of these `names`, numbered anew, from 0. A ValueError for one that there is not."""
-        if missing := set(names) - set(self.classes):
-            raise ValueError(f"there is no class {', '.join(sorted(missing))} among {len(self.classes)} classes")
-        number = torch.full((len(self.classes),), -1)
-        number[[self.classes.index(name) for name in names]] = torch.arange(len(names))
-        targets = number[self.targets]
-        part = self.subset((targets >= 0).nonzero().squeeze(1))
-        part.targets, part.classes = targets[targets >= 0], list(names)
+    def of_classes(self, classes: Sequence[str | int]) -> "FolderImages":
+        """Select the images of some classes, given by name or by number, and number those classes from 0, in order.
+
+        Raises ValueError for a class that is not there, and for one that is named twice.
+        """
+        numbers = class_numbers(classes, self.classes)
+        targets = renumbered(self.targets, numbers, len(self.classes))
+        part = self.subset(targets >= 0)
+        part.targets, part.classes = targets[targets >= 0], [self.classes[number] for number in numbers]
         return part
 
     def split_by_class(

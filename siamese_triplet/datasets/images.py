@@ -1,6 +1,6 @@
 """Labelled images in memory, and how they are turned into what a network sees."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
+NAMED = 10  # classes in one message
 PIXELWISE = (v2.ToImage, v2.ToDtype, v2.Normalize, v2.ToPureTensor)
 
 
@@ -76,6 +77,35 @@ class Images(Dataset):
         """What `TensorLoader` asks for: the images at `indices` (n,), as indices (n, 1), and their labels (n,)."""
         return indices[:, None], self.targets[indices]
 
+    def subset(self, indices: Iterable[int] | Tensor) -> "Images":
+        """Select images by index, or by a mask of one truth value per image; classes keep their numbers.
+
+        Raises ValueError for a mask of another length, and IndexError for an index out of range.
+        """
+        places = chosen_places(indices, len(self))
+        groups = None if self.groups is None else torch.as_tensor(self.groups)[places]
+        data, targets = (torch.as_tensor(values)[places] for values in (self.data, self.targets))
+        return Images(data, targets, self.classes, self.train, self.transform, groups, self.group_names)
+
+    def of_classes(self, classes: Sequence[str | int]) -> "Images":
+        """Select the images of some classes, given by name or by number, and number those classes from 0, in order.
+
+        Raises ValueError for a class that is not there, and for one that is named twice.
+
+        >>> import torch
+        >>> from siamese_triplet import Images
+        >>> data = torch.zeros(3, 8, 8, dtype=torch.uint8)
+        >>> images = Images(data, torch.tensor([0, 1, 2]), ["cat", "dog", "eel"])
+        >>> part = images.of_classes(["eel", "cat"])
+        >>> part.classes, part.targets.tolist()
+        (['eel', 'cat'], [1, 0])
+        """
+        numbers = class_numbers(classes, self.classes)
+        targets = renumbered(torch.as_tensor(self.targets), numbers, len(self.classes))
+        part = self.subset(targets >= 0)
+        part.targets, part.classes = targets[targets >= 0], [self.classes[number] for number in numbers]
+        return part
+
     def __repr__(self) -> str:
         size = "×".join(str(side) for side in self.data.shape[1:])
         return f"{len(self):,} {'training' if self.train else 'test'} images of {size}, {len(self.classes)} classes"
@@ -123,6 +153,44 @@ def pixelwise_transform(transform: Any) -> v2.Compose | None:
     if isinstance(transform, v1.Compose) and [type(step) for step in steps] == [v1.ToTensor, v1.Normalize]:
         return normalization(steps[1].mean, steps[1].std)
     return None
+
+
+def chosen_places(indices: Iterable[int] | Tensor, n_images: int) -> Tensor:
+    """Turn indices, or a mask of `n_images` truth values, into int64 indices (n,)."""
+    places = torch.as_tensor(indices if isinstance(indices, Tensor) else list(indices)).cpu()
+    if places.dtype == torch.bool:
+        if places.shape != (n_images,):
+            raise ValueError(f"a mask of shape {tuple(places.shape)} for {n_images} images; give one truth value each")
+        return places.nonzero().squeeze(1)
+    return places.long()
+
+
+def class_numbers(classes: Sequence[str | int], names: Sequence[str]) -> list[int]:
+    """Look up the numbers of `classes`, names among `names` or numbers already."""
+    number_of = {name: number for number, name in enumerate(names)}
+    numbers = [number_of.get(given, -1) if isinstance(given, str) else int(given) for given in classes]
+    missing = [given for given, number in zip(classes, numbers, strict=True) if not 0 <= number < len(names)]
+    if missing:
+        listed = ", ".join(map(repr, missing[:NAMED])) + ", …" * (len(missing) > NAMED)
+        raise ValueError(
+            f"no class {listed} among {len(names)} classes; give names, or numbers from 0 to {len(names) - 1}"
+        )
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"of {len(numbers)} classes only {len(set(numbers))} are different; name each once")
+    return numbers
+
+
+def renumbered(targets: Tensor, numbers: Sequence[int], n_classes: int) -> Tensor:
+    """Replace each target (N,) by its place among the class `numbers`, −1 for other classes."""
+    place = torch.full((n_classes,), -1)
+    place[list(numbers)] = torch.arange(len(numbers))
+    return place[targets]
+
+
+def unit_range(pixels: Tensor) -> Tensor:
+    """Scale pixels linearly to 0…1, whatever their normalisation; constant ones become 0."""
+    low, high = pixels.min(), pixels.max()
+    return (pixels - low) / (high - low).clamp(min=1e-6)
 
 
 def without_channel(images: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""The nearest images of a gallery, exactly, without a matrix of all distances.
+"""Exact nearest neighbours without a matrix of all distances.
 
-Distances come in blocks of queries, on a CPU one for each thread at a time. There the smallest of a row are searched
-among those below a threshold, which a sample gives: a partition of the whole row would take most of the time.
+Distances are computed in blocks of queries, on a CPU one block per thread at a time. There the smallest of a row are
+sought among the distances below a threshold that a sample gives: a partition of the whole row would take most of the
+time.
 """
 
 from collections.abc import Callable
@@ -12,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamese_triplet._validation import check_batch, check_finite, check_matrix
+from siamese_triplet._validation import check_finite, check_labels, check_matrix
 from siamese_triplet.distances import SquaredDistances, block_rows, full_precision, root
 
 BLOCK = 2**20  # distances of a block on a CPU
-ONE_OF = 12  # columns is in the sample that gives a threshold
+ONE_OF = 12  # columns goes into the sample that gives a threshold
 Result = TypeVar("Result")
-AS_INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # numbers ≥ 0 have the order of their bits
+AS_INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # the bits of numbers ≥ 0 sort alike
 
 
 class Neighbours(NamedTuple):
@@ -29,10 +30,10 @@ class Neighbours(NamedTuple):
 
 
 def nearest(queries: Tensor, gallery: Tensor | None = None, k: int = 5) -> Neighbours:
-    """The `k` nearest of `gallery` (N, D) for each of `queries` (Q, D), by Euclidean distance, exactly.
+    """Find the `k` nearest of `gallery` (N, D) for each of `queries` (Q, D), exactly, by Euclidean distance.
 
-    Without a gallery each query looks among the others, itself excluded. Of images at the same distance, in float32,
-    the one that stands first in the gallery comes first. Memory is linear in Q and N. No queries give (0, k) results.
+    Without a gallery each query searches the other queries. Of images at the same distance, in float32, the first in
+    the gallery comes first. Memory is linear in Q and N. No queries give (0, k) results.
     Raises ValueError for embeddings that are not finite or do not fit together, and for a `k` below 1 or above the
     number of images to choose from.
 
@@ -46,9 +47,17 @@ def nearest(queries: Tensor, gallery: Tensor | None = None, k: int = 5) -> Neigh
     tensor([[0, 1],
             [1, 0]])
     """
-    queries, gallery, itself = checked_sets(queries, gallery)
-    if len(gallery) or not itself:  # no queries among themselves have no neighbours
-        check_k(k, len(gallery) - itself)
+    check_sets(queries, gallery)
+    itself = gallery is None
+    n_candidates = len(queries) - 1 if gallery is None else len(gallery)
+    if len(queries) or not itself:  # no queries among themselves have no neighbours
+        check_k(k, n_candidates)
+    return search(queries, gallery, k)
+
+
+def search(queries: Tensor, gallery: Tensor | None, k: int) -> Neighbours:
+    """Find neighbours as `nearest` does, of arguments that are checked already."""
+    queries, gallery, itself = in_full_precision(queries, gallery)
     found = of_blocks(queries, gallery, itself, lambda _, distances: _first(distances, k))
     if not found:
         return Neighbours(queries.new_empty(0, k), torch.empty(0, k, dtype=torch.int64, device=queries.device))
@@ -57,9 +66,9 @@ def nearest(queries: Tensor, gallery: Tensor | None = None, k: int = 5) -> Neigh
 
 
 def knn_predictions(train_embeddings: Tensor, train_labels: Tensor, test_embeddings: Tensor, k: int = 5) -> Tensor:
-    """The class (M,) that is the most frequent one among the `k` nearest `train_embeddings` (N, D) of each test image.
+    """Predict the class (M,) of each test image: the most frequent one among its `k` nearest `train_embeddings` (N, D).
 
-    A tie goes to the class with the smaller label. See `nearest` for equal distances and for what is raised.
+    A tie goes to the smaller label. For equal distances, and for what is raised, see `nearest`.
 
     >>> import torch
     >>> from siamese_triplet import knn_predictions
@@ -68,18 +77,25 @@ def knn_predictions(train_embeddings: Tensor, train_labels: Tensor, test_embeddi
     tensor([0, 1])
     """
     check_not_empty("train_embeddings", train_embeddings)
-    check_batch(train_embeddings, train_labels)
-    votes = train_labels[nearest(test_embeddings, train_embeddings, k).indices]  # (M, k)
+    check_labels(train_embeddings, train_labels, "train_embeddings", "train_labels")
+    check_sets(test_embeddings, train_embeddings, "test_embeddings", "train_embeddings")
+    check_k(k, len(train_embeddings))
+    return vote(train_embeddings, train_labels, test_embeddings, k)
+
+
+def vote(train_embeddings: Tensor, train_labels: Tensor, test_embeddings: Tensor, k: int) -> Tensor:
+    """Predict as `knn_predictions` does, of arguments that are checked already."""
+    votes = train_labels[search(test_embeddings, train_embeddings, k).indices]  # (M, k)
     return votes.long().mode(dim=1).values.to(train_labels.dtype)
 
 
 def knn_accuracy(
     train_embeddings: Tensor, train_labels: Tensor, test_embeddings: Tensor, test_labels: Tensor, k: int = 5
 ) -> float:
-    """The fraction of `test_embeddings` (M, D) whose class `knn_predictions` finds with `k` neighbours.
+    """Compute the share of `test_embeddings` (M, D) whose class `knn_predictions` finds with `k` neighbours.
 
-    For an interval: `bootstrap_interval(knn_predictions(…) == test_labels)`. Raises ValueError also for no test images,
-    and where embeddings and labels do not fit together.
+    For an interval: `bootstrap_interval(knn_predictions(…) == test_labels)`. Raises as `nearest` does, and ValueError
+    for no test images and for embeddings and labels that do not fit together.
 
     >>> import torch
     >>> from siamese_triplet import knn_accuracy
@@ -88,55 +104,60 @@ def knn_accuracy(
     0.5
     """
     check_not_empty("test_embeddings", test_embeddings)
-    check_batch(test_embeddings, test_labels)
+    check_labels(test_embeddings, test_labels, "test_embeddings", "test_labels")
     predictions = knn_predictions(train_embeddings, train_labels, test_embeddings, k)
     return (predictions == test_labels).double().mean().item()
 
 
-def checked_sets(queries: Tensor, gallery: Tensor | None) -> tuple[Tensor, Tensor, bool]:
-    """Both in full precision, the queries again for no gallery, and whether the gallery is the queries themselves."""
+def check_sets(queries: Tensor, gallery: Tensor | None, name: str = "queries", gallery_name: str = "gallery") -> None:
+    """Check that both sets of embeddings are finite matrices of one size on one device; `gallery` may be None."""
+    sets = {name: queries} if gallery is None else {name: queries, gallery_name: gallery}
+    for called, embeddings in sets.items():
+        check_matrix(called, embeddings)
+    if gallery is not None and queries.device != gallery.device:
+        raise ValueError(
+            f"{name} are on {queries.device}, {gallery_name} on {gallery.device}; move one of them with .to(device)"
+        )
+    for called, embeddings in sets.items():
+        check_finite(called, embeddings)
+    if gallery is not None and queries.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f"{gallery_name} and {name} must have embeddings of one size, got {tuple(gallery.shape)} and "
+            f"{tuple(queries.shape)}"
+        )
+
+
+def in_full_precision(queries: Tensor, gallery: Tensor | None) -> tuple[Tensor, Tensor, bool]:
+    """Return both sets in one dtype, float32 at least, and whether the gallery is the queries themselves."""
     itself = gallery is None
     gallery = queries if gallery is None else gallery
-    for name, embeddings in (("queries", queries), ("gallery", gallery)):
-        check_matrix(name, embeddings)
-    if queries.device != gallery.device:
-        raise ValueError(
-            f"the queries are on {queries.device}, the gallery on {gallery.device}; move one of them with .to(device)"
-        )
-    for name, embeddings in (("queries", queries), ("gallery", gallery)):
-        check_finite(name, embeddings)
-    if queries.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            "gallery and queries must have embeddings of one size, "
-            f"got {tuple(gallery.shape)} and {tuple(queries.shape)}"
-        )
     dtype = torch.promote_types(full_precision(queries).dtype, gallery.dtype)
     return queries.detach().to(dtype), gallery.detach().to(dtype), itself
 
 
 def check_not_empty(name: str, embeddings: Tensor) -> None:
-    """Raise a ValueError for embeddings (N, D) without a row."""
+    """Check that `embeddings` (N, D) have a row."""
     if embeddings.ndim and not len(embeddings):
         raise ValueError(f"{name} are empty, shape {tuple(embeddings.shape)}; at least one image is needed")
 
 
 def check_k(k: int, n_images: int) -> None:
-    """Raise a ValueError for a number of neighbours that `n_images` cannot give."""
+    """Check that a query can have `k` neighbours among `n_images`."""
     if not 1 <= k <= n_images:
         raise ValueError(f"{k=} must be between 1 and the {n_images} images of the gallery that a query can find")
 
 
 def ordered_keys(distances: Tensor) -> Tensor:
-    """Even integers in the order of `distances` (b, N) ≥ 0, which they overwrite.
+    """Reinterpret distances (b, N) ≥ 0 in place as integers that sort alike.
 
-    The last bit is free to put some of the equal ones last.
+    The keys are even: the low bit is left for breaking ties.
     """
-    keys = distances.view(AS_INTEGERS[distances.dtype]).mul_(2)  # the sign bit, which is free, takes the highest one
+    keys = distances.view(AS_INTEGERS[distances.dtype]).mul_(2)  # the highest bit goes into the sign bit, which is free
     return keys.bitwise_xor_(torch.iinfo(keys.dtype).min)
 
 
 def smallest(keys: Tensor, k: int) -> Tensor:
-    """The `k` smallest integers of each row of `keys` (b, N), in order: (b, k). On a CPU it may reorder the rows."""
+    """Return the `k` smallest integers of each row of `keys` (b, N), in order: (b, k). May reorder `keys` on a CPU."""
     if keys.device.type != "cpu":
         return keys.topk(k, dim=1, largest=False).values
     array = keys.numpy()
@@ -149,10 +170,21 @@ def smallest(keys: Tensor, k: int) -> Tensor:
 
 
 def candidates(keys: np.ndarray, k: int) -> np.ndarray | None:
-    """All of each row of `keys` (b, N) that are not above some threshold of the row, `k` of them at least.
+    """Return the keys of each row of `keys` (b, N) up to a threshold of the row, at least `k` of them.
 
-    They come as (b, M), filled up with the greatest integer. None where thresholds from a sample leave fewer than `k`
-    in a row, or too many to be worth it. The sample is drawn always alike; the exact result does not depend on it.
+    The result is (b, M), padded with the greatest integer. It is None where the thresholds, which come from a sample,
+    leave fewer than `k` keys in a row, or too many to be worth it. The sample is always the same; the exact result does
+    not depend on it.
+
+    Example: the two smallest of 1,000. The sample has 83 keys, and its sixth smallest is the threshold. In these two
+    rows 29 and 66 keys are not above it, and only those need sorting:
+
+    >>> import numpy as np
+    >>> from siamese_triplet.evaluation.neighbours import candidates
+    >>> keys = np.stack([np.arange(1000), np.arange(1000)[::-1]]).astype(np.int32)
+    >>> few = candidates(keys, k=2)
+    >>> few.shape, np.sort(few)[:, :2].tolist()
+    ((2, 66), [[0, 1], [0, 1]])
     """
     n_columns = keys.shape[1]
     sample = keys[:, np.random.default_rng(0).integers(n_columns, size=n_columns // ONE_OF)]
@@ -174,11 +206,11 @@ def candidates(keys: np.ndarray, k: int) -> np.ndarray | None:
 def of_blocks(
     queries: Tensor, gallery: Tensor, itself: bool, function: Callable[[slice, Tensor], Result]
 ) -> list[Result]:
-    """`function(rows, distances)` of every block: which queries, and their squared distances (b, N) to the gallery.
+    """Call `function(rows, distances)` for every block: a slice of the queries, and their squared distances (b, N).
 
-    Where that is the queries themselves, the distance of a query to itself is infinite. On a CPU the blocks are shared
-    out among as many threads as torch may use, each of which computes with one: threads that wait for each other after
-    every operation would wait longer than they compute.
+    If the gallery is the queries themselves, the distance of a query to itself is infinite. On a CPU the blocks are
+    divided among as many threads as torch may use, each computing alone: threads that wait for each other after every
+    operation wait longer than they compute.
     """
     distances = SquaredDistances(queries, None if itself else gallery)
     size = block_rows(gallery, BLOCK)
@@ -197,11 +229,11 @@ def of_blocks(
         with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(of_block, starts))
     finally:
-        torch.set_num_threads(n_threads)  # of the libraries that have one number for all threads
+        torch.set_num_threads(n_threads)  # for libraries with one number for all threads
 
 
 def _first(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The `k` smallest of each row of `distances` (b, N) and their columns; of equal ones the first."""
+    """Return the `k` smallest of each row of `distances` (b, N) and their columns; of equal ones the first."""
     cut = distances.topk(k, dim=1, largest=False).values[:, -1:]  # (b, 1)
     is_candidate = distances <= cut
     rows, columns = is_candidate.nonzero(as_tuple=True)  # in the order of the columns

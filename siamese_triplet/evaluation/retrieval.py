@@ -11,7 +11,8 @@ from siamese_triplet.evaluation.intervals import bootstrap_intervals
 from siamese_triplet.evaluation.neighbours import (
     check_k,
     check_not_empty,
-    checked_sets,
+    check_sets,
+    in_full_precision,
     of_blocks,
     ordered_keys,
     smallest,
@@ -91,8 +92,9 @@ def retrieval_values(
     check_labels(embeddings, labels)
     if gallery is not None and gallery_labels is not None:
         check_not_empty("gallery", gallery)
-        check_labels(gallery, gallery_labels)
-    queries, gallery, itself = checked_sets(embeddings, gallery)
+        check_labels(gallery, gallery_labels, "gallery", "gallery_labels")
+    check_sets(embeddings, gallery, "embeddings")
+    queries, gallery, itself = in_full_precision(embeddings, gallery)
     for k in ks:
         check_k(k, len(gallery) - itself)
     classes, of_gallery = _as_codes(labels, labels if gallery_labels is None else gallery_labels)  # (Q,), (N,)

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from siamese_triplet._validation import check_batch
 from siamese_triplet.datasets import Images
 from siamese_triplet.datasets.images import channels_first
-from siamese_triplet.evaluation.neighbours import checked_sets, nearest, of_blocks
+from siamese_triplet.evaluation.neighbours import in_full_precision, of_blocks, search
 
 SIDE = 16  # of the thumbnails
 FAINT = 0.1  # a thumbnail, less its mean, that is shorter than this has no contrast: what is left is rounding
@@ -29,7 +29,7 @@ def near_duplicates(images: Images, least: float = 0.99) -> Tensor:
     if len(place) < 2:
         return torch.empty(0, 2, dtype=torch.int64)
     thumbnails = thumbnails[place]
-    other = nearest(thumbnails, k=1).indices[:, 0]  # (M,)
+    other = search(thumbnails, None, k=1).indices[:, 0]  # (M,)
     correlations = (thumbnails * thumbnails[other]).sum(dim=1)
     pairs = torch.stack([place, place[other]], dim=1).sort(dim=1).values
     order = correlations.argsort(descending=True, stable=True)
@@ -47,7 +47,7 @@ def doubtful_labels(embeddings: Tensor, labels: Tensor) -> Tensor:
     check_batch(embeddings, labels)
     if len(labels.unique()) < 2:
         raise ValueError("doubtful_labels compares classes, and needs two at least")
-    queries, gallery, itself = checked_sets(embeddings, None)
+    queries, gallery, itself = in_full_precision(embeddings, None)
 
     def of_block(rows: slice, distances: Tensor) -> Tensor:
         is_same = labels[rows, None] == labels  # (b, N)

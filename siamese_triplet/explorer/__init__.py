@@ -1,12 +1,12 @@
 """Live widgets: train with other settings and watch, and see what a selector selects. They need a running kernel.
 
-`settings` → `session` (a thread: load, train, figures) → snapshots, outcomes → drawings, tables → `widgets`.
+`settings` → `session` (a thread: load, train, evaluate) → snapshots, records → pictures, tables → `panel`, `view`.
 
-Nothing but the last step knows of ipywidgets. Importing `siamese_triplet` does not import this package.
+Only `controls`, `panel`, `picker` and `view` use ipywidgets. Importing `siamese_triplet` does not import this package.
 """
 
-from siamese_triplet.explorer.outcomes import Outcome
 from siamese_triplet.explorer.picker import TripletPicker, pick_triplets
+from siamese_triplet.explorer.records import Outcome
 from siamese_triplet.explorer.settings import Settings
 from siamese_triplet.explorer.view import Explorer, explore
 

@@ -1,13 +1,13 @@
-"""The form of the explorer: a widget for each setting, of which those that do not apply are switched off."""
+"""The form of the explorer: a control per setting; those that do not apply are disabled."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets as widgets
 
-from siamese_triplet.explorer.settings import OWN, SELECTORS, Settings, devices, has_margin, may_be_soft
-from siamese_triplet.methods import METHODS
+from siamese_triplet.explorer.settings import OWN, Settings, devices, has_margin, may_be_soft
+from siamese_triplet.methods import METHODS, SELECTORS_OF
 
 NO_SELECTOR = "–"
 WIDE = {"width": "20em"}
@@ -15,7 +15,7 @@ LABEL = {"description_width": "10em"}
 
 
 class Controls:
-    """The form: `settings` reads and fills it, `changed` is called after every change that makes another setting."""
+    """The form: `settings` reads and fills it; `changed` is called after every change by the reader."""
 
     def __init__(self, settings: Settings, datasets: Sequence[str], changed: Callable[[], object]) -> None:
         self.changed = changed
@@ -51,7 +51,7 @@ class Controls:
 
     @property
     def settings(self) -> Settings:
-        """What the form says."""
+        """The settings in the form; can be set. Raises ValueError for a value that the form does not offer."""
         return Settings(
             dataset=self.dataset.value,
             embedded=self.embedded.value,
@@ -75,7 +75,7 @@ class Controls:
             for name in ("dataset", "embedded", "method", "device"):
                 _choose(getattr(self, name), name, getattr(settings, name))
             self._offer_selectors(settings.selector)
-            if settings.method in SELECTORS:
+            if settings.method in SELECTORS_OF:
                 _choose(self.selector, "selector", settings.selector)
             self.soft.value = settings.margin == "soft"
             if not self.soft.value:
@@ -87,7 +87,7 @@ class Controls:
 
     @contextmanager
     def _filling(self) -> Iterator[None]:
-        """Changes made here are one change."""
+        """Treat the changes made within as one change."""
         self.is_filling = True
         try:
             yield
@@ -99,21 +99,21 @@ class Controls:
             return
         if change["owner"] is self.method:
             with self._filling():
-                of_method = METHODS[self.method.value]
-                self.learning_rate.value, self.batch_size.value = of_method.learning_rate, of_method.batch_size
-                self._offer_selectors(of_method.selector)
+                defaults = METHODS[self.method.value]
+                self.learning_rate.value, self.batch_size.value = defaults.learning_rate, defaults.batch_size
+                self._offer_selectors(defaults.selector)
         self._switch()
         self.changed()
 
     def _offer_selectors(self, chosen: str | None) -> None:
-        offered = SELECTORS.get(self.method.value, (NO_SELECTOR,))
+        offered = SELECTORS_OF.get(self.method.value, (NO_SELECTOR,))
         self.selector.options = offered
         self.selector.value = chosen if chosen in offered else offered[0]
 
     def _switch(self) -> None:
-        """Switch off what does not apply. A soft margin that must not be soft stays on, to be switched off."""
+        """Disable the controls that do not apply. A soft margin that is not allowed stays enabled, to be unticked."""
         settings = self.settings
-        is_online = settings.method in SELECTORS
+        is_online = settings.method in SELECTORS_OF
         self.selector.disabled = not is_online
         self.n_classes.disabled = self.n_samples.disabled = not is_online
         self.batch_size.disabled = is_online
@@ -139,7 +139,7 @@ def _number(description: str, minimum: float, maximum: float, step: float | None
 
 
 def _choose(control: widgets.Dropdown, name: str, value: Any) -> None:
-    """Set a choice. Raises ValueError for one that is not offered."""
+    """Set a choice. Raises ValueError for a value that is not offered."""
     offered = [option[1] if isinstance(option, tuple) else option for option in control.options]
     if value not in offered:
         raise ValueError(f"{name} cannot be {value!r}; there {'are' if len(offered) > 1 else 'is'} {offered}")
@@ -147,7 +147,19 @@ def _choose(control: widgets.Dropdown, name: str, value: Any) -> None:
 
 
 def _fill(control: widgets.ValueWidget, name: str, value: Any) -> None:
-    """Set a value. Raises ValueError for one that the control would change, as it is out of its bounds."""
+    """Set a number. Raises ValueError for one out of the control's bounds, which it would change."""
     control.value = value
     if control.value != value:
         raise ValueError(f"{name} cannot be {value}; the form has {control.min:g} to {control.max:g}")
+
+
+def keep_in_order(controls: Iterable[widgets.DOMWidget]) -> None:
+    """Have the kernel handle the messages of all `controls` in the order in which they are sent, in one thread.
+
+    From version 7.4 on, ipykernel handles a widget's messages in the thread that last sent a message to that widget.
+    If a click had another thread than the value changed before it, both would be handled at the same time or, while a
+    cell runs, the click first: the run would silently have other settings than the form shows. Hence this sends every
+    control one message, which changes nothing, from the calling thread.
+    """
+    for control in controls:
+        control.send_state("disabled")

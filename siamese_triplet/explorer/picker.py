@@ -7,11 +7,10 @@ from IPython.display import display
 from torch import Tensor, nn
 
 from siamese_triplet.datasets import Images
-from siamese_triplet.explorer.controls import LABEL, WIDE
-from siamese_triplet.explorer.order import keep_in_order
-from siamese_triplet.explorer.panel import NOTE, WARNING, said
-from siamese_triplet.explorer.picking import (
-    SELECTORS_OF,
+from siamese_triplet.explorer.controls import LABEL, WIDE, keep_in_order
+from siamese_triplet.explorer.panel import NOTE, WARNING, status_html
+from siamese_triplet.explorer.pictures import examples_image, selection_image
+from siamese_triplet.explorer.selection import (
     TRIPLETS,
     Batch,
     Selection,
@@ -20,8 +19,8 @@ from siamese_triplet.explorer.picking import (
     describe,
     select,
 )
-from siamese_triplet.explorer.selection_drawing import examples_image, selection_image
 from siamese_triplet.live import IN_BOOK, LiveFigure
+from siamese_triplet.selectors.by_name import SELECTORS
 
 
 def pick_triplets(
@@ -37,11 +36,12 @@ def pick_triplets(
     n_samples: int = 16,
     seed: int = 0,
 ) -> "TripletPicker":
-    """Which triplets of a batch of `n_classes` × `n_samples` images a selector selects, and what they cost.
+    """Show which triplets a selector takes from a batch of `n_classes` × `n_samples` images, and their losses.
 
     The batch is drawn from `embeddings` (N, D) with `labels` (N,), and their `images` if given; or `model` embeds a
-    batch of `images`. Without arguments it is one of the embedded MNIST, after one epoch of training, which takes
-    seconds. `kind` is "triplets" or "pairs", `selector` one of that kind; see `experiments`. Needs a running kernel.
+    batch of `images`. Without arguments it is a batch of the embedded MNIST after one epoch of training, which takes
+    seconds. `kind` is "triplets" or "pairs", `selector` a name of that kind in `selectors.by_name.SELECTORS`. Needs a
+    running kernel.
 
     Raises ValueError for an unknown kind or selector, a margin that is not a number ≥ 0, embeddings without labels, and
     sizes that do not fit together.
@@ -51,16 +51,14 @@ def pick_triplets(
 
 
 class TripletPicker:
-    """What `pick_triplets` returns. It shows itself in a notebook; `selection` and `place` are what it shows."""
+    """The widget of `pick_triplets`; `selection` and `place` are what it shows. It displays itself in a notebook."""
 
     def __init__(self, batch: Batch, kind: str, selector: str, margin: float, seed: int = 0) -> None:
         self.batch, self.seed, self.place = batch, seed, 0
         self.selection: Selection = select(batch, kind, selector, margin, seed)
-        self.kind = widgets.Dropdown(
-            description="kind", options=list(SELECTORS_OF), value=kind, style=LABEL, layout=WIDE
-        )
+        self.kind = widgets.Dropdown(description="kind", options=list(SELECTORS), value=kind, style=LABEL, layout=WIDE)
         self.selector = widgets.Dropdown(
-            description="selector", options=SELECTORS_OF[kind], value=selector, style=LABEL, layout=WIDE
+            description="selector", options=SELECTORS[kind], value=selector, style=LABEL, layout=WIDE
         )
         self.margin = widgets.BoundedFloatText(
             description="margin", min=0, max=max(1000, margin), step=0.1, value=margin, style=LABEL, layout=WIDE
@@ -94,18 +92,18 @@ class TripletPicker:
         display({**self.widget._repr_mimebundle_(), "text/plain": words}, raw=True)
 
     def to_figure(self) -> LiveFigure:
-        """The same batch, selector and margin as a figure that needs no kernel: see `figures.selector_bench`.
+        """Show the same batch, selector and margin as a figure that needs no kernel; see `live.selector_bench`.
 
         Raises ValueError for embeddings that are not 2-D.
         """
         return bench_of(self.batch, self.kind.value, self.selector.value, self.margin.value)
 
     def next(self) -> None:
-        """Choose the next of the selected tuples; after the last comes the first."""
+        """Show the next selected tuple; after the last comes the first."""
         self._step(1)
 
     def previous(self) -> None:
-        """Choose the one before; before the first comes the last."""
+        """Show the previous tuple; before the first comes the last."""
         self._step(-1)
 
     def _step(self, by: int) -> None:
@@ -113,11 +111,11 @@ class TripletPicker:
         self._show()
 
     def _offer(self, change: dict) -> None:
-        self.selector.options = SELECTORS_OF[self.kind.value]  # which chooses its first
+        self.selector.options = SELECTORS[self.kind.value]  # which chooses its first
         self._select()
 
     def _select(self) -> None:
-        if self.selector.value not in SELECTORS_OF[self.kind.value]:
+        if self.selector.value not in SELECTORS[self.kind.value]:
             return  # while the options change
         self.place = 0
         self.selection = select(self.batch, self.kind.value, self.selector.value, self.margin.value, self.seed)
@@ -127,7 +125,9 @@ class TripletPicker:
         keep_in_order([self.kind, self.selector, self.margin, self.previous_button, self.next_button])
         selection = self.selection
         self.previous_button.disabled = self.next_button.disabled = len(selection) < 2
-        self.count_html.value = said(str(selection), NOTE)
-        self.chosen_html.value = said(describe(self.batch, selection, self.place), "" if len(selection) else WARNING)
+        self.count_html.value = status_html(str(selection), NOTE)
+        self.chosen_html.value = status_html(
+            describe(self.batch, selection, self.place), "" if len(selection) else WARNING
+        )
         self.picture_html.value = selection_image(self.batch, selection, self.place, self.margin.value)
         self.examples_html.value = examples_image(self.batch, selection, self.place)

@@ -1,4 +1,4 @@
-"""A training run beside the kernel's main loop: it reports, it can be stopped at once, and no error is lost."""
+"""A training run beside the kernel's main loop: it reports, stops at once, and loses no error."""
 
 import atexit
 import contextvars
@@ -13,43 +13,47 @@ import torch
 from torch import nn
 
 from siamese_triplet.datasets import Images
+from siamese_triplet.diagnostics import collapsed_triplet_loss, describe_collapse, is_collapsed, spread
 from siamese_triplet.evaluation import embed, knn_accuracy, retrieval_metrics
 from siamese_triplet.evaluation.summary import NEIGHBOURS
-from siamese_triplet.explorer.collapse import collapse
-from siamese_triplet.explorer.outcomes import FAILED, FINISHED, RUNNING, STOPPED, Outcome, time_left
+from siamese_triplet.explorer.records import FAILED, FINISHED, RUNNING, STOPPED, Outcome, time_left
 from siamese_triplet.explorer.settings import Settings
-from siamese_triplet.explorer.watching import Snapshot, Watcher, spread, watched_fit
+from siamese_triplet.explorer.watching import Snapshot, Watcher, watched_fit
 from siamese_triplet.trainer import History
 
-GRACE = 0.2  # seconds that Stop waits for the batch that goes on
+GRACE = 0.2  # seconds that Stop waits for the current batch
 Result = TypeVar("Result")
 
 
 class Listener(Protocol):
-    """Who is told what a session does, in its threads."""
+    """The reports of a session. All are called in its threads."""
 
     def status(self, text: str, done: float) -> None:
-        """What goes on, in words, and how much of the training is done, 0 to 1."""
+        """Take what is going on, in words, and how much of the training is done, 0 to 1."""
         ...
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """There is a new picture to draw."""
+        """Take a new picture to draw."""
         ...
 
     def outcome(self, outcome: Outcome) -> None:
-        """There is a new record of the run, in place of the one before."""
+        """Take a new record of the run, in place of the one before."""
         ...
 
     def ended(self) -> None:
-        """The session does nothing any more."""
+        """Take note that the session has ended."""
         ...
+
+
+class _Stopped(Exception):
+    """The session was stopped while it loaded data or computed metrics."""
 
 
 class Session:
     """One run with `settings` on what `load` returns, training and test images.
 
-    `start` returns at once; `outcome` is the record so far. A run that was stopped after an epoch or more still has its
-    figures computed, those of the network as it is then; a second `stop` leaves them out.
+    `start` returns at once; `outcome` is the record so far. A run that is stopped after an epoch or more still gets its
+    metrics, those of the network as it is then; a second `stop` leaves them out.
     """
 
     def __init__(
@@ -57,56 +61,55 @@ class Session:
     ) -> None:
         self.settings, self.load, self.listener = settings, load, listener
         self.outcome = Outcome(number, settings)
-        self._stopped: Future[float] = Future()  # the time when it was asked for
+        self._stopped: Future[float] = Future()  # the time of the request
         self._lock = threading.Lock()
         self._started = 0.0
         self._done = 0.0
-        self._wants_figures = True
+        self._wants_metrics = True
         self._first_spread: float | None = None
         self._is_over = threading.Event()
         self._n_threads = torch.get_num_threads()
-        context = contextvars.copy_context()  # what it tells is told for the click that made it, whatever is run later
+        context = contextvars.copy_context()  # attributes output to the cell whose click started the run
         self._thread = threading.Thread(
             target=context.run, args=(self._work,), daemon=True, name=f"explorer run {number}"
         )
 
     @property
     def is_running(self) -> bool:
-        """Whether it has yet to load, to train or to compute the figures."""
+        """Whether the session still loads, trains or computes metrics."""
         return not self._is_over.is_set()
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
+        """Start the run in a thread of its own."""
         atexit.register(self._leave)
         self._thread.start()
 
     def stop(self) -> None:
-        """End what goes on: training, or else the computing of the figures. Returns at once."""
+        """End training, or else the computation of metrics. Returns at once."""
         with self._lock:
             if not self._stopped.done():
                 self._stopped.set_result(time.perf_counter())
 
     def cancel(self) -> None:
-        """As `stop`, and leave the figures out as well."""
-        self._wants_figures = False
+        """Stop, and leave the metrics out."""
+        self._wants_metrics = False
         self.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end, `timeout` seconds at most; whether it has come."""
+        """Wait for the end, at most `timeout` seconds, and return whether it has come."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _leave(self) -> None:
-        """The interpreter ends: a thread within torch must not outlive it."""
+        """End the thread before the interpreter: a thread within torch must not outlive it."""
         self.cancel()
         self.wait(5)
 
     def _work(self) -> None:
         try:
             self._run()
-        except KeyboardInterrupt:  # while loading, or before the first batch
-            if self.outcome.ended == RUNNING:
-                self._end_stopped("before its first epoch")
+        except _Stopped:  # while loading
+            self._end_stopped("before its first epoch")
         except Exception as error:
             self._record(ended=FAILED, message=f"{type(error).__name__}: {error}")
             self._say(f"failed: {self.outcome.message}")
@@ -120,18 +123,18 @@ class Session:
         train_set, test_set = self._unless_stopped(self.load)
         self._record(n_images=len(train_set))
         model, how = self._train(train_set, test_set)
-        if not self.outcome.n_epochs or not self._wants_figures:
+        if not self.outcome.n_epochs or not self._wants_metrics:
             return
-        self._say(f"{how}; computing its figures, Stop leaves them out")
+        self._say(f"{how}; computing its metrics, Stop leaves them out")
         try:
-            self._record(**self._unless_stopped(lambda: figures_of(model, train_set, test_set)))
+            self._record(**self._unless_stopped(lambda: run_metrics(model, train_set, test_set)))
             outcome = self.outcome
             self._say(f"{how}; kNN accuracy {outcome.knn_accuracy:.2%}, MAP@R {outcome.map_at_r:.2%}")
-        except KeyboardInterrupt:
-            self._say(f"{how}; its figures were left out")
+        except _Stopped:
+            self._say(f"{how}; its metrics were left out")
 
     def _train(self, train_set: Images, test_set: Images) -> tuple[nn.Module, str]:
-        """The network, and how training ended. A stop is told at once, however long the batch that goes on takes."""
+        """Return the network, and how training ended. Reports a stop at once, however long the current batch takes."""
         self._started, stopped = time.perf_counter(), self._stopped
         watcher = Watcher(stopped.done, self._progress, self._snapshot)
         training = _in_a_thread(lambda: self._fit(train_set, test_set, watcher))
@@ -142,7 +145,7 @@ class Session:
             how = self._end_stopped(f"in epoch {self.outcome.n_epochs + 1} of {n_epochs}")
         model, history = training.result()
         with self._lock:
-            self._stopped = Future()  # from now on Stop is about the figures
+            self._stopped = Future()  # from now on Stop is about the metrics
         self._record(history=history, n_epochs=history.n_epochs)
         if not how:
             seconds = time.perf_counter() - self._started
@@ -151,7 +154,7 @@ class Session:
         return model, how
 
     def _fit(self, train_set: Images, test_set: Images, watcher: Watcher) -> tuple[nn.Module, History]:
-        torch.set_num_threads(self._n_threads)  # a thread that starts while another one searches would get that one's 1
+        torch.set_num_threads(self._n_threads)  # else a thread started during a search would inherit its 1
         return watched_fit(self.settings, train_set, test_set, watcher)
 
     def _end_stopped(self, where: str) -> str:
@@ -164,11 +167,11 @@ class Session:
         return how
 
     def _unless_stopped(self, function: Callable[[], Result]) -> Result:
-        """What `function` returns. Where the session is stopped first, a KeyboardInterrupt: it is left to itself."""
+        """Return what `function` returns. Raises _Stopped where a stop comes first, and leaves `function` running."""
         result = _in_a_thread(function)
         _wait_for_one(result, self._stopped)
         if not result.done():
-            raise KeyboardInterrupt
+            raise _Stopped
         return result.result()
 
     def _progress(self, n_done: int, per_epoch: int, n_epochs: int) -> None:
@@ -181,10 +184,10 @@ class Session:
         self._say(f"epoch {epoch + 1} of {n_epochs}, batch {batch} of {per_epoch}{left and f'; {left}'}")
 
     def _snapshot(self, snapshot: Snapshot) -> None:
-        history, now = snapshot.history, spread(snapshot.embeddings)
+        history, now = snapshot.history, float(spread(snapshot.embeddings))
         self._first_spread = now if self._first_spread is None else self._first_spread
         if history.n_epochs > self.outcome.n_epochs:
-            message = collapse(self.settings, history["train_loss"][-1], self._first_spread, now)
+            message = collapse_message(self.settings, history["train_loss"][-1], self._first_spread, now)
             seconds = time.perf_counter() - self._started
             self._record(n_epochs=history.n_epochs, history=history, message=message, seconds=seconds)
         self.listener.snapshot(snapshot)
@@ -192,14 +195,14 @@ class Session:
     def _record(self, **changes: Any) -> None:
         with self._lock:
             self.outcome = replace(self.outcome, **changes)
-            self.listener.outcome(self.outcome)  # within the lock, so that the last one told is the last one made
+            self.listener.outcome(self.outcome)  # within the lock: records are reported in their order
 
     def _say(self, text: str) -> None:
         self.listener.status(f"Run {self.outcome.number}: {text}", self._done)
 
 
-def figures_of(model: nn.Module, train_set: Images, test_set: Images) -> dict[str, float]:
-    """`knn_accuracy` of the test images, `map_at_r` among them; NaN where no class has two of them."""
+def run_metrics(model: nn.Module, train_set: Images, test_set: Images) -> dict[str, float]:
+    """Compute `knn_accuracy` of the test images and `map_at_r` among them; NaN where no class has two of them."""
     train, (embeddings, labels) = embed(model, train_set), embed(model, test_set)
     has_pairs = int(labels.unique(return_counts=True)[1].max()) > 1
     return {
@@ -208,9 +211,40 @@ def figures_of(model: nn.Module, train_set: Images, test_set: Images) -> dict[st
     }
 
 
+def collapsed_loss(settings: Settings) -> float | None:
+    """Return the mean loss where all embeddings coincide; None for the softmax, which does not compare distances."""
+    if settings.method == "softmax":
+        return None
+    if settings.method in ("triplet", "online-triplet"):
+        return collapsed_triplet_loss(settings.margin)
+    if settings.method == "siamese":
+        return float(settings.margin) ** 2 / 4  # half of the pairs are negative
+    labels = torch.arange(settings.n_classes).repeat_interleave(settings.n_samples)
+    return float(settings.to_method().loss()(torch.zeros(len(labels), 2), labels))
+
+
+def collapse_message(settings: Settings, loss: float, first_spread: float, now: float) -> str:
+    """Describe a collapse and its remedy; "" for a network that has not collapsed.
+
+    `loss` is the mean over an epoch; the spreads are those of test images, untrained and after that epoch.
+    `SpreadMetric` warns by the same rule, but a warning from a thread could appear under any cell.
+    """
+    of_point = collapsed_loss(settings)
+    if of_point is None or not is_collapsed(loss, of_point, first_spread, now):
+        return ""
+    easier = {
+        "online-triplet": "choose the selector random, semihard or batch-all, whose negatives are easier to begin with",
+        "online-contrastive": "choose the selector all, whose negatives are easier to begin with",
+    }.get(settings.method, "choose another method")
+    said = describe_collapse(loss, first_spread, now)
+    return (
+        f"{said[0].upper()}{said[1:]} It will not recover on its own: {easier}, lower the learning rate, or put the "
+        "embeddings on the unit sphere."
+    )
+
+
 def _is_cut_short(training: Future, n_epochs: int) -> bool:
-    error = training.exception()
-    return isinstance(error, KeyboardInterrupt) or (error is None and training.result()[1].n_epochs < n_epochs)
+    return training.exception() is None and training.result()[1].n_epochs < n_epochs
 
 
 def _wait_for_one(*futures: Future[Any]) -> None:
@@ -218,13 +252,13 @@ def _wait_for_one(*futures: Future[Any]) -> None:
 
 
 def _in_a_thread(function: Callable[[], Result]) -> "Future[Result]":
-    """What `function` returns or raises, when it has come; the interpreter does not wait for it."""
+    """Call `function` in a thread that the interpreter does not wait for; its result or error is the future's."""
     future: Future[Result] = Future()
 
     def work() -> None:
         try:
             future.set_result(function())
-        except BaseException as error:  # KeyboardInterrupt too: it ends in the future, not in the terminal
+        except BaseException as error:
             future.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()

@@ -1,26 +1,33 @@
-"""What a run of the explorer is: its settings, which of them apply, and what is wrong with them, in words."""
+"""The settings of a run: which of them apply, what is wrong with them, and the data sets they name."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from siamese_triplet.methods import METHODS, Method
-from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS
+from siamese_triplet.datasets import Images
+from siamese_triplet.datasets.mnist import SOURCES
+from siamese_triplet.methods import METHODS, SELECTORS_OF, Method
+from siamese_triplet.runs import Data
+from siamese_triplet.selectors.by_name import SOFT
 
-OWN = "own images"  # what the reader's data set is called
-SELECTORS = {"online-contrastive": (*PAIR_SELECTORS,), "online-triplet": (*TRIPLET_SELECTORS, BATCH_ALL)}
-LARGEST_BATCH = 4096  # images: a matrix of their distances is 64 MB
+OWN = "own images"  # the name of the reader's data set
+LARGEST_BATCH = 4096  # images: the matrix of their distances is 64 MB
+SMALLEST_CLASS = {"mnist": 5421, "fashion-mnist": 6000}  # images, of the full training sets
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the result of a run, and where it is computed.
+    """All that decides the result of a run, and the device that computes it.
 
-    `dataset` is "mnist", "fashion-mnist" or "own images"; `embedded` takes the small subset of the first two that comes
-    with the package. The others are those of `Method`; one that does not apply to the method is not looked at.
-    Anything can be held here, `problems` says what cannot be trained.
+    - `dataset`: "mnist", "fashion-mnist" or "own images".
+    - `embedded`: use the small subset of the first two that comes with the package.
+    - `n_epochs`, `device`, `seed`: as in `fit_method`.
+
+    The other fields are those of `Method`; a field that does not apply to the method is ignored. Any value is accepted
+    here: `problems` lists those that cannot be trained.
     """
 
     dataset: str = "mnist"
@@ -38,35 +45,35 @@ class Settings:
     device: str = "cpu"
     seed: int = 0
 
-    def experiment(self) -> Method:
-        """What to train. Raises ValueError for a method, selector and margin that do not go together."""
+    def to_method(self) -> Method:
+        """Make the method to train. Raises ValueError for a method, selector and margin that do not go together."""
         return Method(
             self.method,
             learning_rate=self.learning_rate,
             weight_decay=METHODS[self.method].weight_decay if self.method in METHODS else 0.0,
             margin=self.margin if has_margin(self.method) else 1.0,
-            selector=self.selector if self.method in SELECTORS else None,
+            selector=self.selector if self.method in SELECTORS_OF else None,
             embedding_size=self.embedding_size,
             unit_sphere=self.unit_sphere,
             batch_size=self.batch_size,
             n_classes=self.n_classes,
-            n_samples=self.n_samples,
+            n_samples=max(2, self.n_samples),  # `problems` says it better
         )
 
 
 def has_margin(method: str) -> bool:
-    """Whether the loss of `method` has a margin."""
+    """Tell whether the loss of `method` has a margin."""
     return method != "softmax"
 
 
 def may_be_soft(settings: Settings) -> bool:
-    """Whether the margin can be "soft": for triplets that are not chosen by a number."""
+    """Tell whether the margin may be "soft": for triplets whose selector needs no margin."""
     return settings.method == "triplet" or (settings.method == "online-triplet" and settings.selector in SOFT)
 
 
 def unused(settings: Settings) -> str:
-    """Which settings do not apply to the method, and why, in a sentence; "" where all do."""
-    if settings.method in SELECTORS:
+    """Explain in a sentence which settings do not apply to the method; "" where all do."""
+    if settings.method in SELECTORS_OF:
         return ""
     if not has_margin(settings.method):
         return (
@@ -77,11 +84,11 @@ def unused(settings: Settings) -> str:
 
 
 def problems(settings: Settings, class_sizes: Sequence[int]) -> list[str]:
-    """Why these settings cannot be trained on data with so many images of each class: a sentence each, or none."""
-    found = [*_of_numbers(settings), *_of_method(settings)]
-    if settings.method in SELECTORS:
-        found += _of_batches(settings.n_classes, settings.n_samples, class_sizes)
-    elif settings.batch_size < 1 or settings.batch_size > LARGEST_BATCH:
+    """List, in one sentence each, why these settings cannot be trained on classes of these sizes."""
+    found = [*_number_problems(settings), *_method_problems(settings)]
+    if settings.method in SELECTORS_OF:
+        found += _batch_problems(settings.n_classes, settings.n_samples, class_sizes)
+    elif not 1 <= settings.batch_size <= LARGEST_BATCH:
         found.append(f"A batch has 1 to {LARGEST_BATCH:,} images, pairs or triplets, not {settings.batch_size:,}.")
     if settings.device not in devices():
         found.append(f"There is no device {settings.device!r} here; there is {' and '.join(devices())}.")
@@ -89,11 +96,11 @@ def problems(settings: Settings, class_sizes: Sequence[int]) -> list[str]:
 
 
 def devices() -> list[str]:
-    """What `Settings.device` can be on this machine, the fastest first."""
+    """List the devices of this machine, the fastest first."""
     return [*(f"cuda:{number}" for number in range(torch.cuda.device_count())), "cpu"]
 
 
-def _of_numbers(settings: Settings) -> list[str]:
+def _number_problems(settings: Settings) -> list[str]:
     found = []
     if not 0 < settings.learning_rate < math.inf:
         found.append(f"The learning rate must be above 0, not {settings.learning_rate:g}.")
@@ -104,29 +111,18 @@ def _of_numbers(settings: Settings) -> list[str]:
     return found
 
 
-def _of_method(settings: Settings) -> list[str]:
-    if settings.method not in METHODS:
-        return [f"There is no method {settings.method!r}; there are {', '.join(METHODS)}."]
-    of_method = SELECTORS.get(settings.method, ())
-    if of_method and settings.selector not in of_method:
-        return [f"{settings.method} has no selector {settings.selector!r}; there are {', '.join(of_method)}."]
-    if not has_margin(settings.method):
-        return []
-    if settings.margin == "soft" and may_be_soft(settings):
-        return []
-    if settings.margin == "soft" and settings.method == "online-triplet":
-        return [
-            f"The selector {settings.selector} compares losses with a margin, so the margin must be a number: switch "
-            f"soft off, or choose {', '.join(SOFT[:-1])} or {SOFT[-1]}, which need none."
-        ]
-    if settings.margin == "soft":
-        return [f"The soft margin is for triplets; {settings.method} compares pairs: switch soft off."]
-    if isinstance(settings.margin, str) or not 0 < settings.margin < math.inf:
+def _method_problems(settings: Settings) -> list[str]:
+    is_number = isinstance(settings.margin, (int, float)) and 0 < settings.margin < math.inf
+    if has_margin(settings.method) and settings.margin != "soft" and not is_number:
         return [f"The margin must be a number above 0, or soft, not {settings.margin}."]
+    try:
+        settings.to_method()
+    except ValueError as error:
+        return [f"{str(error)[0].upper()}{str(error)[1:]}."]
     return []
 
 
-def _of_batches(n_classes: int, n_samples: int, class_sizes: Sequence[int]) -> list[str]:
+def _batch_problems(n_classes: int, n_samples: int, class_sizes: Sequence[int]) -> list[str]:
     found = []
     if n_classes > len(class_sizes):
         found.append(f"A batch of {n_classes} classes: the data has only {len(class_sizes)}. Lower P.")
@@ -140,3 +136,35 @@ def _of_batches(n_classes: int, n_samples: int, class_sizes: Sequence[int]) -> l
         size = f"{n_classes} × {n_samples} = {n_classes * n_samples:,}"
         found.append(f"A batch of {size} images: their distances need too much memory. At most {LARGEST_BATCH:,}.")
     return found
+
+
+class DataSets:
+    """The data sets on offer: MNIST, FashionMNIST and the reader's own, each loaded when it is first used.
+
+    `root` is the folder of the full data, see `datasets.load`; `own` are the reader's training and test images.
+    """
+
+    def __init__(self, root: str | os.PathLike | None = None, own: tuple[Images, Images] | None = None) -> None:
+        self.root = root
+        self.own = own
+        self.loaded: dict[Data, tuple[Images, Images]] = {}
+
+    def names(self) -> list[str]:
+        """List the values of `Settings.dataset`."""
+        return [*([OWN] if self.own else []), *SOURCES]
+
+    def load(self, settings: Settings) -> tuple[Images, Images]:
+        """Return the training and the test images. Raises as `datasets.load` does."""
+        if settings.dataset == OWN and self.own is not None:
+            return self.own
+        data = Data(settings.dataset, settings.embedded)
+        if data not in self.loaded:
+            self.loaded[data] = data.load(self.root)
+        return self.loaded[data]
+
+    def class_sizes(self, settings: Settings) -> list[int]:
+        """Count the training images of each class; a lower bound where the full data is not loaded yet."""
+        is_loaded = Data(settings.dataset, settings.embedded) in self.loaded
+        if settings.dataset in SMALLEST_CLASS and not settings.embedded and not is_loaded:
+            return [SMALLEST_CLASS[settings.dataset]] * 10
+        return torch.as_tensor(self.load(settings)[0].targets).unique(return_counts=True)[1].tolist()

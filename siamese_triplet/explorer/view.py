@@ -8,17 +8,15 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from siamese_triplet.datasets import Images
-from siamese_triplet.explorer.controls import Controls
-from siamese_triplet.explorer.library import Library
-from siamese_triplet.explorer.order import keep_in_order
-from siamese_triplet.explorer.outcomes import Outcome, export
-from siamese_triplet.explorer.panel import NOTE, WARNING, Panel, said
+from siamese_triplet.explorer.controls import Controls, keep_in_order
+from siamese_triplet.explorer.panel import NOTE, WARNING, Panel, status_html
+from siamese_triplet.explorer.records import Outcome, export
 from siamese_triplet.explorer.session import Session
-from siamese_triplet.explorer.settings import OWN, Settings, devices, problems, unused
+from siamese_triplet.explorer.settings import OWN, DataSets, Settings, devices, problems, unused
 from siamese_triplet.live import IN_BOOK
 
 BUSY = "A run is going on: press Stop, or wait for its end, before you train another."
-PATIENCE = 3.0  # seconds that Reset waits for the batch that goes on
+PATIENCE = 3.0  # seconds that Reset waits for the current batch
 
 
 def explore(
@@ -28,14 +26,15 @@ def explore(
     embedded: bool | None = None,
     settings: Settings | None = None,
 ) -> "Explorer":
-    """Controls to train the methods of the book, with pictures that follow the training. Needs a running kernel.
+    """Show controls to train the methods of the book, with pictures that follow the training. Needs a running kernel.
 
-    `dataset` is "mnist", "fashion-mnist", or a pair of training and test images of your own, as `load_folder` returns
-    it. `embedded` takes the small subset that comes with the package; by default that is so where there is no GPU. The
-    full data is looked for in `root`; see `datasets.load`. The form begins with `settings`, but for the data set.
+    - `dataset`: "mnist", "fashion-mnist", or a pair of training and test images of your own, as from `load_folder`.
+    - `root`: the folder of the full data; see `datasets.load`.
+    - `embedded`: use the small subset that comes with the package; by default where there is no GPU.
+    - `settings`: the first state of the form, except for the data set.
 
-    Training runs beside the kernel's main loop, so that other cells can be run meanwhile; the seed of a run is torch's
-    for the whole process, as it is in `fit_method`. Raises ValueError for what the form does not offer.
+    Training runs beside the kernel's main loop, so that other cells can run meanwhile. A run seeds torch's global
+    generator, as `fit_method` does. Raises ValueError for a value that the form does not offer.
     """
     own = None if isinstance(dataset, str) else dataset
     fastest = devices()[0]
@@ -43,21 +42,21 @@ def explore(
     if embedded is None:
         embedded = first.embedded if settings else fastest == "cpu"
     return Explorer(
-        Library(root, own), replace(first, dataset=dataset if isinstance(dataset, str) else OWN, embedded=embedded)
+        DataSets(root, own), replace(first, dataset=dataset if isinstance(dataset, str) else OWN, embedded=embedded)
     )
 
 
 class Explorer:
-    """What `explore` returns. It shows itself in a notebook, and its methods do what its buttons do.
+    """The widget of `explore`. It displays itself in a notebook; its methods do what its buttons do.
 
-    `widget` is all of it; `session` is the run that goes on, or the last one.
+    `widget` is all of it; `session` is the current run, or the last one.
     """
 
-    def __init__(self, library: Library, settings: Settings) -> None:
-        self.library, self.first_settings = library, settings
+    def __init__(self, datasets: DataSets, settings: Settings) -> None:
+        self.datasets, self.first_settings = datasets, settings
         self.session: Session | None = None
-        self.message = ""  # what is wrong with the settings, or why Train was refused
-        self.controls = Controls(settings, library.names(), self._judge)
+        self.message = ""  # the problems of the settings, or why Train was refused
+        self.controls = Controls(settings, datasets.names(), self._judge)
         self.panel = Panel(ended=lambda: self._switch(is_running=self.is_running))
         self.train_button = _button("Train", "play", "Train with these settings", "primary", self.train)
         self.stop_button = _button("Stop", "stop", "End the run; its network stays as it is", "", self.stop)
@@ -77,7 +76,7 @@ class Explorer:
 
     @property
     def settings(self) -> Settings:
-        """What the form says; can be set. Raises ValueError for what the form does not offer."""
+        """The settings in the form; can be set. Raises ValueError for a value that the form does not offer."""
         return self.controls.settings
 
     @settings.setter
@@ -87,22 +86,24 @@ class Explorer:
 
     @property
     def runs(self) -> list[Outcome]:
-        """The records of all runs, the first one first."""
+        """The records of all runs, in their order."""
         return list(self.panel.outcomes.values())
 
     @property
     def status(self) -> str:
-        """What the widget says of the run."""
+        """The status line of the widget."""
         return self.panel.text
 
     @property
     def is_running(self) -> bool:
-        """Whether a run goes on."""
+        """Whether a run is going on."""
         return self.session is not None and self.session.is_running
 
     def train(self) -> bool:
-        """Start a run, and return whether it was started: not while one goes on, or with settings that cannot be
-        trained, as `message` and the widget say then."""
+        """Start a run, and return whether it has started.
+
+        It does not start during another run or with settings that cannot be trained; `message` and the widget say why.
+        """
         if self.is_running:
             self._tell(BUSY)
             return False
@@ -111,17 +112,17 @@ class Explorer:
         settings = self.settings
         self.panel.begin()
         self._switch(is_running=True)
-        self.session = Session(len(self.runs) + 1, settings, lambda: self.library.load(settings), self.panel)
+        self.session = Session(len(self.runs) + 1, settings, lambda: self.datasets.load(settings), self.panel)
         self.session.start()
         return True
 
     def stop(self) -> None:
-        """End the run that goes on, if there is one. Returns at once; see `wait`."""
+        """End the current run, if there is one. Returns at once; see `wait`."""
         if self.session is not None:
             self.session.stop()
 
     def reset(self) -> None:
-        """End the run, and put back settings and pictures as they were at the start. The table keeps its runs."""
+        """End the run and restore the first settings and pictures. The table keeps its runs."""
         if self.session is not None and self.is_running:
             self.session.cancel()
         self.wait(PATIENCE)
@@ -129,24 +130,24 @@ class Explorer:
         self.settings = self.first_settings
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the run, and then for its last picture, at most `timeout` seconds each; whether both
+        """Wait for the end of the run and for its last picture, at most `timeout` seconds each; return whether both
         have come."""
         is_over = self.session is None or self.session.wait(timeout)
         return self.panel.painter.wait(timeout) and is_over
 
     def export(self, path: str | os.PathLike) -> None:
-        """Write the records of the runs to `path`, a .csv file, or a .json file, which has their histories too.
+        """Write the records of the runs to `path`: a .csv file, or a .json file that has their histories too.
 
-        Raises ValueError for another ending.
+        Raises ValueError for another suffix.
         """
         export(self.runs, path)
 
     def _judge(self) -> list[str]:
-        """Say what is wrong with the settings, and let nothing train that cannot; all that was found."""
+        """Show the problems of the settings, enable Train where there are none, and return them."""
         keep_in_order([*self.controls.inputs, self.train_button, self.stop_button, self.reset_button])
         settings = self.settings
         try:
-            found = problems(settings, self.library.class_sizes(settings))
+            found = problems(settings, self.datasets.class_sizes(settings))
         except Exception as error:  # data that cannot be loaded
             found = [f"{type(error).__name__}: {error}"]
         self._tell(" ".join(found), unused(settings))
@@ -155,7 +156,7 @@ class Explorer:
 
     def _tell(self, message: str, note: str = "") -> None:
         self.message = message
-        parts = [said(message, WARNING) if message else "", said(note, NOTE) if note else ""]
+        parts = [status_html(message, WARNING) if message else "", status_html(note, NOTE) if note else ""]
         self.message_html.value = "".join(parts)
 
     def _switch(self, is_running: bool) -> None:

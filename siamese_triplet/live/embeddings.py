@@ -1,9 +1,12 @@
 """Embeddings to look into: of test images through the epochs, and of a batch with what is selected in it."""
 
 import base64
+import functools
 import io
 import math
+import re
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any
 
 import torch
@@ -15,10 +18,9 @@ from siamese_triplet.datasets import Images
 from siamese_triplet.datasets.images import without_channel
 from siamese_triplet.evaluation import embed
 from siamese_triplet.live.element import LiveFigure
-from siamese_triplet.selectors.by_name import PAIR_SELECTORS, TRIPLET_SELECTORS
+from siamese_triplet.selectors.by_name import SELECTORS
 from siamese_triplet.trainer import History
 
-SELECTORS_OF = {"triplets": (*TRIPLET_SELECTORS, "all"), "pairs": (*PAIR_SELECTORS,)}
 GREYS = 16  # levels of grey in the images of a page, which must stay small
 COLUMNS = 40  # of the sheet with all images
 GREATEST = 2**15 - 1  # of a 16-bit integer
@@ -37,11 +39,8 @@ class EmbeddingRecorder:
             n = min(which, len(images))
             if n < 1:
                 raise ValueError(f"{which=} of {len(images)} images must be at least 1")
-            which = torch.arange(n) * len(images) // n
-        indices = torch.as_tensor(which)
-        self.images = Images(
-            images.data[indices], images.targets[indices], images.classes, images.train, images.transform
-        )
+            which = evenly_spaced(len(images), n)
+        self.images = images.subset(which)
         self.labels = self.images.targets
         self.epochs: list[str] = []
         self._embeddings: list[Tensor] = []
@@ -102,15 +101,15 @@ def selector_bench(
     *,
     kind: str = "triplets",
 ) -> LiveFigure:
-    """What selectors take from one batch: the 2-D embeddings of a recorder that was given the images of a batch.
+    """Show what selectors take from one batch: the 2-D embeddings of a recorder that was given a batch's images.
 
-    `selector` and `margin` are those to begin with; for `kind` "triplets" one of `experiments.TRIPLET_SELECTORS` or
-    "all", for "pairs" one of `experiments.PAIR_SELECTORS`. `name`: see `triplet_playground`. Raises ValueError for
-    another kind or selector, embeddings that are not 2-D, and where none were recorded.
+    `kind` is "triplets" or "pairs". `selector`, one of the names of `bench_selectors(kind)`, and `margin` are those of
+    the first state. `name`: see `triplet_playground`. Raises ValueError for another kind or selector, embeddings that
+    are not 2-D, and where none were recorded.
     """
-    known = SELECTORS_OF.get(kind, ())
+    known = bench_selectors(kind) if kind in SELECTORS else ()
     if selector not in known:
-        raise ValueError(f"unknown {selector=} for {kind=}; there are {', '.join(known) or 'triplets and pairs'}")
+        raise ValueError(f"unknown {selector=} for {kind=}; there are {', '.join(known) or ' and '.join(SELECTORS)}")
     images = recorder.images
     chosen = {"selector": f"{kind.removesuffix('s')}:{selector}", "margin": check_margin(margin)}
     alt = (
@@ -120,6 +119,20 @@ def selector_bench(
     return LiveFigure(
         "selector-bench", name, "Selector bench", _shown(recorder) | chosen, alt, still=_scatter(recorder, alt)
     )
+
+
+def evenly_spaced(n: int, n_chosen: int) -> Tensor:
+    """Choose at most `n_chosen` of the places 0 … n − 1, evenly spaced."""
+    n_chosen = min(n, n_chosen)
+    return torch.arange(n_chosen) * n // max(1, n_chosen)
+
+
+@functools.cache
+def bench_selectors(kind: str) -> tuple[str, ...]:
+    """List the selectors that the bench offers, those of `kind` in `selectors.by_name.SELECTORS` that run in a page."""
+    source = (resources.files("siamese_triplet.live") / "js" / "arithmetic.mjs").read_text(encoding="utf-8")
+    [names] = re.findall(rf"const {kind.removesuffix('s').upper()}_SELECTORS = \[(.*?)\]", source, re.DOTALL)
+    return tuple(re.findall(r'"(.*?)"', names))
 
 
 def encode_points(points: Tensor) -> dict[str, Any]:

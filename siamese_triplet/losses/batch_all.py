@@ -62,11 +62,17 @@ class BatchAllTripletLoss(nn.Module):
         labels that are not B integers; for embeddings that are not finite it raises on a CPU, elsewhere the loss is
         NaN.
         """
-        check_labels(embeddings, target)
+        check_labels(embeddings, target, labels_name="target")
         if embeddings.device.type == "cpu":  # elsewhere a sync
             check_finite("embeddings", embeddings)
-        rows = full_precision(embeddings)
-        return _MeanLoss.apply(rows, class_order(target), self.margin, self.squared, self.mean_over)
+        return batch_all_loss(embeddings, target, self.margin, self.squared, self.mean_over)
+
+
+def batch_all_loss(
+    embeddings: Tensor, labels: Tensor, margin: float | str, squared: bool, mean_over: str
+) -> tuple[Tensor, Tensor]:
+    """Compute `BatchAllTripletLoss` of arguments that are checked already."""
+    return _MeanLoss.apply(full_precision(embeddings), class_order(labels), margin, squared, mean_over)
 
 
 def _count_triplets(classes: ClassOrder) -> Tensor:

@@ -69,7 +69,7 @@ class OnlineContrastiveLoss(nn.Module):
         A batch without pairs gives a zero. Raises ValueError for embeddings that are not a finite (B, D) matrix and for
         labels that are not B integers.
         """
-        check_batch(embeddings, target)
+        check_batch(embeddings, target, labels_name="target")
         distances = pairwise_distances(embeddings.detach())  # (B, B), squared, for the selector and the loss alike
         positive_pairs, negative_pairs = pairs_of(self.pair_selector, embeddings, target, distances)
         pairs = torch.cat([positive_pairs, negative_pairs])  # (P + N, 2)

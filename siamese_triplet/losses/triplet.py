@@ -58,7 +58,7 @@ class OnlineTripletLoss(nn.Module):
         super().__init__()
         self.margin, self.squared = check_margin_or_soft(margin), squared
         self.triplet_selector = check_selector(triplet_selector, "get_triplets")
-        if getattr(triplet_selector, "squared", squared) != squared:
+        if hasattr(triplet_selector, "margin") and getattr(triplet_selector, "squared", squared) != squared:
             raise ValueError(
                 f"{type(triplet_selector).__name__} has squared={not squared} but the loss squared={squared}; "
                 "their margins would mean different things: give both the same"
@@ -71,7 +71,7 @@ class OnlineTripletLoss(nn.Module):
         A batch without triplets gives a zero, and 0. Raises ValueError for embeddings that are not a finite (B, D)
         matrix and for labels that are not B integers.
         """
-        check_batch(embeddings, target)
+        check_batch(embeddings, target, labels_name="target")
         distances = pairwise_distances(embeddings.detach())  # (B, B), squared, for the selector and the loss alike
         triplets = triplets_of(self.triplet_selector, embeddings, target, distances)  # (T, 3)
         anchor = triplets[:, 0].repeat(2)  # (2T,): of the positive pairs, then of the negative ones

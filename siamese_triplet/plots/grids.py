@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from siamese_triplet.datasets import Images
+from siamese_triplet.datasets.images import unit_range
 from siamese_triplet.plots.figure import PAGE_WIDTH, new_figure
 
 LARGEST = 1.25  # inches of an image, with its border
@@ -75,15 +76,12 @@ def _image_grid(rows: Sequence[Sequence[Tensor]], n_lines: int = 1) -> tuple[Fig
     side = min(LARGEST, PAGE_WIDTH / n_columns)
     figure, axes = new_figure(n_rows, n_columns, n_rows * (side + 0.17 * n_lines), width=side * n_columns)
     for ax, image in zip(axes.flat, (image for row in rows for image in row), strict=True):
-        ax.imshow(_shown(image), cmap="gray_r")
+        ax.imshow(_as_array(image), cmap="gray_r")
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(True)
     return figure, axes
 
 
-def _shown(image: Tensor) -> np.ndarray:
-    """(1, H, W) as (H, W); colours (3, H, W), however they were normalised, as (H, W, 3) from 0 to 1."""
-    if len(image) == 1:
-        return image.squeeze(0).numpy()
-    low, high = image.amin(), image.amax()
-    return ((image - low) / (high - low).clamp(min=1e-6)).permute(1, 2, 0).numpy()
+def _as_array(image: Tensor) -> np.ndarray:
+    """Convert an image for imshow: (1, H, W) to (H, W), colours (3, H, W) to (H, W, 3) in 0…1."""
+    return image.squeeze(0).numpy() if len(image) == 1 else unit_range(image).permute(1, 2, 0).numpy()

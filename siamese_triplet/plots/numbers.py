@@ -20,7 +20,8 @@ def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, 
             ax.plot(range(1, len(values) + 1), values, line, marker=marker, color=colour, label=label)
     ax.set(xlabel="epoch", ylabel=name.replace("_", " "))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(frameon=False)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False)
     return ax
 
 

@@ -1,15 +1,16 @@
-"""Which pairs and triplets of a batch to learn from.
+"""Selectors: which pairs and triplets of a batch to learn from.
 
-A selector of your own is one method, `select`; see `PairSelector` and `TripletSelector`. Everything runs on the
-embeddings' device, without gradients, in O(B²) memory beyond the result. How many pairs or triplets there are depends
-on the data, so each selection costs device-host syncs (every `nonzero`). An empty selection is an empty tensor, never
-an arbitrary pair.
+A selector of your own is one method: `choose` of a `NegativeTripletSelector`, which picks a negative for each positive
+pair, or `select` of a `TripletSelector` or a `PairSelector`. Everything runs on the embeddings' device, without
+gradients, in O(B²) memory beyond the result. How many pairs or triplets there are depends on the data, so each
+selection costs device-host syncs (every `nonzero`). An empty selection is an empty tensor, never an arbitrary pair.
 """
 
 from siamese_triplet.selectors.base import PairSelector, TripletSelector, pairs_of, triplets_of
 from siamese_triplet.selectors.negatives import (
     FunctionNegativeTripletSelector,
     HardestNegativeTripletSelector,
+    NegativeTripletSelector,
     RandomNegativeTripletSelector,
 )
 from siamese_triplet.selectors.pairs import AllPositivePairSelector, BatchHardPairSelector, HardNegativePairSelector
@@ -36,6 +37,7 @@ __all__ = [
     "HardestNegativeTripletSelector",
     "HardestSemihardTripletSelector",
     "NearestBeyondPositiveTripletSelector",
+    "NegativeTripletSelector",
     "PairSelector",
     "RandomNegativeTripletSelector",
     "SemihardNegativeTripletSelector",

@@ -1,9 +1,11 @@
-"""What a selector is, and how the losses ask one.
+"""Base classes of the selectors, and the way the losses call them.
 
 A selector is one method, `select`: it sees the batch's squared distances and its positive and negative pairs, as (B, B)
 matrices, and returns indices. `get_pairs` and `get_triplets` check the input and prepare those matrices; the online
 losses, which have them already, hand them over with `pairs_of` and `triplets_of`.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -27,18 +29,22 @@ class PairSelector:
 
     @torch.no_grad()
     def get_pairs(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Pairs to learn from in a batch of `embeddings` (B, D) with integer `labels` (B,).
+        """Select pairs to learn from in a batch of `embeddings` (B, D) with integer `labels` (B,).
 
         Returns `positive_pairs` (P, 2) and `negative_pairs` (N, 2): int64 indices into the batch, on the embeddings'
         device; a batch without such pairs gives (0, 2). Raises ValueError for embeddings that are not a finite
         (B, D) matrix and for labels that are not B integers.
         """
         check_batch(embeddings, labels)
-        return _select_pairs(self, pairwise_distances(embeddings), labels)
+        return _select_pairs(self, lambda: pairwise_distances(embeddings), labels)
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
         """Choose pairs from squared `distances` and two boolean masks, all (B, B) with B ≥ 1."""
         raise NotImplementedError(f"{type(self).__name__} must define select (or get_pairs)")
+
+    def select_by_labels(self, labels: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Choose pairs from `labels` (B,) alone, without any distance; None to have `select` choose."""
+        return None
 
 
 class TripletSelector:
@@ -58,7 +64,7 @@ class TripletSelector:
 
     @torch.no_grad()
     def get_triplets(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Triplets to learn from in a batch of `embeddings` (B, D) with integer `labels` (B,).
+        """Select triplets to learn from in a batch of `embeddings` (B, D) with integer `labels` (B,).
 
         Returns int64 indices (T, 3) into the batch, on the embeddings' device: anchor, positive, negative. A batch
         without such triplets gives (0, 3). Raises ValueError for embeddings that are not a finite (B, D) matrix
@@ -73,29 +79,30 @@ class TripletSelector:
 
 
 def pairs_of(selector: PairSelector, embeddings: Tensor, labels: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
-    """The selector's pairs of a batch whose squared `distances` (B, B) are known already: they are not computed again.
+    """Select pairs of a batch that is checked, and whose squared `distances` (B, B) are known already.
 
-    A selector with a `get_pairs` of its own is asked through it.
+    A selector with a `get_pairs` of its own is called through that.
     """
     if getattr(type(selector), "get_pairs", None) is not PairSelector.get_pairs:
         positive_pairs, negative_pairs = selector.get_pairs(embeddings.detach(), labels)
         return _checked(selector, positive_pairs, 2), _checked(selector, negative_pairs, 2)
     with torch.no_grad():
-        return _select_pairs(selector, distances.detach(), labels)
+        return _select_pairs(selector, distances.detach, labels)
 
 
 def triplets_of(selector: TripletSelector, embeddings: Tensor, labels: Tensor, distances: Tensor) -> Tensor:
-    """The selector's triplets of a batch whose squared `distances` (B, B) are known already; see `pairs_of`."""
+    """Select triplets of a batch that is checked, and whose squared `distances` (B, B) are known; see `pairs_of`."""
     if getattr(type(selector), "get_triplets", None) is not TripletSelector.get_triplets:
         return _checked(selector, selector.get_triplets(embeddings.detach(), labels), 3)
     with torch.no_grad():
         return _select_triplets(selector, distances.detach(), labels)
 
 
-def _select_pairs(selector: PairSelector, distances: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _select_pairs(selector: PairSelector, distances: Callable[[], Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
     if not len(labels):
-        return _none(distances, 2), _none(distances, 2)
-    positive_pairs, negative_pairs = selector.select(distances, *pair_masks(labels))
+        return _none(labels, 2), _none(labels, 2)
+    pairs = selector.select_by_labels(labels)
+    positive_pairs, negative_pairs = selector.select(distances(), *pair_masks(labels)) if pairs is None else pairs
     return _checked(selector, positive_pairs, 2), _checked(selector, negative_pairs, 2)
 
 

@@ -1,4 +1,8 @@
-"""The selectors by the names that the command line, the explorer, the figures and the benchmarks give them."""
+"""Selectors by name: the one list that the command line, the explorer, the figures and the benchmarks read.
+
+A new selector gets its name here and nowhere else. The page's bench, in JavaScript, offers the part of these names
+that `live/js/arithmetic.mjs` implements.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +21,7 @@ from siamese_triplet.selectors.semihard import (
 from siamese_triplet.selectors.triplets import BatchHardTripletSelector, EasyPositiveTripletSelector
 
 PairSelectorMaker = Callable[[torch.Generator], PairSelector]
-TripletSelectorMaker = Callable[[Any, torch.Generator], TripletSelector]  # of a margin, "soft" for `SOFT`
+TripletSelectorMaker = Callable[[Any, torch.Generator], TripletSelector]  # margin ("soft" only for `SOFT`), generator
 
 PAIR_SELECTORS: dict[str, PairSelectorMaker] = {
     "hard": lambda generator: HardNegativePairSelector(),
@@ -34,5 +38,9 @@ TRIPLET_SELECTORS: dict[str, TripletSelectorMaker] = {
     "batch-hard": lambda margin, generator: BatchHardTripletSelector(),
     "easy-positive": lambda margin, generator: EasyPositiveTripletSelector(),
 }
-BATCH_ALL = "batch-all"  # a loss of its own rather than a selector: no triplet is listed
-SOFT = ("batch-hard", "easy-positive", "nearest-beyond-positive", BATCH_ALL)  # those that look for no margin
+BATCH_ALL = "batch-all"  # all triplets with a loss, by `BatchAllTripletLoss`, which does not list them
+SOFT = (  # need no margin, so that the margin of the loss may be soft
+    *(name for name, make in TRIPLET_SELECTORS.items() if not hasattr(make(1.0, torch.Generator()), "margin")),
+    BATCH_ALL,
+)
+SELECTORS = {"triplets": (*TRIPLET_SELECTORS, BATCH_ALL), "pairs": (*PAIR_SELECTORS,)}  # all names of each kind

@@ -1,4 +1,4 @@
-"""Triplet selectors that go by the positive pair and choose one negative for it."""
+"""Triplet selectors that choose one negative for each positive pair, and their base class."""
 
 from collections.abc import Callable
 
@@ -7,22 +7,60 @@ from torch import Tensor
 
 from siamese_triplet._validation import check_margin
 from siamese_triplet.distances import root
-from siamese_triplet.selectors._ranks import draw, rank_negatives
+from siamese_triplet.selectors._ranks import anchors_and_positives, draw, rank_negatives, with_negatives
 from siamese_triplet.selectors.base import TripletSelector
-from siamese_triplet.selectors.triplets import anchors_and_positives, with_negatives
 
 
-class FunctionNegativeTripletSelector(TripletSelector):
-    """One negative per positive pair, chosen by a function of yours: the extension point.
+class NegativeTripletSelector(TripletSelector):
+    """Base class of selectors that choose one negative per positive pair: a subclass defines `choose`.
+
+    - `both_anchors`: see `AllTripletSelector`.
+    - `squared=False`: `choose` sees plain distances, for a loss that has `squared=False` too.
+
+    A subclass without a margin sets `both_anchors` in an `__init__` of its own.
+
+    >>> import torch
+    >>> from siamese_triplet import NegativeTripletSelector
+    >>> class FarthestViolatingTripletSelector(NegativeTripletSelector):
+    ...     def choose(self, distances, is_negative, anchor, positive):
+    ...         reach = (distances[anchor, positive] + self.margin)[:, None]  # (P, 1)
+    ...         rows = distances[anchor].masked_fill(~is_negative[anchor], -torch.inf)  # (P, B)
+    ...         farthest = rows.masked_fill(rows >= reach, -torch.inf).max(dim=1)  # values, indices: (P,)
+    ...         return torch.where(farthest.values.isfinite(), farthest.indices, -1)
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.3], [1.5]]), torch.tensor([0, 0, 1, 1])
+    >>> FarthestViolatingTripletSelector(margin=1.0).get_triplets(embeddings, labels).tolist()
+    [[0, 1, 2], [1, 0, 3], [2, 3, 1], [3, 2, 1]]
+    """
+
+    both_anchors: bool = True
+    squared: bool = True
+
+    def __init__(self, margin: float, both_anchors: bool = True, squared: bool = True) -> None:
+        self.margin, self.both_anchors, self.squared = check_margin(margin), both_anchors, squared
+
+    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
+        distances = distances if self.squared else root(distances)
+        anchor, positive = anchors_and_positives(is_positive, self.both_anchors)  # (P,), (P,)
+        return with_negatives(anchor, positive, self.choose(distances, is_negative, anchor, positive))
+
+    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
+        """Choose a negative (P,) for each pair of `anchor` and `positive` (P,), −1 for none.
+
+        `distances` and `is_negative` are (B, B), P may be 0; anchors ascend.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define choose (or select)")
+
+
+class FunctionNegativeTripletSelector(NegativeTripletSelector):
+    """Select the negative that a function of yours chooses for each positive pair: the extension point.
 
     `negative_selection_fn` is called once per batch with the (P, B) matrix of the triplet losses
     d²(anchor, positive) + margin − d²(anchor, image) of all P positive pairs with every image of the batch; it is −inf
     where the image is not a negative of the pair. It returns the chosen column of each pair, (P,) int64, or −1
-    for none. Anything else, or a column that is not a negative, raises a ValueError. This matrix takes O(B²K) memory,
-    where K is the number of images of a class; a `TripletSelector` of your own need not build it.
+    for none. Any other result, or a column that is not a negative, raises a ValueError. The matrix takes O(B²K)
+    memory with K images per class; a `NegativeTripletSelector` of your own need not build it.
 
-    With `squared` False the losses are of plain distances, for a loss that has `squared=False` too.
-    `both_anchors`: see `AllTripletSelector`.
+    `both_anchors`: see `AllTripletSelector`. With `squared=False` the losses are of plain distances.
 
     >>> import torch
     >>> from siamese_triplet import FunctionNegativeTripletSelector
@@ -41,24 +79,22 @@ class FunctionNegativeTripletSelector(TripletSelector):
         both_anchors: bool = True,
         squared: bool = True,
     ) -> None:
-        self.margin, self.both_anchors, self.squared = check_margin(margin), both_anchors, squared
+        super().__init__(margin, both_anchors, squared)
         self.negative_selection_fn = negative_selection_fn
 
-    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
-        distances = distances if self.squared else root(distances)
-        anchor, positive = anchors_and_positives(is_positive, self.both_anchors)  # (P,), (P,)
+    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
         losses = distances[anchor, positive, None] + self.margin - distances.index_select(0, anchor)  # (P, B)
         losses.masked_fill_(~is_negative.index_select(0, anchor), -torch.inf)
         chosen = self.negative_selection_fn(losses)
         _check_chosen(chosen, losses)
-        return with_negatives(anchor, positive, chosen)
+        return chosen
 
 
-class HardestNegativeTripletSelector(TripletSelector):
-    """Per positive pair the negative with the greatest loss, where that loss is > 0.
+class HardestNegativeTripletSelector(NegativeTripletSelector):
+    """Select the negative with the greatest loss for each positive pair, where that loss is > 0.
 
     The hardest negative of a pair is the negative nearest to its anchor; of several equally near, the first in the
-    batch. `both_anchors`: see `AllTripletSelector`; `squared`: see `FunctionNegativeTripletSelector`.
+    batch. `both_anchors`: see `AllTripletSelector`; `squared`: see `NegativeTripletSelector`.
 
     >>> import torch
     >>> from siamese_triplet import HardestNegativeTripletSelector
@@ -67,22 +103,17 @@ class HardestNegativeTripletSelector(TripletSelector):
     [[1, 0, 2], [2, 3, 1]]
     """
 
-    def __init__(self, margin: float, both_anchors: bool = True, squared: bool = True) -> None:
-        self.margin, self.both_anchors, self.squared = check_margin(margin), both_anchors, squared
-
-    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
-        distances = distances if self.squared else root(distances)
+    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
         nearest = distances.masked_fill(~is_negative, torch.inf).min(dim=1)  # values, indices: (B,)
-        violates = is_positive & (distances + self.margin > nearest.values[:, None])  # (B, B)
-        anchor, positive = anchors_and_positives(violates, self.both_anchors)  # (T,), (T,)
-        return torch.stack([anchor, positive, nearest.indices.index_select(0, anchor)], dim=1)
+        violates = distances[anchor, positive] + self.margin > nearest.values[anchor]  # (P,)
+        return torch.where(violates, nearest.indices[anchor], -1)
 
 
-class RandomNegativeTripletSelector(TripletSelector):
-    """Per positive pair one uniformly random negative among those with loss > 0.
+class RandomNegativeTripletSelector(NegativeTripletSelector):
+    """Select one uniformly random negative for each positive pair, among those with loss > 0.
 
     Drawn from `generator` (by default one of the selector's own, on the CPU, with seed 0): the same seed draws the same
-    ranks on every device. `both_anchors`: see `AllTripletSelector`; `squared`: see `FunctionNegativeTripletSelector`.
+    ranks on every device. `both_anchors`: see `AllTripletSelector`; `squared`: see `NegativeTripletSelector`.
 
     >>> import torch
     >>> from siamese_triplet import RandomNegativeTripletSelector
@@ -99,16 +130,13 @@ class RandomNegativeTripletSelector(TripletSelector):
         generator: torch.Generator | None = None,
         squared: bool = True,
     ) -> None:
-        self.margin, self.both_anchors, self.squared = check_margin(margin), both_anchors, squared
+        super().__init__(margin, both_anchors, squared)
         self.generator = generator or torch.Generator().manual_seed(0)
 
-    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
-        distances = distances if self.squared else root(distances)
-        anchor, positive = anchors_and_positives(is_positive, self.both_anchors)  # (P,), (P,)
+    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
         reach = distances[anchor, positive] + self.margin  # (P,)
         order, end = rank_negatives(distances, is_negative, anchor, reach[:, None])
-        chosen = draw(order, anchor, torch.zeros_like(anchor), end[:, 0], self.generator)
-        return with_negatives(anchor, positive, chosen)
+        return draw(order, anchor, torch.zeros_like(anchor), end[:, 0], self.generator)
 
 
 def _check_chosen(chosen: Tensor, losses: Tensor) -> None:
@@ -118,7 +146,7 @@ def _check_chosen(chosen: Tensor, losses: Tensor) -> None:
             f"{chosen.dtype} of shape {tuple(chosen.shape)}" if isinstance(chosen, Tensor) else type(chosen).__name__
         )
         raise ValueError(
-            f"negative_selection_fn must return int64 of shape ({n_pairs},), one column a pair, got {given}"
+            f"negative_selection_fn must return int64 of shape ({n_pairs},), one column per pair, got {given}"
         )
     if not n_pairs:
         return

@@ -1,18 +1,17 @@
-"""Pair selectors: pairs are unordered, and each is listed once, the image that comes first in the batch first."""
+"""Pair selectors. Pairs are unordered; each is listed once, with the image that comes first in the batch first."""
 
 import torch
 from torch import Tensor
 
 from siamese_triplet._sorting import class_order, ranges
-from siamese_triplet._validation import check_batch
+from siamese_triplet.selectors._ranks import unordered_pairs
 from siamese_triplet.selectors.base import PairSelector
 
 
 class AllPositivePairSelector(PairSelector):
-    """All positive pairs; all negative pairs or, with `balance`, at most as many random ones as there are positives.
+    """Select all positive pairs and all negative pairs, or with `balance` at most as many negatives as positives.
 
-    The random choice is uniform and drawn from `generator` (by default one of the selector's own, on the CPU, with
-    seed 0).
+    The negatives are drawn uniformly from `generator` (by default one of the selector's own, on the CPU, with seed 0).
 
     >>> import torch
     >>> from siamese_triplet import AllPositivePairSelector
@@ -28,10 +27,7 @@ class AllPositivePairSelector(PairSelector):
         self.balance = balance
         self.generator = generator or torch.Generator().manual_seed(0)
 
-    @torch.no_grad()
-    def get_pairs(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """As `PairSelector.get_pairs`; the pairs follow from the labels alone, so that no distance is computed."""
-        check_batch(embeddings, labels)
+    def select_by_labels(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         image, _, end = class_order(labels)
         place = torch.arange(len(labels), device=labels.device)
         positive_pairs = _in_order(image, *ranges(place + 1, end - place - 1))  # all places of the class after this one
@@ -43,7 +39,7 @@ class AllPositivePairSelector(PairSelector):
 
 
 class HardNegativePairSelector(PairSelector):
-    """All positive pairs and the closest negative pairs: as many as positives, or all of them when there are fewer.
+    """Select all positive pairs and the closest negative pairs: as many as positives, or all where there are fewer.
 
     >>> import torch
     >>> from siamese_triplet import HardNegativePairSelector
@@ -58,11 +54,11 @@ class HardNegativePairSelector(PairSelector):
         left, right = torch.triu_indices(
             n_images, n_images, offset=1, device=distances.device
         )  # (B(B − 1)/2,), all pairs
-        of_pair = left * n_images + right
-        is_positive, is_negative = (mask.view(-1).index_select(0, of_pair) for mask in (is_positive, is_negative))
+        cell = left * n_images + right
+        is_positive, is_negative = (mask.view(-1).index_select(0, cell) for mask in (is_positive, is_negative))
         positive = is_positive.nonzero().squeeze(1)  # (P,), a sync
         n_negatives = min(len(positive), int(is_negative.sum()))  # a sync
-        distance = distances.view(-1).index_select(0, of_pair).masked_fill_(~is_negative, torch.inf)
+        distance = distances.view(-1).index_select(0, cell).masked_fill_(~is_negative, torch.inf)
         closest = distance.topk(n_negatives, largest=False, sorted=False).indices  # (N,)
         positive_pairs, negative_pairs = (
             torch.stack([left.index_select(0, pair), right.index_select(0, pair)], dim=1)
@@ -72,7 +68,7 @@ class HardNegativePairSelector(PairSelector):
 
 
 class BatchHardPairSelector(PairSelector):
-    """The farthest positive and the nearest negative of every image, as pairs (Hermans, Beyer and Leibe, 2017).
+    """Select the farthest positive and the nearest negative of every image, as pairs (Hermans, Beyer and Leibe, 2017).
 
     A pair that both of its images choose is listed once.
 
@@ -90,22 +86,17 @@ class BatchHardPairSelector(PairSelector):
         return _chosen(is_positive, farthest), _chosen(is_negative, nearest)
 
 
-def unordered_pairs(mask: Tensor) -> Tensor:
-    """The pairs (P, 2) above the diagonal of a symmetric `mask` (B, B)."""
-    return mask.triu(diagonal=1).nonzero()  # (P, 2), a sync
-
-
 def _in_order(image: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """The pairs of the images at two places, the image that comes first in the batch first."""
+    """Pair the images at two places of the class order, the image that comes first in the batch first."""
     left, right = image.index_select(0, left), image.index_select(0, right)
     return torch.stack([torch.minimum(left, right), torch.maximum(left, right)], dim=1)
 
 
 def _draw(n: int, k: int, generator: torch.Generator) -> Tensor:
-    """`k` different numbers below `n`, every set of `k` with the same probability.
+    """Draw `k` different numbers below `n`; every set of `k` is equally likely.
 
-    Where `k` is small, more are drawn than needed and one of each number is kept. Nothing tells one number from another
-    there, so that no set is preferred; in the rare case that too few are left, all numbers are shuffled instead.
+    Where `k` is small, more numbers than needed are drawn and repetitions dropped, which prefers no set. In the rare
+    case that too few are left, all numbers are shuffled instead.
     """
     if 4 * k <= n:
         numbers = torch.randint(n, (k + k // 4 + 16,), generator=generator, device=generator.device)

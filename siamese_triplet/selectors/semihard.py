@@ -1,8 +1,8 @@
 """The four definitions of "semi-hard" that circulate.
 
 All look beyond the positive: at negatives n with d(anchor, n) > d(anchor, positive). Three of them end the band where
-the loss ends, at d²(anchor, n) = d²(anchor, positive) + margin, and take a random one of it, its hardest, or all; the
-fourth knows no margin.
+the loss ends, at d²(anchor, n) = d²(anchor, positive) + margin, and take a random negative of the band, its hardest,
+or all of it. The fourth has no margin.
 """
 
 import torch
@@ -10,18 +10,18 @@ from torch import Tensor
 
 from siamese_triplet._validation import check_margin
 from siamese_triplet.distances import root
-from siamese_triplet.selectors._ranks import draw, nearest_beyond, rank_negatives
+from siamese_triplet.selectors._ranks import all_ranked, anchors_and_positives, draw, nearest_beyond, rank_negatives
 from siamese_triplet.selectors.base import TripletSelector
-from siamese_triplet.selectors.triplets import all_ranked, anchors_and_positives, with_negatives
+from siamese_triplet.selectors.negatives import NegativeTripletSelector
 
 
-class SemihardNegativeTripletSelector(TripletSelector):
-    """Per positive pair one uniformly random negative among those with 0 < loss < margin.
+class SemihardNegativeTripletSelector(NegativeTripletSelector):
+    """Select one uniformly random negative for each positive pair, among those with 0 < loss < margin.
 
     Such a negative is farther from the anchor than the positive, but by less than the margin (Schroff, Kalenichenko and
     Philbin, "FaceNet", 2015). Drawn from `generator` (by default one of the selector's own, on the CPU, with seed 0):
     the same seed draws the same ranks on every device. `both_anchors`: see `AllTripletSelector`; `squared`: see
-    `FunctionNegativeTripletSelector`.
+    `NegativeTripletSelector`.
 
     >>> import torch
     >>> from siamese_triplet import SemihardNegativeTripletSelector
@@ -38,21 +38,19 @@ class SemihardNegativeTripletSelector(TripletSelector):
         generator: torch.Generator | None = None,
         squared: bool = True,
     ) -> None:
-        self.margin, self.both_anchors, self.squared = check_margin(margin), both_anchors, squared
+        super().__init__(margin, both_anchors, squared)
         self.generator = generator or torch.Generator().manual_seed(0)
 
-    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
-        distances = distances if self.squared else root(distances)
-        anchor, positive = anchors_and_positives(is_positive, self.both_anchors)  # (P,), (P,)
+    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
         order, first, end = _band(distances, is_negative, anchor, positive, self.margin)
-        return with_negatives(anchor, positive, draw(order, anchor, first, end, self.generator))
+        return draw(order, anchor, first, end, self.generator)
 
 
 class AllSemihardTripletSelector(TripletSelector):
-    """All triplets with 0 < loss < margin, as the miners of pytorch-metric-learning read FaceNet (Schroff and others,
-    2015).
+    """Select all triplets with 0 < loss < margin, as the miners of pytorch-metric-learning read FaceNet (Schroff and
+    others, 2015).
 
-    `both_anchors`: see `AllTripletSelector`; `squared`: see `FunctionNegativeTripletSelector`.
+    `both_anchors`: see `AllTripletSelector`; `squared`: see `NegativeTripletSelector`.
 
     >>> import torch
     >>> from siamese_triplet import AllSemihardTripletSelector
@@ -71,12 +69,12 @@ class AllSemihardTripletSelector(TripletSelector):
         return all_ranked(anchor, positive, order, first, (end - first).clamp(min=0))
 
 
-class HardestSemihardTripletSelector(TripletSelector):
-    """Per positive pair the nearest negative beyond the positive, where 0 < loss < margin: FaceNet as it is mostly
-    read.
+class HardestSemihardTripletSelector(NegativeTripletSelector):
+    """Select the nearest negative beyond the positive of each pair, where 0 < loss < margin: the usual reading of
+    FaceNet.
 
     Of equally near negatives the first in the batch is taken (Schroff, Kalenichenko and Philbin, 2015).
-    `both_anchors`: see `AllTripletSelector`; `squared`: see `FunctionNegativeTripletSelector`.
+    `both_anchors`: see `AllTripletSelector`; `squared`: see `NegativeTripletSelector`.
 
     >>> import torch
     >>> from siamese_triplet import HardestSemihardTripletSelector
@@ -85,23 +83,18 @@ class HardestSemihardTripletSelector(TripletSelector):
     [[0, 1, 2], [2, 3, 1]]
     """
 
-    def __init__(self, margin: float, both_anchors: bool = True, squared: bool = True) -> None:
-        self.margin, self.both_anchors, self.squared = check_margin(margin), both_anchors, squared
-
-    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
-        distances = distances if self.squared else root(distances)
-        anchor, positive = anchors_and_positives(is_positive, self.both_anchors)  # (P,), (P,)
+    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
         negative, distance = nearest_beyond(distances, is_negative, anchor, positive)  # (P,), (P,)
         violates = distances[anchor, positive] + self.margin > distance
-        return with_negatives(anchor, positive, torch.where(violates, negative, -1))
+        return torch.where(violates, negative, -1)
 
 
-class NearestBeyondPositiveTripletSelector(TripletSelector):
-    """Per positive pair the nearest negative beyond the positive or, where none is, the farthest negative.
+class NearestBeyondPositiveTripletSelector(NegativeTripletSelector):
+    """Select the nearest negative beyond the positive of each pair or, if there is none, the farthest negative.
 
-    This is what TensorFlow Addons' `TripletSemiHardLoss` and sentence-transformers' `BatchSemiHardTripletLoss` call
-    semi-hard. It knows no margin: triplets without a loss are among them. Of equally near negatives the first in the
-    batch is taken, of equally far ones too. `both_anchors`: see `AllTripletSelector`.
+    TensorFlow Addons' `TripletSemiHardLoss` and sentence-transformers' `BatchSemiHardTripletLoss` call this semi-hard.
+    It has no margin: triplets without a loss are among them. Of equally near negatives the first in the batch is taken,
+    of equally far ones too. `both_anchors`: see `AllTripletSelector`.
 
     >>> import torch
     >>> from siamese_triplet import NearestBeyondPositiveTripletSelector
@@ -113,19 +106,17 @@ class NearestBeyondPositiveTripletSelector(TripletSelector):
     def __init__(self, both_anchors: bool = True) -> None:
         self.both_anchors = both_anchors
 
-    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
-        anchor, positive = anchors_and_positives(is_positive, self.both_anchors)  # (P,), (P,)
+    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
         nearest, _ = nearest_beyond(distances, is_negative, anchor, positive)  # (P,), −1 for none
         farthest = distances.masked_fill(~is_negative, -torch.inf).argmax(dim=1)  # (B,)
         farthest = torch.where(is_negative.any(dim=1), farthest, -1)[anchor]
-        return with_negatives(anchor, positive, torch.where(nearest >= 0, nearest, farthest))
+        return torch.where(nearest >= 0, nearest, farthest)
 
 
 def _band(
     distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor, margin: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The images `order` (B, B) of each row, and from where to where, (P,) and (P,), the semi-hard ones of a pair
-    stand."""
+    """Rank the images of each row, `order` (B, B); a pair's semi-hard negatives are at first (P,) to end − 1 (P,)."""
     inner = distances[anchor, positive]  # (P,)
     beyond = torch.nextafter(inner, torch.full_like(inner, torch.inf))  # n is farther than p where d(a, n) ≥ this
     order, counts = rank_negatives(distances, is_negative, anchor, torch.stack([beyond, inner + margin], dim=1))

@@ -1,18 +1,17 @@
-"""Triplet selectors that go by the anchor: all triplets, or one for every image."""
+"""Triplet selectors that go by the anchor: all triplets, or one triplet per image."""
 
 import torch
 from torch import Tensor
 
-from siamese_triplet._sorting import ranges
+from siamese_triplet.selectors._ranks import all_ranked, anchors_and_positives
 from siamese_triplet.selectors.base import TripletSelector
 
 
 class AllTripletSelector(TripletSelector):
-    """All valid triplets.
+    """Select all valid triplets.
 
-    With `both_anchors`, the field's convention, a positive pair gives triplets with either of its images as the
-    anchor; without, only with the one that comes first in the batch. For their loss alone, `BatchAllTripletLoss`
-    does without listing them.
+    With `both_anchors`, the field's convention, either image of a positive pair is an anchor; without, only the one
+    that comes first in the batch. For their loss alone, `BatchAllTripletLoss` lists no triplets.
 
     >>> import torch
     >>> from siamese_triplet import AllTripletSelector
@@ -34,7 +33,7 @@ class AllTripletSelector(TripletSelector):
 
 
 class BatchHardTripletSelector(TripletSelector):
-    """The farthest positive and the nearest negative of every image (Hermans, Beyer and Leibe, 2017).
+    """Select the farthest positive and the nearest negative of every image (Hermans, Beyer and Leibe, 2017).
 
     Triplets without a loss are among them. Of equally far images the first in the batch is taken.
 
@@ -53,12 +52,14 @@ class BatchHardTripletSelector(TripletSelector):
 
 
 class EasyPositiveTripletSelector(TripletSelector):
-    """The nearest positive of every image (Xuan, Stylianou and Pless, 2020), so that a class need not become one
-    cluster.
+    """Select the nearest positive of every image, so that a class need not become one cluster (Xuan, Stylianou and
+    Pless, 2020).
 
-    With it goes, with `semihard` (the paper's EPSHN), the nearest of the negatives farther than this positive; an
-    image without such a negative is no anchor. Without `semihard` (EPHN) it is the nearest negative of all. Triplets
-    without a loss are among them. Of equally near images the first in the batch is taken.
+    - `semihard=True` (the paper's EPSHN) adds the nearest negative beyond that positive; an image without one is no
+      anchor.
+    - `semihard=False` (EPHN) adds the nearest negative of all.
+
+    Triplets without a loss are among them. Of equally near images the first in the batch is taken.
 
     >>> import torch
     >>> from siamese_triplet import EasyPositiveTripletSelector
@@ -80,23 +81,3 @@ class EasyPositiveTripletSelector(TripletSelector):
         negative = distances.masked_fill(~is_eligible, torch.inf).min(dim=1)  # values, indices: (B,)
         anchors = (positive.values.isfinite() & negative.values.isfinite()).nonzero().squeeze(1)  # (T,), a sync
         return torch.stack([anchors, positive.indices[anchors], negative.indices[anchors]], dim=1)
-
-
-def anchors_and_positives(is_positive: Tensor, both_anchors: bool) -> tuple[Tensor, Tensor]:
-    """The positive pairs as anchors, which ascend, and positives, both (P,); with `both_anchors` in both orders."""
-    anchor, positive = (is_positive if both_anchors else is_positive.triu(diagonal=1)).nonzero(as_tuple=True)  # a sync
-    return anchor, positive
-
-
-def with_negatives(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """The triplets (T, 3) of anchors, positives and negatives (P,), without those where the negative is −1."""
-    found = (negative >= 0).nonzero().squeeze(1)  # a sync
-    return torch.stack([column.index_select(0, found) for column in (anchor, positive, negative)], dim=1)
-
-
-def all_ranked(anchor: Tensor, positive: Tensor, order: Tensor, first: Tensor, count: Tensor) -> Tensor:
-    """The triplets (T, 3) of every pair (P,) with each of the `count` (P,) images of order[anchor] from `first` (P,)
-    on."""
-    pair, rank = ranges(first, count)  # (T,), (T,)
-    negative = order.view(-1).index_select(0, (anchor * len(order)).index_select(0, pair) + rank)
-    return torch.stack([anchor.index_select(0, pair), positive.index_select(0, pair), negative], dim=1)

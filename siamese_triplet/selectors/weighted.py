@@ -1,31 +1,34 @@
-"""Negatives drawn so that all distances come alike: distance-weighted sampling (Wu and others, 2017).
+"""Distance-weighted sampling: negatives drawn so that all distances are equally likely (Wu and others, 2017).
 
-Most pairs of points of a sphere in many dimensions are about √2 apart, so that a uniform choice hardly ever sees
-another distance. Here a negative at the distance d has the weight 1 / q(d), where q is the density of the distances of
-points that are uniform on the sphere: log q(d) = (n − 2) log d + (n − 3)/2 · log(1 − d²/4) + constant.
+Most pairs of points on a sphere in many dimensions are about √2 apart: a uniform choice hardly ever sees another
+distance. Here a negative at distance d has the weight 1 / q(d), where q is the density of distances between uniform
+points on the sphere: log q(d) = (n − 2) log d + (n − 3)/2 · log(1 − d²/4) + constant.
 """
 
 import torch
 from torch import Tensor
 
 from siamese_triplet.distances import wide_dtype
-from siamese_triplet.selectors._ranks import side_by_side, take, uniform
-from siamese_triplet.selectors.base import PairSelector, TripletSelector
-from siamese_triplet.selectors.pairs import unordered_pairs
-from siamese_triplet.selectors.triplets import anchors_and_positives, with_negatives
+from siamese_triplet.selectors._ranks import side_by_side, take, uniform, unordered_pairs
+from siamese_triplet.selectors.base import PairSelector
+from siamese_triplet.selectors.negatives import NegativeTripletSelector
 
 MAX_SQUARED = 4.04  # the greatest squared distance on the unit sphere is 4; half precision may add a little
 
 
-class DistanceWeightedTripletSelector(TripletSelector):
-    """Per positive pair one negative, drawn with the weight 1 / q(d) of its distance d to the anchor (Wu and others,
-    2017).
+class DistanceWeightedTripletSelector(NegativeTripletSelector):
+    """Select one negative for each positive pair, drawn with the weight 1 / q(d) of its distance d to the anchor.
 
-    For embeddings on the unit sphere of `embedding_size` dimensions, as `EmbeddingNetL2` makes them: distances above 2
-    raise a ValueError. Distances below `cutoff` have the weight of `cutoff`, those from `nonzero_loss_cutoff` on the
-    weight zero; a pair with no negative of some weight gives no triplet. Both are plain distances, not squared, and the
-    defaults are the paper's. Random numbers come from `generator` (by default one of the selector's own, on the CPU,
-    with seed 0). `both_anchors`: see `AllTripletSelector`.
+    Distance-weighted sampling (Wu and others, 2017).
+
+    For embeddings on the unit sphere of `embedding_size` dimensions, such as those of `EmbeddingNetL2`; a distance
+    above 2 raises a ValueError.
+
+    - `cutoff`: nearer negatives have the weight of this distance.
+    - `nonzero_loss_cutoff`: negatives from this distance on have weight zero. A pair with no other negative gives no
+      triplet. Both are plain distances, not squared; the defaults are the paper's.
+    - `generator`: the source of random numbers, by default one of the selector's own, on the CPU, with seed 0.
+    - `both_anchors`: see `AllTripletSelector`.
 
     >>> import torch
     >>> from siamese_triplet import DistanceWeightedTripletSelector
@@ -48,8 +51,7 @@ class DistanceWeightedTripletSelector(TripletSelector):
         self.both_anchors = both_anchors
         self.generator = generator or torch.Generator().manual_seed(0)
 
-    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
-        anchor, positive = anchors_and_positives(is_positive, self.both_anchors)  # (P,), (P,)
+    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
         log_weights = self.weighting(distances, is_negative)  # (B, B)
         greatest = log_weights.max(dim=1, keepdim=True).values.clamp(min=torch.finfo(log_weights.dtype).min)
         cumulative = (log_weights - greatest).exp().cumsum(dim=1)  # (B, B), of each row up to a column
@@ -59,14 +61,14 @@ class DistanceWeightedTripletSelector(TripletSelector):
         )  # < total, unless both are zero
         table, cell = side_by_side(anchor, wanted[:, None], len(distances))
         chosen = take(torch.searchsorted(cumulative, table, right=True), cell).squeeze(1)  # (P,)
-        return with_negatives(anchor, positive, torch.where(total > 0, chosen, -1))
+        return torch.where(total > 0, chosen, -1)
 
 
 class DistanceWeightedPairSelector(PairSelector):
-    """All positive pairs, and at most as many negative ones, drawn with the weight 1 / q(d) of their distance.
+    """Select all positive pairs, and at most as many negative pairs, drawn with the weight 1 / q(d) of their distance.
 
-    A negative pair is drawn once at most, and never where its weight is zero. For the weights, the arguments and the
-    embeddings that are expected see `DistanceWeightedTripletSelector`.
+    A negative pair is drawn at most once, and never where its weight is zero. For weights, arguments and expected
+    embeddings see `DistanceWeightedTripletSelector`.
 
     >>> import torch
     >>> from siamese_triplet import DistanceWeightedPairSelector
@@ -99,7 +101,7 @@ class DistanceWeightedPairSelector(PairSelector):
 
 
 class _Weighting:
-    """The logarithm of the weight of every negative, (B, B) float64; −∞ where there is no weight."""
+    """Compute the logarithm of the weight of every negative, (B, B) float64; −∞ where the weight is zero."""
 
     def __init__(self, embedding_size: int, cutoff: float, nonzero_loss_cutoff: float) -> None:
         if embedding_size < 2:

@@ -20,12 +20,14 @@ from siamese_triplet.metrics import Metric
 from siamese_triplet.trainer.checkpoints import CheckpointError, TrainingState, load_checkpoint
 from siamese_triplet.trainer.history import History
 from siamese_triplet.trainer.progress import Progress
-from siamese_triplet.trainer.step import FiniteState, Place, Step, check_losses, compiled
+from siamese_triplet.trainer.step import BatchInfo, FiniteState, Place, Step, check_losses, compiled
 
 NOT_FINITE = "the embeddings hold NaN, or are too large for their squares"
 CHECK_EVERY = 50  # steps between two looks for a loss that is not finite, where a look waits for the device
 
 Callback = Callable[[int, History, nn.Module], bool | None]
+OnBatch = Callable[[BatchInfo], bool | None]
+Hook = Callable[[int, tuple[Any, ...]], bool]  # number and loss of a batch -> stop?
 
 
 def fit(
@@ -43,6 +45,7 @@ def fit(
     start_epoch: int = 0,
     checkpoint: str | os.PathLike | None = None,
     callbacks: Sequence[Callback] = (),
+    on_batch: OnBatch | None = None,
     autocast: torch.dtype | None = None,
     channels_last: bool = False,
     compile: bool | str = False,
@@ -64,6 +67,8 @@ def fit(
       exists it is not needed.
     - `callbacks` are called as `callback(epoch, history, model)` after every epoch, the first being 1, with the history
       up to it; one that returns True ends the run. They are not called for epochs that a checkpoint holds already.
+    - `on_batch` is called with a `BatchInfo` after every batch, in training and in validation. If it returns True the
+      run ends there, with the history of the complete epochs; with several processes, if it does so in any of them.
     - `autocast=torch.bfloat16` runs the network in that precision, the loss in full; `channels_last` lays out images
       and filters with the channels innermost; `compile` compiles the network, as `torch.compile` does with the mode
       given, "reduce-overhead" for CUDA graphs.
@@ -104,8 +109,8 @@ def fit(
     names = [*(name for part in parts for name in step.names(part)), "learning_rate", "seconds"]
     epoch, history = _start(state, checkpoint, start_epoch, n_epochs, names)
     progress = Progress(n_epochs, _length(train_loader), verbose and is_first())
-    for past, results in enumerate(history.epochs(), start=epoch - history.n_epochs):
-        progress.finish(past, results)
+    for past, earlier in enumerate(history.epochs(), start=epoch - history.n_epochs):
+        progress.finish(past, earlier)
     try:
         while epoch < n_epochs:
             started = time.perf_counter()
@@ -113,9 +118,15 @@ def fit(
             _announce(train_loader, epoch)
             rate = float(optimizer.param_groups[0]["lr"])
             place = Place(epoch + 1, rate, checkpoint)
-            results = _train_epoch(train_loader, step, optimizer, progress, place)
-            if val_loader is not None:
-                results |= _validate(val_loader, step, place)
+            hook = _hook(on_batch, model, epoch + 1, train_loader, is_training=True)
+            results = _train_epoch(train_loader, step, optimizer, progress, place, hook)
+            if results is not None and val_loader is not None:
+                hook = _hook(on_batch, model, epoch + 1, val_loader, is_training=False)
+                validated = _validate(val_loader, step, place, hook)
+                results = None if validated is None else results | validated
+            if results is None:
+                progress.say(f"stopped in epoch {epoch + 1}; {epoch} of {n_epochs} epochs are complete")
+                break
             finite.check(place)
             results |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
             results = from_first(results.copy)  # the same, to the last bit, for all schedulers
@@ -156,12 +167,16 @@ def evaluate(
     >>> evaluate([(inputs, labels)], torch.nn.Identity(), BatchAllTripletLoss(margin=1.0), metrics=metrics)
     {'val_loss': 1.0, 'val_nonzero_triplets': 4.0}
     """
-    return _evaluate(loader, Step(model, model, loss_fn, metrics, device_of(model), autocast, channels_last))
+    step = Step(model, model, loss_fn, metrics, device_of(model), autocast, channels_last)
+    results = _evaluate(loader, step, lambda number, loss: False)
+    assert results is not None  # as nothing stops it
+    return results
 
 
 def _train_epoch(
-    loader: Iterable, step: Step, optimizer: Optimizer, progress: Progress, place: Place
-) -> dict[str, float]:
+    loader: Iterable, step: Step, optimizer: Optimizer, progress: Progress, place: Place, hook: Hook
+) -> dict[str, float] | None:
+    """Train for one pass over `loader`; None where `hook` stops it."""
     losses: list[Tensor] = []  # on the device
     check_every = 1 if step.device.type == "cpu" else CHECK_EVERY
     step.reset()
@@ -169,37 +184,56 @@ def _train_epoch(
     for batch in loader:
         optimizer.zero_grad()
         try:
-            loss = step(batch)
+            found = step(batch)
         except NotFiniteError as error:
             raise place.error(f"step {len(losses) + 1}", NOT_FINITE) from error
-        losses.append(loss.detach())
+        losses.append(found[0].detach())
         if len(losses) % check_every == 0:
             check_losses(losses, check_every, place)
-        loss.backward()
+        found[0].backward()
         sum_gradients(step.model.parameters())
         optimizer.step()
         progress.step(losses)
+        if hook(len(losses), found):
+            return None
     check_losses(losses, check_every, place)
     return step.summary("train", losses)
 
 
-def _validate(loader: Iterable, step: Step, place: Place) -> dict[str, float]:
+def _validate(loader: Iterable, step: Step, place: Place, hook: Hook) -> dict[str, float] | None:
     try:
-        results = _evaluate(loader, step)
+        results = _evaluate(loader, step, hook)
     except NotFiniteError as error:
         raise place.error("in validation", NOT_FINITE) from error
-    if not math.isfinite(results["val_loss"]):
+    if results is not None and not math.isfinite(results["val_loss"]):
         raise place.error("in validation", f"the loss is {results['val_loss']}")
     return results
 
 
-def _evaluate(loader: Iterable, step: Step) -> dict[str, float]:
+def _evaluate(loader: Iterable, step: Step, hook: Hook) -> dict[str, float] | None:
     losses = []
     step.reset()
     with evaluating(step.model):
         for batch in loader:
-            losses.append(step(batch))
+            found = step(batch)
+            losses.append(found[0])
+            if hook(len(losses), found):
+                return None
     return step.summary("val", losses)
+
+
+def _hook(on_batch: OnBatch | None, model: nn.Module, epoch: int, loader: Iterable, is_training: bool) -> Hook:
+    """Make the function that is called after each batch of a pass over `loader`, and says whether the run ends."""
+    if on_batch is None:
+        return lambda number, loss: False
+    n_batches = _length(loader)
+
+    def hook(number: int, loss: tuple[Any, ...]) -> bool:
+        detached = tuple(part.detach() if isinstance(part, Tensor) else part for part in loss)
+        info = BatchInfo(model, epoch, number, n_batches, is_training, detached)
+        return any(of_all(bool(on_batch(info))))  # with several processes, the same on all
+
+    return hook
 
 
 def _start(

@@ -36,7 +36,8 @@ class Step:
             if isinstance(part, type):
                 raise ValueError(f"{part.__name__} is a class, which must be called first: {part.__name__}(…)")
 
-    def __call__(self, batch: Sequence[Any]) -> Tensor:
+    def __call__(self, batch: Sequence[Any]) -> tuple[Any, ...]:
+        """Return what the loss function returned for `batch`, as a tuple that begins with the loss, a scalar."""
         data, target = _unpacked(batch)
         inputs = [self._placed(tensor) for tensor in data]
         is_empty = not len(inputs[0])  # the share of a process can be, and then its target is too
@@ -52,7 +53,7 @@ class Step:
             raise ValueError(
                 f"the loss must be one number, got a tensor of shape {tuple(losses[0].shape)}; take its mean"
             )
-        return losses[0]
+        return losses
 
     def _placed(self, tensor: Tensor) -> Tensor:
         tensor = tensor.to(self.device, non_blocking=True)
@@ -79,6 +80,18 @@ class Step:
         if len(set(called)) < len(called):
             raise ValueError(f"the loss and the metrics must have different names, got {', '.join(called)}")
         return [f"{part}_{name.replace(' ', '_')}" for name in called]
+
+
+@dataclass(frozen=True)
+class BatchInfo:
+    """A batch that `fit` has finished, as its `on_batch` is told."""
+
+    model: nn.Module
+    epoch: int  # the first is 1
+    number: int  # of the batch within this pass over the data, the first is 1
+    n_batches: int | None  # of this pass; None for a loader without a length
+    is_training: bool  # False in validation
+    loss: tuple[Any, ...]  # as the loss function returned it, without gradients; tensors are on the device
 
 
 @dataclass(frozen=True)

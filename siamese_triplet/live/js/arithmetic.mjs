@@ -1,11 +1,12 @@
 // Distances, selectors, losses and their gradients, as the package has them: plain loops over one batch.
 //
 // Rows are arrays of numbers, all of one length; distances are squared Euclidean; a pair is [i, j] with i < j, a
-// triplet [anchor, positive, negative]. Of equally near images the first in the batch is taken.
+// triplet [anchor, positive, negative]. Of equally near images the first in the batch is taken. The selectors have the
+// names of `selectors/by_name.py`.
 
 export const PAIR_SELECTORS = ["all", "hard", "batch-hard"];
 export const TRIPLET_SELECTORS = [
-  "all",
+  "batch-all",
   "random",
   "semihard",
   "hardest-semihard",
@@ -76,7 +77,7 @@ const ONE_POSITIVE = { "batch-hard": farthest, "easy-positive": nearest };
 export function candidates(name, fromAnchor, positive, negatives, margin) {
   const inner = fromAnchor[positive];
   const reach = inner + margin;
-  if (["hardest", "random"].includes(name)) return negatives.filter((n) => fromAnchor[n] < reach);
+  if (["batch-all", "hardest", "random"].includes(name)) return negatives.filter((n) => fromAnchor[n] < reach);
   if (["semihard", "hardest-semihard", "all-semihard"].includes(name)) {
     return negatives.filter((n) => fromAnchor[n] > inner && fromAnchor[n] < reach);
   }
@@ -87,7 +88,7 @@ export function candidates(name, fromAnchor, positive, negatives, margin) {
 function negativesOf(name, fromAnchor, positive, negatives, margin, random) {
   const eligible = candidates(name, fromAnchor, positive, negatives, margin);
   switch (name) {
-    case "all":
+    case "batch-all":
     case "all-semihard":
       return eligible;
     case "random":

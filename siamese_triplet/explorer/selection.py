@@ -1,4 +1,4 @@
-"""What a selector selects of one batch, and what that costs."""
+"""One batch, and the pairs or triplets that a selector takes from it, with their losses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from siamese_triplet._validation import check_batch, check_margin
 from siamese_triplet.datasets import Images, load
+from siamese_triplet.datasets.images import unit_range
 from siamese_triplet.distances import pair_masks, pairwise_distances, root
 from siamese_triplet.distributed import Share
 from siamese_triplet.evaluation import embed
@@ -16,15 +17,14 @@ from siamese_triplet.loader import TensorLoader
 from siamese_triplet.methods import METHODS, fit_method
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import AllTripletSelector
-from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, TRIPLET_SELECTORS
+from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, SELECTORS, TRIPLET_SELECTORS
 
 TRIPLETS, PAIRS = "triplets", "pairs"
-SELECTORS_OF = {TRIPLETS: (*TRIPLET_SELECTORS, BATCH_ALL), PAIRS: (*PAIR_SELECTORS,)}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Embeddings (B, D) with labels (B,) of a batch, its images (B, C, H, W) if they are known, and the class names."""
+    """Embeddings (B, D) and labels (B,) of a batch; its images (B, C, H, W) and class names, if known."""
 
     embeddings: Tensor
     labels: Tensor
@@ -38,12 +38,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Selection:
-    """The triplets (T, 3) or pairs (T, 2) of a batch, as indices into it, and their losses (T,), the greatest first."""
+    """Triplets (T, 3) or pairs (T, 2), as indices into a batch, and their losses (T,), the greatest first."""
 
     kind: str
     indices: Tensor
     losses: Tensor
-    n_possible: int  # so many there are in the batch
+    n_possible: int  # number in the batch
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -54,14 +54,13 @@ class Selection:
 
 
 def select(batch: Batch, kind: str, selector: str, margin: float, seed: int = 0) -> Selection:
-    """What `selector`, a key of `TRIPLET_SELECTORS` or "batch-all", or for `kind` "pairs" one of `PAIR_SELECTORS`,
-    selects of a batch.
+    """Select from a batch. `kind` is "triplets" or "pairs", `selector` one of the names of that kind in `SELECTORS`.
 
     "batch-all" selects the triplets with a loss. Random choices are drawn from `seed`. Raises ValueError for another
     kind, selector or margin.
     """
-    if selector not in SELECTORS_OF.get(kind, ()):
-        known = "; ".join(f"for {of_kind}: {', '.join(map(repr, names))}" for of_kind, names in SELECTORS_OF.items())
+    if selector not in SELECTORS.get(kind, ()):
+        known = "; ".join(f"for {of_kind}: {', '.join(map(repr, names))}" for of_kind, names in SELECTORS.items())
         raise ValueError(f"unknown selector {selector!r} for {kind!r}; there are, {known}")
     margin, generator = check_margin(margin), torch.Generator().manual_seed(seed)
     squared = pairwise_distances(batch.embeddings)  # (B, B)
@@ -91,17 +90,17 @@ def batch_of(
     n_samples: int = 16,
     seed: int = 0,
 ) -> Batch:
-    """A balanced batch of `n_classes` × `n_samples` images: fewer, where there are no more.
+    """Draw a balanced batch of `n_classes` × `n_samples` images, or of fewer where there are no more.
 
-    With `embeddings` (N, D) and `labels` (N,) it is drawn from those, and `images`, if given, are the same N. Without,
-    `model` embeds a batch of `images`, by default of the test images of the embedded MNIST. Without a model, one is
-    trained for one epoch on the embedded MNIST, which takes seconds. Raises ValueError for embeddings without labels,
+    With `embeddings` (N, D) and `labels` (N,), the batch is drawn from those; `images`, if given, are the same N.
+    Without, `model` embeds a batch of `images`, by default of the embedded MNIST's test images. Without a model, one is
+    trained for an epoch on the embedded MNIST, which takes seconds. Raises ValueError for embeddings without labels,
     and for sizes that do not fit together.
     """
     if embeddings is None:
         images = load("mnist", train=False, subset="embedded") if images is None else images
         chosen = _balanced(torch.as_tensor(images.targets), n_classes, n_samples, seed)
-        part = _part(images, chosen)
+        part = images.subset(chosen)
         return _with_images(*embed(briefly_trained(seed) if model is None else model, part), part)
     if labels is None or (images is not None and len(images) != len(embeddings)):
         given = "no labels" if labels is None else f"{len(images or ())} images"
@@ -112,30 +111,29 @@ def batch_of(
     check_batch(embeddings, labels)
     chosen = _balanced(labels, n_classes, n_samples, seed)
     batch = Batch(embeddings[chosen], labels[chosen])
-    return batch if images is None else _with_images(batch.embeddings, batch.labels, _part(images, chosen))
+    return batch if images is None else _with_images(batch.embeddings, batch.labels, images.subset(chosen))
 
 
 def bench_of(batch: Batch, kind: str, selector: str, margin: float) -> LiveFigure:
-    """A batch as a figure that needs no kernel, at its only epoch."""
+    """Show a batch as a live figure, which needs no kernel, with a single epoch."""
     n_images, classes = len(batch.labels), batch.classes
     pixels = torch.zeros(n_images, 1, 1, 1) if batch.images is None else batch.images  # (B, C, H, W)
-    low, high = pixels.min(), pixels.max()
-    greys = ((pixels - low) / (high - low).clamp(min=1e-9) * 255).round().to(torch.uint8)
+    greys = (unit_range(pixels) * 255).round().to(torch.uint8)
     data = greys.squeeze(1) if greys.shape[1] == 1 else greys.permute(0, 2, 3, 1)
     names = [str(label) for label in range(int(batch.labels.max()) + 1)] if classes is None else classes
     recorder = EmbeddingRecorder(Images(data, batch.labels, names), n_images)
     recorder.keep(batch.embeddings, "as it is")
-    return selector_bench(recorder, "all" if selector == BATCH_ALL else selector, margin, kind=kind)
+    return selector_bench(recorder, selector, margin, kind=kind)
 
 
 def briefly_trained(seed: int = 0) -> nn.Module:
-    """A network after one epoch of online triplets on the embedded MNIST."""
+    """Train a network for one epoch of online triplets on the embedded MNIST."""
     train_set, test_set = (load("mnist", train, subset="embedded") for train in (True, False))
     return fit_method(METHODS["online-triplet"], train_set, test_set, 1, seed, verbose=False)[0]
 
 
 def describe(batch: Batch, selection: Selection, chosen: int) -> str:
-    """One of the tuples in words; what there is to say where there is none."""
+    """Describe one tuple in words, or the lack of any."""
     if not len(selection):
         return f"No {selection.kind} of this batch are selected: with another margin or selector there may be some."
     row = selection.indices[chosen].tolist()
@@ -147,7 +145,7 @@ def describe(batch: Batch, selection: Selection, chosen: int) -> str:
 
 
 def names_of(batch: Batch, selection: Selection, chosen: int) -> list[str]:
-    """What the images of one of the tuples are to one another."""
+    """Name the roles of the images of one tuple."""
     if selection.kind == TRIPLETS:
         return ["anchor", "positive", "negative"]
     first, second = batch.labels[selection.indices[chosen]].tolist()
@@ -155,16 +153,11 @@ def names_of(batch: Batch, selection: Selection, chosen: int) -> list[str]:
 
 
 def _balanced(labels: Tensor, n_classes: int, n_samples: int, seed: int) -> Tensor:
-    """The places of a balanced batch, class after class."""
+    """Draw the indices of a balanced batch, class after class."""
     sizes = labels.unique(return_counts=True)[1]
     sampler = BalancedBatchSampler(labels, min(n_classes, len(sizes)), min(n_samples, int(sizes.min())), seed=seed)
     chosen = torch.tensor(next(iter(sampler)))
     return chosen[labels[chosen].argsort(stable=True)]
-
-
-def _part(images: Images, chosen: Tensor) -> Images:
-    data, targets = (torch.as_tensor(values)[chosen] for values in (images.data, images.targets))
-    return Images(data, targets, images.classes, train=False, transform=images.transform)
 
 
 def _with_images(embeddings: Tensor, labels: Tensor, part: Images) -> Batch:

@@ -1,4 +1,4 @@
-"""What became of the runs: a record of each, and tables and files of them."""
+"""Records of the runs, and the tables and files made from them."""
 
 import csv
 import html
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from siamese_triplet._files import write_atomically
-from siamese_triplet.explorer.settings import SELECTORS, Settings, has_margin
+from siamese_triplet.explorer.settings import Settings, has_margin
+from siamese_triplet.methods import SELECTORS_OF
 from siamese_triplet.trainer import History
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
@@ -21,10 +22,10 @@ RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run of the session, and how it ended.
+    """The record of a run and how it ended.
 
     `knn_accuracy` (5 neighbours among the training images) and `map_at_r` (among the test images) are None where they
-    were not computed. `seconds` is the time spent training, pictures included.
+    were not computed. `seconds` is the training time, pictures included.
     """
 
     number: int
@@ -37,12 +38,12 @@ class Outcome:
     map_at_r: float | None = None
     message: str = ""  # an error, a collapse
     history: History = field(default_factory=History)
-    seconds_to_stop: float | None = None  # from the call of stop to the end of the run
+    seconds_to_stop: float | None = None  # from the call of stop to the report of it
 
     def row(self) -> dict[str, Any]:
-        """All of it but the history, flat: settings that do not apply are None."""
+        """Return all but the history as one flat dict; settings that do not apply are None."""
         settings = asdict(self.settings)
-        is_online = self.settings.method in SELECTORS
+        is_online = self.settings.method in SELECTORS_OF
         for name in ("batch_size",) if is_online else ("selector", "n_classes", "n_samples"):
             settings[name] = None
         if not has_margin(self.settings.method):
@@ -53,7 +54,7 @@ class Outcome:
 
 
 def as_csv(outcomes: Sequence[Outcome]) -> str:
-    """A line for each run, under the names of the columns."""
+    """Format the runs as CSV: a header, and a line per run."""
     lines = io.StringIO()
     writer = csv.DictWriter(lines, list(Outcome(0, Settings()).row()), lineterminator="\n")
     writer.writeheader()
@@ -62,13 +63,13 @@ def as_csv(outcomes: Sequence[Outcome]) -> str:
 
 
 def as_json(outcomes: Sequence[Outcome]) -> str:
-    """A list of the runs, with their histories. A number that is not finite stands as null."""
+    """Format the runs with their histories as a JSON list; a number that is not finite becomes null."""
     runs = [{**outcome.row(), "history": dict(outcome.history)} for outcome in outcomes]
     return json.dumps(_finite(runs), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def export(outcomes: Sequence[Outcome], path: str | os.PathLike) -> None:
-    """Write the runs to `path`, as CSV or JSON by its ending. Raises ValueError for another ending."""
+    """Write the runs to `path`, as CSV or JSON by its suffix. Raises ValueError for another suffix."""
     writers = {".csv": as_csv, ".json": as_json}
     ending = Path(path).suffix.lower()
     if ending not in writers:
@@ -80,8 +81,8 @@ COLUMNS: dict[str, Callable[[Outcome], str]] = {
     "run": lambda outcome: str(outcome.number),
     "data": lambda outcome: f"{outcome.settings.dataset}{f', {outcome.n_images:,}' if outcome.n_images else ''}",
     "method": lambda outcome: outcome.settings.method,
-    "selector": lambda outcome: _shown(outcome.row()["selector"]),
-    "margin": lambda outcome: _shown(outcome.row()["margin"]),
+    "selector": lambda outcome: _cell_text(outcome.row()["selector"]),
+    "margin": lambda outcome: _cell_text(outcome.row()["margin"]),
     "size": lambda outcome: f"{outcome.settings.embedding_size}{' (sphere)' if outcome.settings.unit_sphere else ''}",
     "batch": lambda outcome: _batch(outcome.settings),
     "rate": lambda outcome: f"{outcome.settings.learning_rate:g}",
@@ -91,11 +92,11 @@ COLUMNS: dict[str, Callable[[Outcome], str]] = {
     "seconds": lambda outcome: f"{outcome.seconds:.1f}" if outcome.seconds else "–",
     "ended": lambda outcome: _ended(outcome),
 }
-NUMBERS = ("run", "epochs", "kNN accuracy", "MAP@R", "seconds")  # columns that stand to the right
+NUMBERS = ("run", "epochs", "kNN accuracy", "MAP@R", "seconds")  # right-aligned columns
 
 
 def as_html(outcomes: Sequence[Outcome]) -> str:
-    """The table of the widget; "" for no runs. The best accuracy stands in bold."""
+    """Format the runs as the table of the widget, the best accuracy in bold; "" for no runs."""
     if not outcomes:
         return ""
     best = max((outcome.knn_accuracy for outcome in outcomes if outcome.knn_accuracy is not None), default=None)
@@ -123,7 +124,7 @@ def as_html(outcomes: Sequence[Outcome]) -> str:
 
 
 def time_left(seconds: float, done: float) -> str:
-    """How long a run goes on that took `seconds` for the part `done` of it, in words; "" where that is unknown yet."""
+    """Estimate in words how long a run still takes, after `seconds` for the fraction `done`; "" where unknown."""
     if done <= 0:
         return ""
     left = seconds * (1 - done) / done
@@ -135,18 +136,18 @@ def time_left(seconds: float, done: float) -> str:
 
 
 def _batch(settings: Settings) -> str:
-    if settings.method in SELECTORS:
+    if settings.method in SELECTORS_OF:
         return f"{settings.n_classes} × {settings.n_samples}"
     return str(settings.batch_size)
 
 
 def _ended(outcome: Outcome) -> str:
-    """With the beginning of the message, which stands in full below the buttons and in the files."""
+    """Return how the run ended, with the beginning of its message; the widget and the files have all of it."""
     message = textwrap.shorten(outcome.message, 60, placeholder=" …")
     return f"{outcome.ended}: {message}" if message else outcome.ended
 
 
-def _shown(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -157,7 +158,7 @@ def _percent(value: float | None) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """`value` with None in place of numbers that are not finite, at any depth."""
+    """Replace numbers that are not finite by None, at any depth."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
