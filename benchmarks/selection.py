@@ -21,9 +21,10 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import original
+import selection_report
 import torch
 from machine import machine
+from original import selection as original
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -279,14 +280,12 @@ def main() -> None:
     for part in (selection, mining_losses, batch_all_losses, growth, training_share):
         print(f"{part.__name__} …", file=sys.stderr)
         results[part.__name__] = part()
-    import report
-
-    print(report.markdown(results))
+    print(selection_report.markdown(results))
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "selection.json").write_text(json.dumps(results, indent=1) + "\n")
-        (options.out / "selection.md").write_text(report.markdown(results) + "\n")
-        report.plot(results, options.out / "selection.svg")
+        (options.out / "selection.md").write_text(selection_report.markdown(results) + "\n")
+        selection_report.plot(results, options.out / "selection.svg")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from original_training import Original
+from original.training import Original
 from torch import Tensor, nn
 from torch.optim import Adam
 

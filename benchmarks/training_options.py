@@ -3,7 +3,7 @@
 import functools
 
 import torch
-from original_training import network
+from original.training import network
 from selection import medians
 from torch import Tensor, nn
 from torch.optim import Adam

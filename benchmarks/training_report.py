@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from report import table
+from siamese_triplet.book.results import markdown_table
 
 
 def markdown(results: dict) -> str:
@@ -46,12 +46,12 @@ def _epochs(results: dict) -> str:
         [
             f"**Our `fit` beside a bare loop**, training on {n_train:,} images without validation, seconds an epoch; "
             "bf16 with channels-last:",
-            table(
+            markdown_table(
                 ["experiment", "bare", "ours", "longer", "bare, bf16", "ours, bf16", "longer", "at most"], beside_bare
             ),
             f"**Our `fit` beside the original's loop**, training on {n_train:,} and validation on {n_test:,} images, "
             f"seconds an epoch. Medians of {_epochs_of(n_rounds)}, of the original {_epochs_of(n_original_rounds)}:",
-            table([*head, "ours, bf16 and channels-last", *head[3:]], beside_original),
+            markdown_table([*head, "ours, bf16 and channels-last", *head[3:]], beside_original),
         ]
     )
 
@@ -74,7 +74,7 @@ def _options(rows: list[dict]) -> str:
     return "\n\n".join(
         [
             "**Single options**, the network alone, forward, backward and Adam with batches of 256:",
-            table(["network", "images per second", "times faster"], cells),
+            markdown_table(["network", "images per second", "times faster"], cells),
         ]
     )
 
@@ -88,7 +88,7 @@ def _gpu(results: dict | None) -> str:
         [
             f"**On a GPU**, {results['device']}, {machine['date']}, torch {machine['torch']}: {results['images']:,} "
             f"images, {_epochs_of(results['epochs'])} with validation, seconds:",
-            table(["experiment", "seconds"], [*cells, ["all", f"{sum(results['seconds'].values()):.1f}"]]),
+            markdown_table(["experiment", "seconds"], [*cells, ["all", f"{sum(results['seconds'].values()):.1f}"]]),
         ]
     )
 

@@ -10,6 +10,7 @@ from siamese_triplet.datasets import Images, RandomWarp, SiameseMNIST, TripletMN
 from siamese_triplet.diagnostics import CollapseWarning, Diagnosis, SpreadMetric, diagnose
 from siamese_triplet.evaluation import (
     bootstrap_interval,
+    embed,
     extract_embeddings,
     few_shot_accuracy,
     knn_accuracy,
@@ -117,6 +118,7 @@ __all__ = [
     "TripletSelector",
     "bootstrap_interval",
     "diagnose",
+    "embed",
     "evaluate",
     "export_onnx",
     "extract_embeddings",

@@ -22,7 +22,7 @@ from siamese_triplet.book.comparison import (
     split_classes,
 )
 from siamese_triplet.book.report import write_report
-from siamese_triplet.book.results import collect, figures, origin, spread, table
+from siamese_triplet.book.results import collect, origin, quantities, spread, table
 from siamese_triplet.book.sweep import sweep
 from siamese_triplet.datasets import normalization
 from siamese_triplet.evaluation.summary import among_themselves
@@ -365,12 +365,12 @@ def test_rows_may_be_named_by_a_function_and_all_of_the_best_are_in_bold() -> No
 def test_a_spread_is_a_mean_with_the_deviation_of_the_sample() -> None:
     assert spread([]) == "–"
     assert spread([1.25]) == "1.2"
-    assert spread([0.5, 0.7], 3) == "0.600\u00a0±\u00a00.141"
-    assert spread([1.0, 2.0, 3.0], 0) == "2\u00a0±\u00a01"
+    assert spread([0.5, 0.7], ".3f") == "0.600\u00a0±\u00a00.141"
+    assert spread([1.0, 2.0, 3.0], ".0f") == "2\u00a0±\u00a01"
 
 
 def test_figures_are_those_of_the_results_that_have_them() -> None:
-    assert figures([{"x": 1}, {}, {"x": 3}], lambda result: result["x"]) == [1, 3]
+    assert quantities([{"x": 1}, {}, {"x": 3}], lambda result: result["x"]) == [1, 3]
 
 
 def made(**changes: str | int) -> dict:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
-from results import RESULTS, out_of_step, tables  # noqa: E402
+from tables import RESULTS, out_of_step, tables  # noqa: E402
 
 from siamese_triplet.book.results import spread  # noqa: E402
 
@@ -21,7 +21,7 @@ GROUP = ("dataset", "method", "embedding_size", "name")  # what a row of a table
 
 
 def test_the_tables_of_the_results_are_what_the_results_give() -> None:
-    assert out_of_step() == [], "run python tools/results.py"
+    assert out_of_step() == [], "run python tools/tables.py"
 
 
 def test_every_table_is_on_a_page_and_every_page_takes_its_tables_from_there() -> None:
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     [
         ("comparison.json", ("map_at_r",), "comparison.md"),
         ("unseen.json", ("unseen", "one_shot"), "comparison.md"),
-        ("mnist-softmax-0.json", ("last_epoch", "val_accuracy"), "reproduction.md"),
+        ("reproduction.json", ("knn_accuracy",), "reproduction.md"),
         ("selection.json", ("training_share", "step"), "selection.md"),
         ("training.json", ("memory", "growth"), "training.md"),
         ("evaluation.json", ("load",), "evaluation.md"),

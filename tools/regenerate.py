@@ -34,7 +34,7 @@ STEPS = {
     "training-speed": "benchmarks/training.py --out book/results",
     "evaluation-speed": "benchmarks/evaluation.py --out book/results",
     "report": "-m siamese_triplet compare --part report",
-    "tables": "tools/results.py",
+    "tables": "tools/tables.py",
     "chapters": f"tools/execute.py --recipe full {CHAPTERS_OF['']}",
     "chapters-with-checkpoints": f"tools/execute.py --recipe full --runs {KEPT} {CHAPTERS_OF[KEPT]}",
     "chapters-with-results": f"tools/execute.py --recipe full --runs book/results {CHAPTERS_OF['book/results']}",

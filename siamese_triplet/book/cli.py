@@ -9,7 +9,7 @@ from siamese_triplet._files import write_atomically
 from siamese_triplet.book.comparison import Settings, compare, compare_unseen
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.book.report import COMPARISON, SWEEP, UNSEEN, write_report
-from siamese_triplet.book.reproduction import DATASETS, reproduce, summary
+from siamese_triplet.book.reproduction import DATASETS, REPRODUCTION, reproduce, summary
 from siamese_triplet.book.settings_grid import train_settings
 from siamese_triplet.book.sweep import sweep
 from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
@@ -89,7 +89,7 @@ def _add_omniglot(commands: Any) -> None:
 
 def _reproduce(given: argparse.Namespace) -> int:
     reproduce(
-        given.results,
+        given.results / REPRODUCTION,
         given.out,
         datasets=given.dataset or DATASETS,
         methods=given.method or tuple(METHODS),
@@ -100,7 +100,7 @@ def _reproduce(given: argparse.Namespace) -> int:
         root=given.data,
         device=given.device,
     )
-    table = summary(given.results)
+    table = summary(given.results / REPRODUCTION)
     write_atomically(given.results / "reproduction.md", table.encode() + b"\n")
     print(table)
     return 0

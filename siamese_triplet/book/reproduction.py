@@ -1,21 +1,22 @@
-"""The book's experiments at the full recipe: two data sets, five methods, several seeds, and one result file each."""
+"""The book's experiments at the full recipe, five methods on two data sets, beside the original's log."""
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import stdev
 from typing import Any
 
-from siamese_triplet.book.results import TITLES
+from siamese_triplet.book.results import TITLES, Key, Results, collect, markdown_table, origin, read_results, spread
 from siamese_triplet.methods import FULL_EPOCHS, METHODS, Speed
-from siamese_triplet.runs import HISTORY, Data, Run, differences, train_run, write_json
+from siamese_triplet.runs import HISTORY, Data, Run, train_run
 
 DATASETS = ("mnist", "fashion-mnist")
+REPRODUCTION = "reproduction.json"
 
-# The validation figures at the last epoch of the tutorial that the book grew out of (Bielski, 2018), from its log. Its
-# online contrastive loss has no ½, and it uses one anchor of each positive pair: half of the loss and twice the number
-# of triplets that it prints stand here, to be compared with ours.
+# The validation metrics at the last epoch of the tutorial that the book grew out of (Bielski, 2018), from its log. Its
+# online contrastive loss has no ½, and it uses one anchor per positive pair. Half of the logged loss and twice the
+# logged number of triplets stand here, for comparison with ours.
 ORIGINAL = {
     ("mnist", "softmax"): {"val_accuracy": 99.04, "val_loss": 0.0898},
     ("mnist", "siamese"): {"val_loss": 0.0041},
@@ -31,7 +32,7 @@ ORIGINAL = {
 
 
 def reproduce(
-    results: Path,
+    path: Path,
     work: Path,
     *,
     datasets: Sequence[str] = DATASETS,
@@ -40,120 +41,89 @@ def reproduce(
     n_epochs: int = FULL_EPOCHS,
     embedded: bool = False,
     speed: Speed | None = None,
+    verbose: bool = True,
     **where: Any,
-) -> None:
-    """Train every experiment that has no result yet, one after the other.
+) -> list[dict[str, Any]]:
+    """Train every experiment that the list in `path` has no result of, one after the other, and return all results.
 
-    A result is a file in `results`, called as `run_name` says: history, evaluation, seed, device, versions, data
-    and wall time. The runs themselves, with their checkpoints, are in `work`, and go on from there when interrupted.
-    `where` is the `root` of the data and the `device`, for `train_run`. Raises ValueError for the result of a run with
-    other settings under the same name.
+    A result has the evaluation, history, seed, device, versions and wall time of its run. The runs themselves, with
+    their checkpoints, are in `work`, under the names of `run_name`; an interrupted one goes on. `where` is the `root`
+    of the data and the `device`, for `train_run`. Raises ValueError under `torchrun`, and where `work` holds a run of
+    the same name with other settings.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise ValueError(
-            "reproduce trains one run after another in one process; start it without torchrun, and several at once, if "
-            "you like, each with a data set or a method of its own"
-        )
+        raise ValueError("reproduce trains one run after another in one process; start it without torchrun")
     methods, speed = tuple(methods), speed or Speed()
-    for seed in seeds:
-        for dataset in datasets:
-            for method in methods:
-                name = run_name(dataset, method, seed, speed.bfloat16)
-                run = Run(Data(dataset, embedded), METHODS[method], n_epochs, seed, speed)
-                if _has_result(results / f"{name}.json", run):
-                    print(f"{name}: has a result already", flush=True)
-                    continue
-                print(name, flush=True)
-                evaluation = train_run(run, work / name, **where)
-                assert evaluation is not None  # as there is one process
-                history = json.loads((work / name / HISTORY).read_text())
-                write_json(results / f"{name}.json", evaluation | {"history": history})
 
+    def results(key: Key) -> dict[str, Any]:
+        run = Run(Data(key["dataset"], embedded), METHODS[key["method"]], n_epochs, key["seed"], speed)
+        folder = work / run_name(key["dataset"], key["method"], key["seed"], speed.bfloat16)
+        evaluation = train_run(run, folder, **where)
+        assert evaluation is not None  # as there is one process
+        return evaluation | {"history": json.loads((folder / HISTORY).read_text())}
 
-def _has_result(path: Path, run: Run) -> bool:
-    """Whether `path` holds the result of `run`. Raises ValueError where it is that of a run with other settings."""
-    if not path.exists():
-        return False
-    differing = differences(json.loads(path.read_text())["run"], run)
-    if differing:
-        raise ValueError(
-            f"{path} is the result of a run with other settings: {'; '.join(differing)}. Name another folder for the "
-            "results, or move it away"
-        )
-    return True
+    keys = (
+        {
+            "dataset": dataset,
+            "method": method,
+            "seed": seed,
+            "n_epochs": n_epochs,
+            "subset": "embedded" if embedded else None,
+            "speed": str(speed),
+        }
+        for seed in seeds
+        for dataset in datasets
+        for method in methods
+    )
+    return collect(path, keys, results, verbose)
 
 
 def run_name(dataset: str, method: str, seed: int, bfloat16: bool) -> str:
-    """What a run and its result are called: `mnist-softmax-0`, or `mnist-softmax-bfloat16-0`."""
+    """Name the folder of a run: `mnist-softmax-0`, or `mnist-softmax-bfloat16-0`."""
     return "-".join([dataset, method, *(["bfloat16"] if bfloat16 else []), str(seed)])
 
 
-def summary(results: Path) -> str:
-    """A table of all results in the folder, mean ± standard deviation over the seeds, beside the original's log.
+def summary(path: Path) -> str:
+    """Format the results in the list `path` beside the original's log: mean ± standard deviation over the seeds.
 
-    Behind them, in brackets, how many seeds are at least as good. Below the table stands what the results came from. No
-    results give a line that says so.
+    The number in brackets counts the seeds that are at least as good as the log. Below the tables stands the origin of
+    the results. An empty list gives a line that says so.
     """
-    found = [json.loads(path.read_text()) for path in sorted(results.glob("*-[0-9]*.json"))]
-    if not found:
-        return f"There are no results in {results}."
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for result in found:
-        run = result["run"]
-        groups.setdefault((run["data"]["name"], run["experiment"]["method"], _arithmetic(result)), []).append(result)
-    kinds = sorted({kind for _, _, kind in groups})
+    results = read_results(path)
+    if not results:
+        return f"There are no results in {path}."
+    kinds = sorted({_arithmetic(result) for result in results})
     parts = []
-    for dataset in sorted({dataset for dataset, _, _ in groups}, reverse=True):
-        rows = [["method", "quantity", "log", *kinds], ["---"] * 2 + ["---:"] * (1 + len(kinds))]
-        for method in METHODS:
-            rows += _rows(dataset, method, [groups.get((dataset, method, kind), []) for kind in kinds])
-        parts += [f"**{TITLES[dataset]}**", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
-    return "\n\n".join([*parts, _origin(found)])
+    for dataset in sorted({result["dataset"] for result in results}, reverse=True):
+        of_dataset = [result for result in results if result["dataset"] == dataset]
+        rows = [row for method in METHODS for row in _rows(of_dataset, dataset, method, kinds)]
+        parts += [f"**{TITLES[dataset]}**", markdown_table(["method", "quantity", "log", *kinds], rows)]
+    n_images = " or ".join(f"{n:,}" for n in sorted({result["n_train"] for result in results}))
+    layouts = ("channels last" if "channels last" in result["speed"] else "channels first" for result in results)
+    return "\n\n".join([*parts, origin(results, n_images, layout=layouts)])
 
 
-def _rows(dataset: str, method: str, runs_of_kinds: list[list[dict[str, Any]]]) -> list[list[str]]:
-    """The rows of one experiment, none where it was not run; the first says which it is."""
-    if not any(runs_of_kinds):
+def _rows(results: Results, dataset: str, method: str, kinds: Sequence[str]) -> list[list[str]]:
+    """Format the rows of one experiment, none if it was not run; only the first names the method."""
+    groups = [[r for r in results if r["method"] == method and _arithmetic(r) == kind] for kind in kinds]
+    if not any(groups):
         return []
     rows = []
-    for quantity, original in ORIGINAL[dataset, method].items():
-        cells = [_compared([run["last_epoch"][quantity] for run in runs], quantity, original) for runs in runs_of_kinds]
-        rows.append([quantity.removeprefix("val_").replace("_", " "), f"{original:.4g}", *cells])
-    cells = [_spread([100 * run["knn_accuracy"] for run in runs]) for runs in runs_of_kinds]
-    rows.append(["kNN accuracy", "–", *cells])
-    return [[method if number == 0 else "", *row] for number, row in enumerate(rows)]
+    for quantity, logged in ORIGINAL[dataset, method].items():
+        cells = [_beside_log([result["last_epoch"][quantity] for result in of], quantity, logged) for of in groups]
+        rows.append([quantity.removeprefix("val_").replace("_", " "), f"{logged:.4g}", *cells])
+    rows.append(["kNN accuracy", "–", *(_spread([100 * result["knn_accuracy"] for result in of]) for of in groups)])
+    return [["" if number else method, *row] for number, row in enumerate(rows)]
 
 
-def _arithmetic(result: dict[str, Any]) -> str:
-    return "bfloat16" if result["run"]["speed"]["bfloat16"] else "float32"
+def _arithmetic(result: Mapping[str, Any]) -> str:
+    return result["speed"].partition(",")[0]
 
 
-def _compared(values: Sequence[float], quantity: str, original: float) -> str:
-    as_good = [value >= original if "accuracy" in quantity else value <= original for value in values]
-    return f"{_spread(values)} ({sum(as_good)} of {len(values)})" if values else "–"
-
-
-def _origin(found: list[dict[str, Any]]) -> str:
-    """What the results came from; what differs between them is listed."""
-    run, made = (lambda result: result["run"]), (lambda result: result["made"])
-    parts = {
-        "seeds": lambda result: str(run(result)["seed"]),
-        "epochs": lambda result: str(result["n_epochs"]),
-        "training images": lambda result: f"{result['n_train']:,}",
-        "layout": lambda result: "channels last" if run(result)["speed"]["channels_last"] else "channels first",
-        "device": lambda result: f"{made(result)['device']}, threads: {made(result)['threads']}",
-        "versions": lambda result: f"torch {made(result)['torch']}, Python {made(result)['python']}",
-        "dates": lambda result: made(result)["date"],
-    }
-    lines = [f"- {name}: {', '.join(sorted({value(result) for result in found}))}" for name, value in parts.items()]
-    hours = sum(result["seconds"] for result in found) / 3600
-    return "\n".join([*lines, f"- time to train, of {len(found)} runs together: {hours:.1f} hours"])
+def _beside_log(values: Sequence[float], quantity: str, logged: float) -> str:
+    is_as_good = [value >= logged if "accuracy" in quantity else value <= logged for value in values]
+    return f"{_spread(values)} ({sum(is_as_good)} of {len(values)})" if values else "–"
 
 
 def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    if len(values) == 1:
-        return f"{values[0]:.4g}"
-    deviation = stdev(values)
-    return f"{mean(values):.4g} ± {deviation:.2g}" if deviation < 10 else f"{mean(values):.4g} ± {deviation:.0f}"
+    return spread(values, ".4g", ".2g" if len(values) < 2 or stdev(values) < 10 else ".0f")

@@ -1,4 +1,4 @@
-"""Lists of results, each in one JSON file, that go on where they were interrupted."""
+"""The store of results, JSON lists that go on where they were interrupted, and the tables made from them."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,20 +9,20 @@ from typing import Any
 from siamese_triplet.runs import write_json
 from siamese_triplet.trainer import History
 
-Key = dict[str, Any]  # what decides a result, and is part of it
+Key = dict[str, Any]  # all that decides a result; part of it
 TITLES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 Results = Sequence[Mapping[str, Any]]
-Figure = Callable[[Mapping[str, Any]], float]
+Quantity = Callable[[Mapping[str, Any]], float]
 
 
 def check_whole(history: History, n_epochs: int) -> None:
-    """Raise a KeyboardInterrupt for a run that ended before its `n_epochs`, as `fit` does without one at Ctrl-C."""
+    """Raise KeyboardInterrupt for a run that ended before its `n_epochs`: `fit` returns the history at Ctrl-C."""
     if history.n_epochs < n_epochs:
         raise KeyboardInterrupt
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """The list of results in `path`, empty where there is no such file. Raises ValueError for a damaged one."""
+    """Read the list of results in `path`; a missing file gives an empty list. Raises ValueError for a damaged one."""
     if not path.exists():
         return []
     try:
@@ -37,7 +37,7 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 def collect(
     path: Path | None, keys: Iterable[Key], results: Callable[[Key], dict[str, Any]], verbose: bool = True
 ) -> list[dict[str, Any]]:
-    """The result of each key, itself included: from the list in `path`, or made and added to it, one after the other.
+    """Return the result of each key, with the key in it: from the list in `path`, or made now and added to the list.
 
     Without a path nothing is kept.
     """
@@ -59,40 +59,56 @@ def collect(
 def table(
     results: Results,
     rows: str | Callable[[Mapping[str, Any]], str],
-    columns: Mapping[str, Figure],
+    columns: Mapping[str, Quantity],
     percent: bool = True,
     best: bool = True,
 ) -> str:
-    """A row for each value of `rows`, in the order of their first result, a column for each of `columns`.
+    """Format mean ± standard deviation over the seeds as a table in Markdown: a row per value of `rows`.
 
-    `rows` is a key of the results or a function of one; a column is a function of one, which may raise KeyError where a
-    result has no such figure. In bold stands the best mean of each column, as rounded, where
-    `best` asks for it.
+    - `rows`: a key of the results, or a function of a result; the rows are in the order of their first result.
+    - `columns`: functions of a result, by title; a KeyError means that the result lacks the quantity.
+    - `percent`: multiply by 100 and show one digit, instead of three.
+    - `best`: show the best mean of each column, as rounded, in bold.
     """
     name_of = rows if callable(rows) else lambda result: result[rows]
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for result in results:
         groups.setdefault(str(name_of(result)), []).append(result)
-    values = {name: [figures(group, of) for of in columns.values()] for name, group in groups.items()}
+    values = {name: [quantities(group, of) for of in columns.values()] for name, group in groups.items()}
     factor, digits = (100, 1) if percent else (1, 3)
     tops = [
         max((round(factor * mean(row[number]), digits) for row in values.values() if row[number]), default=None)
         for number in range(len(columns))
     ]
-    header = ["", *columns]
-    lines = [header, ["---", *["---:"] * len(columns)]]
+    lines = []
     for name, row in values.items():
         cells = []
         for of_seeds, top in zip(row, tops, strict=True):
-            cell = spread([factor * value for value in of_seeds], digits)
+            cell = spread([factor * value for value in of_seeds], f".{digits}f")
             is_best = best and of_seeds and round(factor * mean(of_seeds), digits) == top
             cells.append(f"**{cell}**" if is_best else cell)
         lines.append([name, *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(["", *columns], lines)
 
 
-def figures(results: Results, of: Figure) -> list[float]:
-    """`of` of each result that has such a figure."""
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a table in Markdown; columns of numbers and dashes, except for the first column, are right-aligned.
+
+    >>> from siamese_triplet.book.results import markdown_table
+    >>> print(markdown_table(["method", "accuracy"], [["softmax", "98.9"], ["triplet", "–"]]))
+    | method | accuracy |
+    | --- | ---: |
+    | softmax | 98.9 |
+    | triplet | – |
+    """
+    columns = [[row[number] for row in rows] for number in range(1, len(head))]
+    are_numbers = [all(cell.strip("*")[:1] in "×+-–−" or cell.strip("*")[0].isdigit() for cell in of) for of in columns]
+    align = ["---", *("---:" if numeric else "---" for numeric in are_numbers)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))
+
+
+def quantities(results: Results, of: Quantity) -> list[float]:
+    """Compute `of` for each result that has the quantity."""
     found = []
     for result in results:
         try:
@@ -102,16 +118,19 @@ def figures(results: Results, of: Figure) -> list[float]:
     return found
 
 
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean ± standard deviation, on one line; the value alone where there is one, a dash where there is none."""
+def spread(values: Sequence[float], form: str = ".1f", sd_form: str | None = None) -> str:
+    """Format mean ± standard deviation without a line break; one value stands alone, and none gives a dash.
+
+    `form` and `sd_form` are format specifications, such as ".1f".
+    """
     if not values:
         return "–"
-    middle = f"{mean(values):.{digits}f}"
-    return middle if len(values) == 1 else f"{middle}\u00a0±\u00a0{stdev(values):.{digits}f}"
+    middle = f"{mean(values):{form}}"
+    return middle if len(values) == 1 else f"{middle}\u00a0±\u00a0{stdev(values):{sd_form or form}}"
 
 
-def origin(results: Results, n_images: str) -> str:
-    """What the results came from: seeds, epochs, device, versions, dates and time; what differs is listed."""
+def origin(results: Results, n_images: str, **more: Iterable[str]) -> str:
+    """List the origin of results: seeds, epochs, images, `more`, device, versions, dates and time, all that occur."""
     made = [result["made"] for result in results]
     parts = {
         "seeds": (str(result["seed"]) for result in results),
@@ -119,6 +138,7 @@ def origin(results: Results, n_images: str) -> str:
             str(result["n_epochs"] if "n_epochs" in result else result["settings"]["n_epochs"]) for result in results
         ),
         "training images": [n_images],
+        **more,
         "device": (f"{of['device']}, threads: {of['threads']}" for of in made),
         "versions": (f"torch {of['torch']}, Python {of['python']}" for of in made),
         "dates": (of["date"] for of in made),

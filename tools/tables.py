@@ -1,4 +1,4 @@
-"""Make the tables of `book/results` anew from the results beside them: `python tools/results.py [--check]`.
+"""Make the tables of `book/results` anew from the results beside them: `python tools/tables.py [--check]`.
 
 Nothing is measured or trained: the numbers are those of the JSON files. With `--check` it only says which tables
 differ, and fails if any does.
@@ -11,19 +11,19 @@ from pathlib import Path
 from types import ModuleType
 
 from siamese_triplet.book.report import report, sweep_report
-from siamese_triplet.book.reproduction import summary
+from siamese_triplet.book.reproduction import REPRODUCTION, summary
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "book" / "results"
 sys.path.append(str(ROOT / "benchmarks"))
-import evaluation  # noqa: E402
-import report as selection_report  # noqa: E402
+import evaluation_report  # noqa: E402
+import selection_report  # noqa: E402
 import training_report  # noqa: E402
 
 MEASURED: dict[str, ModuleType] = {
     "selection": selection_report,
     "training": training_report,
-    "evaluation": evaluation,
+    "evaluation": evaluation_report,
 }
 
 
@@ -36,7 +36,7 @@ def tables(folder: Path = RESULTS) -> dict[str, str]:
     return {
         "comparison.md": report(folder),
         "sweep.md": sweep_report(folder),
-        "reproduction.md": summary(folder) + "\n",
+        "reproduction.md": summary(folder / REPRODUCTION) + "\n",
         **measured,
     }
 
@@ -55,7 +55,7 @@ def main() -> None:
     changed = out_of_step()
     print(f"out of step: {', '.join(changed)}" if changed else "all tables are what the results give")
     if changed and arguments.check:
-        sys.exit("run python tools/results.py")
+        sys.exit("run python tools/tables.py")
     for name, text in tables().items():
         (RESULTS / name).write_text(text, encoding="utf-8")
 

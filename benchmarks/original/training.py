@@ -1,17 +1,17 @@
 """The training loop of the original tutorial (2018), written anew for the comparison in `training.py`.
 
-What it did, step for step: batches as in `original_data.py`, selection as in `original.py`, PyTorch's own PReLU in the
+What it did, step for step: batches as in `data.py`, selection as in `selection.py`, PyTorch's own PReLU in the
 network, the ordinary Adam, and the loss read after every step. Only the metrics and the printed lines are left out.
 """
 
 import numpy as np
-import original
 import torch
-from original_data import loader
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
 
+from original import selection
+from original.data import loader
 from siamese_triplet import Images
 from siamese_triplet.methods import METHODS
 
@@ -78,14 +78,14 @@ def triplet(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
 
 def online_contrastive(embeddings: Tensor, labels: Tensor) -> Tensor:
     """Without the factor ½ of `contrastive`, as the original."""
-    positive, negative = original.hard_negative_pairs(embeddings.detach(), labels)
+    positive, negative = selection.hard_negative_pairs(embeddings.detach(), labels)
     together = (embeddings[positive[:, 0]] - embeddings[positive[:, 1]]).pow(2).sum(1)
     apart = F.relu(MARGIN - (embeddings[negative[:, 0]] - embeddings[negative[:, 1]]).pow(2).sum(1).sqrt()).pow(2)
     return torch.cat([together, apart]).mean()
 
 
 def online_triplet(embeddings: Tensor, labels: Tensor) -> Tensor:
-    triplets = original.triplets_with(original.random_violating, MARGIN, embeddings.detach(), labels)
+    triplets = selection.triplets_with(selection.random_violating, MARGIN, embeddings.detach(), labels)
     if not len(triplets):
         return embeddings.sum() * 0
     return triplet(*(embeddings[column] for column in triplets.T))

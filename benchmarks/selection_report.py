@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from siamese_triplet.book.results import markdown_table
+
 NAMES = {
     "siamese_triplet": "ours",
     "sentence-transformers": "sentence-transformers",
@@ -20,7 +22,7 @@ def markdown(results: dict) -> str:
         f"Measured on {machine['date']}: {machine['processor']} ({machine['instructions']}), "
         f"{machine['threads']} thread, Python {machine['python']}, {packages}.",
         "**Selection alone**, 10 × 25 images, 2-D, milliseconds:",
-        table(
+        markdown_table(
             ["selector", "the original's loops", "ours", "times faster", "at least"],
             [
                 [
@@ -35,7 +37,7 @@ def markdown(results: dict) -> str:
         ),
         "**Mining and loss**, forward and backward, 64-D, milliseconds. Random negatives are set beside the semi-hard "
         "ones of sentence-transformers:",
-        table(
+        markdown_table(
             ["mined", "images / of a class", *NAMES.values(), "times faster than the faster peer", "at least"],
             [
                 [row["mined"], _batch(row), *_times(row), *_ratio(row, ".1f")]
@@ -43,7 +45,7 @@ def markdown(results: dict) -> str:
             ],
         ),
         "**The loss of all triplets**, forward and backward, 64-D, milliseconds:",
-        table(
+        markdown_table(
             ["images / of a class", "active", *NAMES.values(), "times faster than the faster peer", "at least"],
             [
                 [_batch(row), f"{row['active']:.0%}", *_times(row), *_ratio(row, ".1f")]
@@ -52,7 +54,7 @@ def markdown(results: dict) -> str:
         ),
         "**The loss of all triplets in large batches**, 16 images of a class, 64-D: seconds, and MB of memory beyond "
         "the embeddings:",
-        table(["images", *NAMES.values(), "ours, against half the batch"], _growth_rows(results["growth"])),
+        markdown_table(["images", *NAMES.values(), "ours, against half the batch"], _growth_rows(results["growth"])),
         "**Mining and loss in a training step** (10 × 25 images, `EmbeddingNet`, random negatives, Adam): "
         "{mining and loss:.1f} of {step:.0f} ms, {share:.1%}; at most {target:.0%}.".format(
             **results["training_share"]
@@ -93,16 +95,16 @@ def plot(results: dict, path: Path) -> None:
 
 def _growth_rows(rows: list[dict]) -> list[list[str]]:
     found = {(row["batch"], row["name"]): row for row in rows}
-    table, before = [], None
+    rows_of_table, before = [], None
     for size in sorted({row["batch"] for row in rows}):
         cells = []
         for name in NAMES:
             row = found[size, name]
             cells.append(f"{row['seconds']:.2f} s, {row['megabytes']:,.0f} MB" if "seconds" in row else row["error"])
         seconds = found[size, "siamese_triplet"]["seconds"]
-        table.append([f"{size:,}", *cells, f"× {seconds / before:.1f}" if before else "–"])
+        rows_of_table.append([f"{size:,}", *cells, f"× {seconds / before:.1f}" if before else "–"])
         before = seconds
-    return table
+    return rows_of_table
 
 
 def _times(row: dict) -> list[str]:
@@ -119,11 +121,3 @@ def _batch(row: dict) -> str:
 
 def _ms(milliseconds: float) -> str:
     return f"{milliseconds:.2f}" if milliseconds < 10 else f"{milliseconds:,.0f}"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown; columns of numbers, and of dashes where there is none, stand to the right."""
-    columns = list(zip(*rows, strict=True))[1:]
-    are_numbers = [all(cell[:1] in "×+-–−" or cell[:1].isdigit() for cell in column) for column in columns]
-    align = ["---", *("---:" if of_numbers else "---" for of_numbers in are_numbers)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))

@@ -1,0 +1,87 @@
+"""The tables of `evaluation.py`, from its results."""
+
+import statistics
+
+from siamese_triplet.book.results import markdown_table
+
+PACKAGES = ("torch", "numpy", "pytorch-metric-learning", "scikit-learn")
+GOALS = {"faster": 3, "less memory": 10, "GB": 4}
+OURS, PEER = "ours", "pytorch-metric-learning"
+
+
+def markdown(results: dict) -> str:
+    facts = results["machine"]
+    packages = ", ".join(f"{name} {facts[name]}" for name in (*PACKAGES, "faiss-cpu") if name in facts)
+    n_images, n_large = (results[part][0]["images"] for part in ("speed", "large"))
+    faiss = "" if "faiss-cpu" in facts else " faiss is not installed here, so that it is not among them."
+    return "\n\n".join(
+        [
+            f"Measured on {facts['date']}: {facts['processor']} ({facts['instructions']}), "
+            f"threads: {facts['threads']}, Python {facts['python']}, {packages}. "
+            f"Before the run, {results['load']:.1f} other processes were busy; "
+            f"waiting threads: {results['wait_policy']}.",
+            "**The same values?** The greatest difference between ours and a peer's, over embeddings in "
+            f"{' and '.join(f'{size}-D' for size in (2, 64))}, {n_images:,} images of 10 classes, and over all "
+            "pairs of a part of them for the area under the curve. pytorch-metric-learning looks at as many neighbours "
+            "as a class has images; for the mean reciprocal rank it looks at all of them, as otherwise some queries "
+            "find none of their class:",
+            markdown_table(["metric", "peer", "ours, 64-D", "float32", "float64"], _equality_rows(results)),
+            f"**{n_images:,} queries among {n_images:,} images**, recall@1, R-precision and MAP@R; medians of "
+            f"{results['rounds']} rounds in turn, and peak memory beyond the inputs:{faiss}",
+            markdown_table(
+                ["embeddings", "by", "seconds", "ours, times faster", "at least", "MB", "ours, times less", "at least"],
+                _speed_rows(results["speed"]),
+            ),
+            f"**{n_large:,} queries among {n_large:,} images**, ours, in a process of its own:",
+            markdown_table(
+                [
+                    "embeddings",
+                    "seconds",
+                    "peak of the process, GB",
+                    "at most",
+                    "recall@1",
+                    "R-precision",
+                    "MAP@R",
+                ],
+                _large_rows(results["large"]),
+            ),
+        ]
+    )
+
+
+def _equality_rows(results: dict) -> list[list[str]]:
+    rows, shown = results["equality"], []
+    for metric in dict.fromkeys(row["metric"] for row in rows):
+        of_metric = [row for row in rows if row["metric"] == metric]
+        differences = {
+            dtype: max(abs(row["ours"] - row["theirs"]) for row in of_metric if row["dtype"] == dtype)
+            for dtype in ("float32", "float64")
+        }
+        cells = [f"{difference:.1e}" if difference else "0" for difference in differences.values()]
+        shown.append([f"`{metric}`", of_metric[0]["peer"], f"{of_metric[-1]['ours']:.4f}", *cells])
+    return shown
+
+
+def _speed_rows(rows: list[dict]) -> list[list[str]]:
+    ours = {row["size"]: row for row in rows if row["name"] == OURS}
+    shown = []
+    for row in rows:
+        of_ours = ours[row["size"]]
+        seconds, own = (statistics.median(of["seconds"]) for of in (row, of_ours))
+        ratios = [seconds / own, row["megabytes"] / of_ours["megabytes"]]
+        cells = ["–"] * 4
+        if row["name"] != OURS:
+            goals = (GOALS["faster"], GOALS["less memory"]) if row["name"] == PEER else ("–", "–")
+            cells = [text for ratio, goal in zip(ratios, goals, strict=True) for text in (f"{ratio:.1f}", str(goal))]
+        memory = f"{row['megabytes']:,.0f}"
+        shown.append([f"{row['size']}-D", row["name"], f"{seconds:.2f}", *cells[:2], memory, *cells[2:]])
+    return shown
+
+
+def _large_rows(rows: list[dict]) -> list[list[str]]:
+    shown = []
+    for row in rows:
+        values = [f"{row[name]:.4f}" for name in ("recall_at_1", "r_precision", "map_at_r")]
+        cells = [f"{statistics.median(row['seconds']):.0f}", f"{row['peak'] / 1024:.2f}", str(GOALS["GB"])]
+        shown.append([f"{row['size']}-D", *cells, *values])
+    return shown
