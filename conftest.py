@@ -1,30 +1,16 @@
-"""The whole suite runs in a process more than there are cores, where pytest-xdist is installed.
-
-One more, as some tests wait: for a browser, or for processes of their own.
-"""
+"""The whole suite runs in one process more than there are cores, as some tests wait; a part of it runs in this one."""
 
 import os
 
 import pytest
 
-MOST_PROCESSES = 8  # each imports PyTorch
-SLOW = "pages", "distributed", "live_figures", "types", "properties", "explorer", "lab", "kill", "experiments"
+LAST = "data", "selection", "evaluation", "project"  # folders of quick tests: no process is left alone with a slow one
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    is_whole_suite = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    is_worker = hasattr(config, "workerinput")
-    if not is_whole_suite or is_worker or not config.pluginmanager.hasplugin("xdist"):
-        return
-    if config.option.numprocesses is None and not config.option.usepdb:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # also for the kernels of the notebooks
-        config.option.numprocesses = min((os.cpu_count() or 1) + 1, MOST_PROCESSES)
-        config.option.dist = "loadfile"
-        config.option.loadscopereorder = False
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return min((os.cpu_count() or 1) + 1, 8) if is_whole else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long comes first, so that no process is left with it in the end."""
-    slow = {f"test_{name}" for name in SLOW}
-    items.sort(key=lambda item: item.path.suffix != ".ipynb" and item.path.stem not in slow)
+    items.sort(key=lambda item: item.path.parent.name in LAST)

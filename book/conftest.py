@@ -5,6 +5,7 @@ import os
 import pytest
 
 os.environ["SIAMESE_TRIPLET_RECIPE"] = "quick:1:100"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several notebooks run at once
 os.environ["TQDM_DISABLE"] = "1"  # the stored outputs have no progress bars
 os.environ["SIAMESE_TRIPLET_IN_BOOK"] = "1"  # nor what draws live figures
 

@@ -1,5 +1,6 @@
 """What all tests share: one thread, as the tensors are small, and a check that global random state is left alone."""
 
+import os
 import random
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from siamese_triplet import Images
 from siamese_triplet.live import IN_BOOK
 
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,7 @@ def global_random_state_untouched() -> Iterator[None]:
 @pytest.fixture
 def little_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """For runs in a folder: MNIST is 10 images of each class, FashionMNIST the same upside down."""
-    from test_experiments import part
+    from toy_data import part
 
     from siamese_triplet import runs
 

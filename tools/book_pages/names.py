@@ -19,7 +19,7 @@ from sphinx import addnodes
 from sphinx.util.nodes import make_refnode
 
 PACKAGE = "siamese_triplet"
-EXERCISES = f"{PACKAGE}.check."
+EXERCISES = f"{PACKAGE}.book.check."
 NAME = re.compile(r"^(?:siamese_triplet\.)?([A-Za-z_][\w.]*)(?:\(.*\))?$")
 KEYWORD = '(?!<span class="o">=</span>)'  # not the name of an argument
 IN_CODE = re.compile(rf'(<span class="o">\.</span>)?<span class="n">(\w+)</span>{KEYWORD}')

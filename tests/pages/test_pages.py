@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from browser import chromium, overflow, unavailable, violations, watched
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 from page_weight import served  # noqa: E402
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from browser import chromium, overflow, violations, watched
-from test_figures import part
 from torch import Tensor
+from toy_data import part
 
 from siamese_triplet import (
     ContrastiveLoss,

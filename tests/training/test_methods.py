@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from toy_data import part
 
-from siamese_triplet import Images
 from siamese_triplet.book.recipes import Recipe, Result, train
-from siamese_triplet.datasets import mnist
 from siamese_triplet.evaluation import embed
 from siamese_triplet.methods import (
     METHODS,
@@ -25,13 +24,6 @@ from siamese_triplet.selectors.by_name import (
 
 CPU = torch.device("cpu")
 ONE_EPOCH = Recipe(name="quick", n_epochs=1, subset="embedded", device=CPU)
-
-
-def part(train_part: bool, n_per_class: int = 50) -> Images:
-    """The first images of every class of the embedded MNIST."""
-    images = mnist.load("mnist", train=train_part, subset="embedded")
-    chosen = torch.cat([(images.targets == label).nonzero().squeeze(1)[:n_per_class] for label in range(10)])
-    return Images(images.data[chosen], images.targets[chosen], images.classes, train_part, images.transform)
 
 
 def one_epoch(name: str, seed: int = 0) -> Result:

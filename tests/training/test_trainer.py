@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, TensorDataset
+from toy_data import stripes
 
-from siamese_triplet.datasets import Images, SiameseMNIST, TripletMNIST, normalization
+from siamese_triplet.datasets import Images, SiameseMNIST, TripletMNIST
 from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric
 from siamese_triplet.networks import ClassificationNet, SiameseNet, TripletNet
@@ -21,15 +22,6 @@ from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import AllTripletSelector, HardNegativePairSelector, RandomNegativeTripletSelector
 from siamese_triplet.trainer import History, evaluate, fit, load_checkpoint, loop
 from siamese_triplet.trainer.step import Place, check_losses
-
-
-def stripes(train: bool = True) -> Images:
-    """60 images of 6×6 of three classes, each with its own bright row and some noise."""
-    generator = torch.Generator().manual_seed(0 if train else 1)
-    labels = torch.arange(60) % 3
-    data = torch.randint(0, 60, (60, 6, 6), generator=generator)
-    data[torch.arange(60), 2 * labels] += 180
-    return Images(data.to(torch.uint8), labels, ["a", "b", "c"], train=train, transform=normalization(0.3, 0.3))
 
 
 def small_net() -> nn.Module:

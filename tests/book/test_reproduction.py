@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_experiments import part
+from toy_data import part
 
 from siamese_triplet import runs
 from siamese_triplet.book import reproduction

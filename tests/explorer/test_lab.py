@@ -23,7 +23,7 @@ from ipykernel import version_info
 from siamese_triplet.live import IN_BOOK
 
 expect = pytest.importorskip("playwright.sync_api").expect  # waits: the messages of a kernel come one by one
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOKEN = "of-this-test"
 CODE = """\
 import torch

@@ -14,7 +14,7 @@ import yaml
 
 import siamese_triplet
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TRAINING = """
 import siamese_triplet, torch
 from siamese_triplet import BatchAllTripletLoss, EmbeddingNet, TensorLoader, fit, load

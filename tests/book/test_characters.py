@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_omniglot import minimal  # noqa: F401 - a fixture
+from omniglot_archives import minimal  # noqa: F401 - a fixture
 
 from siamese_triplet import BalancedBatchSampler, Images, TensorLoader, extract_embeddings
 from siamese_triplet.__main__ import main

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_trainer import Stopping, linear, stripes
+from test_trainer import Stopping, linear
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, Dataset
+from toy_data import stripes
 
-from siamese_triplet.datasets import SiameseMNIST, TripletMNIST
+from siamese_triplet.datasets import RandomWarp, SiameseMNIST, TripletMNIST
 from siamese_triplet.diagnostics import SpreadMetric
 from siamese_triplet.loader import TensorLoader
 from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
@@ -453,3 +454,30 @@ def test_the_weights_of_another_model_are_refused(other: Callable[[], nn.Module]
     with pytest.raises(CheckpointError, match=message):
         load_weights(path, model)
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
+
+
+# warps
+
+
+@pytest.mark.parametrize("case", ["one input", "two inputs", "online triplets"])
+def test_a_run_with_warps_goes_on_as_if_it_had_never_stopped(case: str, tmp_path: Path) -> None:
+    def training(seed: int = 0) -> Training:
+        run = Training(case, seed=seed)
+        run.loaders[0].augment = RandomWarp(seed=5)
+        return run
+
+    whole, plain = training(), Training(case)
+    expected = whole.fit(4)
+    assert plain.fit(4)["train_loss"] != expected["train_loss"]
+    training().fit(2, checkpoint=tmp_path / "run.pt")
+    resumed = training(seed=77)
+    assert_same(resumed, resumed.fit(4, checkpoint=tmp_path / "run.pt"), whole, expected)
+    assert torch.equal(*(run.loaders[0].augment.generator.get_state() for run in (resumed, whole)))
+
+
+def test_a_checkpoint_of_a_run_with_warps_is_not_one_of_a_run_without(tmp_path: Path) -> None:
+    run = Training("one input")
+    run.loaders[0].augment = RandomWarp()
+    run.fit(1, checkpoint=tmp_path / "run.pt")
+    with pytest.raises(CheckpointError, match=r"augment\.generator"):
+        Training("one input").fit(2, checkpoint=tmp_path / "run.pt")

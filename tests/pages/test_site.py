@@ -19,7 +19,7 @@ from sphinx.util.inventory import InventoryFile
 
 import siamese_triplet
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 import links  # noqa: E402
 from book_pages import docstrings, names  # noqa: E402

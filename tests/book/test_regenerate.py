@@ -12,7 +12,7 @@ from siamese_triplet.book import comparison, omniglot
 from siamese_triplet.book.cli import add_book_commands
 from siamese_triplet.cli import parser
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 from regenerate import CHAPTERS_OF, STEPS  # noqa: E402
 

@@ -1,6 +1,6 @@
 """A training run that is killed again and again, at random moments, ends as one that never was: bit for bit.
 
-Also a script: `python tests/test_kill.py --kills 20 --seed 0`.
+Also a script: `python tests/training/test_kill.py --kills 20 --seed 0`.
 """
 
 import argparse

@@ -1,15 +1,11 @@
 """Random warps of batches."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from test_checkpoints import Training, assert_same
-from test_trainer import stripes
+from toy_data import stripes
 
 from siamese_triplet import Images, SiameseMNIST, TensorLoader
 from siamese_triplet.datasets import RandomWarp, normalization
-from siamese_triplet.trainer import CheckpointError
 
 NOTHING = {"degrees": 0, "shift": 0, "scale": 0, "shear": 0, "elastic": 0}
 
@@ -140,30 +136,6 @@ def test_a_loader_warps_anew_in_each_epoch_and_leaves_its_images_alone() -> None
     first, second = (next(iter(loader))[0] for _ in range(2))
     assert not torch.equal(first, second)
     assert torch.equal(loader.images, before)
-
-
-@pytest.mark.parametrize("case", ["one input", "two inputs", "online triplets"])
-def test_a_run_with_warps_goes_on_as_if_it_had_never_stopped(case: str, tmp_path: Path) -> None:
-    def training(seed: int = 0) -> Training:
-        run = Training(case, seed=seed)
-        run.loaders[0].augment = RandomWarp(seed=5)
-        return run
-
-    whole, plain = training(), Training(case)
-    expected = whole.fit(4)
-    assert plain.fit(4)["train_loss"] != expected["train_loss"]
-    training().fit(2, checkpoint=tmp_path / "run.pt")
-    resumed = training(seed=77)
-    assert_same(resumed, resumed.fit(4, checkpoint=tmp_path / "run.pt"), whole, expected)
-    assert torch.equal(*(run.loaders[0].augment.generator.get_state() for run in (resumed, whole)))
-
-
-def test_a_checkpoint_of_a_run_with_warps_is_not_one_of_a_run_without(tmp_path: Path) -> None:
-    run = Training("one input")
-    run.loaders[0].augment = RandomWarp()
-    run.fit(1, checkpoint=tmp_path / "run.pt")
-    with pytest.raises(CheckpointError, match=r"augment\.generator"):
-        Training("one input").fit(2, checkpoint=tmp_path / "run.pt")
 
 
 WRONG = [{"degrees": -1}, {"shift": -0.1}, {"scale": -0.1}, {"shear": -1}, {"elastic": -1}, {"cells": 1}]

@@ -8,7 +8,7 @@ import pytest
 
 from siamese_triplet.book import check
 
-BOOK = Path(__file__).parents[1] / "book"
+BOOK = Path(__file__).parents[2] / "book"
 CHAPTERS = [path for path in sorted(BOOK.glob("*.ipynb")) if path.stem != "solutions"]
 OPENING = [
     r"\A# .+\n",

@@ -5,10 +5,10 @@ import io
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
+from omniglot_archives import drawing, minimal, write_archive  # noqa: F401 - a fixture
 from PIL import Image
 
 from siamese_triplet import Images, load
@@ -16,39 +16,7 @@ from siamese_triplet.datasets import omniglot
 from siamese_triplet.datasets.omniglot import MINIMAL, Archive, has_omniglot, rotations_as_classes
 
 
-def drawing(number: int) -> bytes:
-    image = Image.fromarray(np.where(np.arange(105 * 105).reshape(105, 105) % 7 < number % 5, 0, 255).astype("uint8"))
-    file = io.BytesIO()
-    image.convert("1").save(file, "PNG")
-    return file.getvalue()
-
-
-def write(path: Path, alphabets: tuple[str, ...], n_characters: int = 2, n_drawings: int = 20) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("folder/", b"")
-        for alphabet in alphabets:
-            for character in range(1, n_characters + 1):
-                for number in range(n_drawings):
-                    file.writestr(f"folder/{alphabet}/character{character:02}/0001_{number:02}.png", drawing(number))
-    return path
-
-
-@pytest.fixture
-def minimal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with both minimal archives, two characters an alphabet, of which Greek and Latin are in both."""
-    of = Archive.minimal.__func__
-
-    def smaller(cls: type, place: Path, train: bool) -> Archive:
-        return Archive(of(cls, place, train).path, 10)
-
-    monkeypatch.setattr(Archive, "minimal", classmethod(smaller))
-    write(Archive.minimal(tmp_path, True).path, MINIMAL[True])
-    write(Archive.minimal(tmp_path, False).path, (*MINIMAL[False], "Greek", "Latin"))
-    return tmp_path
-
-
-def test_minimal_sets_have_no_alphabet_in_common(minimal: Path) -> None:
+def test_minimal_sets_have_no_alphabet_in_common(minimal: Path) -> None:  # noqa: F811
     train, test = (load("omniglot", train, minimal, subset="minimal", image_size=20) for train in (True, False))
     assert (len(train), len(train.classes), train.group_names) == (200, 10, list(MINIMAL[True]))
     assert (len(test), len(test.classes), test.group_names) == (120, 6, list(MINIMAL[False]))
@@ -57,7 +25,7 @@ def test_minimal_sets_have_no_alphabet_in_common(minimal: Path) -> None:
     assert train.targets.bincount().tolist() == [20] * 10
 
 
-def test_ink_is_bright_and_items_are_what_a_network_takes(minimal: Path) -> None:
+def test_ink_is_bright_and_items_are_what_a_network_takes(minimal: Path) -> None:  # noqa: F811
     images = load("omniglot", True, minimal, subset="minimal")
     assert images.data.shape == (200, 105, 105)
     assert images.data[0].max() == 0  # an empty drawing
@@ -69,23 +37,23 @@ def test_ink_is_bright_and_items_are_what_a_network_takes(minimal: Path) -> None
     assert small.data[4].float().mean() == pytest.approx(images.data[4].float().mean().item(), rel=0.05)
 
 
-def test_without_a_subset_the_minimal_sets_are_used_where_there_are_no_others(minimal: Path, capsys) -> None:
+def test_without_a_subset_the_minimal_sets_are_used_where_there_are_no_others(minimal: Path, capsys) -> None:  # noqa: F811
     assert len(load("omniglot", False, minimal).classes) == 6
     assert "using the minimal set images_background_small2.zip" in capsys.readouterr().out
 
 
 def test_the_minimal_sets_are_parts_of_the_background_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alphabets = ("Arcadian", *MINIMAL[True], *MINIMAL[False])
-    archive = write(Archive.full(tmp_path, True).path, alphabets)
+    archive = write_archive(Archive.full(tmp_path, True).path, alphabets)
     monkeypatch.setattr(Archive, "full", classmethod(lambda cls, place, train: Archive(archive, 18)))
     assert load("omniglot", False, tmp_path, subset="minimal").group_names == list(MINIMAL[False])
     assert len(load("omniglot", True, tmp_path).group_names) == 9
 
 
-def test_the_minimal_sets_of_the_full_archive_are_those_of_their_own_archives(minimal: Path, tmp_path: Path) -> None:
+def test_the_minimal_sets_of_the_full_archive_are_those_of_their_own_archives(minimal: Path, tmp_path: Path) -> None:  # noqa: F811
     ours = [load("omniglot", train, minimal, subset="minimal", image_size=16) for train in (True, False)]
     full = Archive.full(tmp_path, True).path
-    write(full, tuple(sorted({"Arcadian", *MINIMAL[True], *MINIMAL[False]})))
+    write_archive(full, tuple(sorted({"Arcadian", *MINIMAL[True], *MINIMAL[False]})))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Archive, "full", classmethod(lambda cls, place, train: Archive(full, 18)))
         for train in (True, False):
@@ -109,7 +77,7 @@ def test_the_places_and_sizes_of_the_official_archives(tmp_path: Path) -> None:
     assert [archive.n_characters for archive in found] == [964, 659, 136, 156]
 
 
-def test_images_of_both_parts_know_what_they_are(minimal: Path, capsys: pytest.CaptureFixture) -> None:
+def test_images_of_both_parts_know_what_they_are(minimal: Path, capsys: pytest.CaptureFixture) -> None:  # noqa: F811
     for train in (True, False):
         images = load("omniglot", train, minimal, subset="minimal", image_size=8)
         assert images.train is train
@@ -124,7 +92,7 @@ def test_images_of_both_parts_know_what_they_are(minimal: Path, capsys: pytest.C
     assert capsys.readouterr().out == ""
 
 
-def test_shrinking_is_antialiased(minimal: Path) -> None:
+def test_shrinking_is_antialiased(minimal: Path) -> None:  # noqa: F811
     whole, small = (load("omniglot", True, minimal, subset="minimal", image_size=size).data for size in (105, 21))
     assert set(whole.unique().tolist()) == {0, 255}
     middle = whole[:, 5:-5, 5:-5].float().mean(dim=(1, 2))
@@ -132,20 +100,20 @@ def test_shrinking_is_antialiased(minimal: Path) -> None:
     assert len(small.unique()) > 5
 
 
-def test_the_folder_can_be_named_by_the_variable(minimal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_can_be_named_by_the_variable(minimal: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setenv("SIAMESE_TRIPLET_DATA", str(minimal))
     assert has_omniglot("minimal")
     assert len(load("omniglot", subset="minimal", image_size=8)) == 200
 
 
-def test_a_truncated_archive_raises_naming_it(minimal: Path) -> None:
+def test_a_truncated_archive_raises_naming_it(minimal: Path) -> None:  # noqa: F811
     path = Archive.minimal(minimal, True).path
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(ValueError, match=r"images_background_small1.zip is truncated or corrupt: .*copy it anew"):
         load("omniglot", True, minimal, subset="minimal")
 
 
-def test_a_damaged_drawing_raises_naming_the_archive(minimal: Path) -> None:
+def test_a_damaged_drawing_raises_naming_the_archive(minimal: Path) -> None:  # noqa: F811
     path = Archive.minimal(minimal, True).path
     contents = bytearray(path.read_bytes())
     contents[len(contents) // 3] ^= 255
@@ -155,7 +123,7 @@ def test_a_damaged_drawing_raises_naming_the_archive(minimal: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 100, 5000])
-def test_the_first_bytes_of_an_archive_alone_raise_naming_it(length: int, minimal: Path) -> None:
+def test_the_first_bytes_of_an_archive_alone_raise_naming_it(length: int, minimal: Path) -> None:  # noqa: F811
     path = Archive.minimal(minimal, False).path
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ValueError, match=r"images_background_small2\.zip is truncated or corrupt: .*; delete it"):
@@ -163,7 +131,7 @@ def test_the_first_bytes_of_an_archive_alone_raise_naming_it(length: int, minima
 
 
 @pytest.mark.parametrize("broken", [b"", b"not a drawing", drawing(1)[:60]])
-def test_a_whole_archive_with_a_broken_drawing_raises_naming_it(broken: bytes, minimal: Path) -> None:
+def test_a_whole_archive_with_a_broken_drawing_raises_naming_it(broken: bytes, minimal: Path) -> None:  # noqa: F811
     path = Archive.minimal(minimal, True).path
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("folder/Latin/character02/0001_99.png", broken)
@@ -171,7 +139,7 @@ def test_a_whole_archive_with_a_broken_drawing_raises_naming_it(broken: bytes, m
         load("omniglot", True, minimal, subset="minimal")
 
 
-def test_a_drawing_of_another_size_raises_naming_the_archive(minimal: Path) -> None:
+def test_a_drawing_of_another_size_raises_naming_the_archive(minimal: Path) -> None:  # noqa: F811
     path, stream = Archive.minimal(minimal, True).path, io.BytesIO()
     Image.new("1", (50, 105)).save(stream, "PNG")
     with zipfile.ZipFile(path, "a") as file:
@@ -181,8 +149,8 @@ def test_a_drawing_of_another_size_raises_naming_the_archive(minimal: Path) -> N
 
 
 @pytest.mark.parametrize(("n_drawings", "n_found"), [(19, 190), (21, 210)])
-def test_missing_drawings_and_too_many_raise(n_drawings: int, n_found: int, minimal: Path) -> None:
-    write(Archive.minimal(minimal, True).path, MINIMAL[True], n_drawings=n_drawings)
+def test_missing_drawings_and_too_many_raise(n_drawings: int, n_found: int, minimal: Path) -> None:  # noqa: F811
+    write_archive(Archive.minimal(minimal, True).path, MINIMAL[True], n_drawings=n_drawings)
     with pytest.raises(ValueError, match=rf"small1\.zip holds {n_found} drawings, not the 200 of the official archive"):
         load("omniglot", True, minimal, subset="minimal")
 
@@ -223,7 +191,7 @@ def test_what_is_not_there_is_downloaded(
 
         def __init__(self, place: Path, background: bool, download: bool) -> None:
             asked.append((place, background, download))
-            write(Archive.full(place, background).path, (*MINIMAL[True], *MINIMAL[False]))
+            write_archive(Archive.full(place, background).path, (*MINIMAL[True], *MINIMAL[False]))
 
     of = Archive.full.__func__
     monkeypatch.setattr(omniglot, "Omniglot", Downloading)
@@ -234,7 +202,7 @@ def test_what_is_not_there_is_downloaded(
     assert asked == [(tmp_path, train or subset == "minimal", True)]
 
 
-def test_one_part_alone_is_not_enough_for_has_omniglot(minimal: Path) -> None:
+def test_one_part_alone_is_not_enough_for_has_omniglot(minimal: Path) -> None:  # noqa: F811
     assert has_omniglot("minimal", minimal)
     assert has_omniglot(None, minimal)
     Archive.minimal(minimal, False).path.unlink()
@@ -259,7 +227,7 @@ def test_bad_input_raises(name: str, options: dict, message: str) -> None:
         load(name, **options)
 
 
-def test_turned_characters_are_new_classes(minimal: Path) -> None:
+def test_turned_characters_are_new_classes(minimal: Path) -> None:  # noqa: F811
     images = load("omniglot", False, minimal, subset="minimal", image_size=16)
     turned = rotations_as_classes(images)
     assert (len(turned), len(turned.classes), len(turned.group_names)) == (480, 24, 12)

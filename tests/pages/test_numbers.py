@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 from prose import NUMBER, prose, unexplained  # noqa: E402
 
-ALLOWED: dict[str, dict[str, str]] = json.loads((ROOT / "tests" / "numbers_allowed.json").read_text())
+ALLOWED: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("numbers_allowed.json").read_text())
 EVERYWHERE = list(ALLOWED.pop("everywhere"))
 PAGES = [*sorted((ROOT / "book").glob("*.ipynb")), *sorted((ROOT / "book").glob("*.md"))]
 PAGES += [ROOT / "README.md", ROOT / "CHANGELOG.md"]
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
-ADVICE = "numbers of runs are included from book/results; others go into tests/numbers_allowed.json with a reason"
+ADVICE = "numbers of runs are included from book/results; others go into tests/pages/numbers_allowed.json with a reason"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,7 +33,7 @@ def test_no_number_is_typed_in_prose_without_a_reason(name: str) -> None:
 def test_what_is_allowed_is_there_has_a_number_and_a_reason_that_holds(name: str) -> None:
     text = prose(ROOT / name)
     for phrase, reason in ALLOWED[name].items():
-        assert phrase in text, f"{phrase!r} is not in {name} any more; take it out of tests/numbers_allowed.json"
+        assert phrase in text, f"{phrase!r} is not in {name} any more; take it out of tests/pages/numbers_allowed.json"
         assert NUMBER.search(phrase), phrase
         assert reason, phrase
         assert is_traced(phrase, reason, ROOT / name), f"{phrase!r} in {name} is not in its {reason}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_experiments import part
 from torch import nn
+from toy_data import part
 
 from siamese_triplet import live
 from siamese_triplet._style import COLOURS

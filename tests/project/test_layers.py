@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "siamese_triplet"
+PACKAGE = Path(__file__).parents[2] / "siamese_triplet"
 LAYERS = (  # from top to bottom; what is not named is the bottom layer
     {"__main__"},
     {"book"},
