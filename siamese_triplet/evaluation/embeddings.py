@@ -1,4 +1,4 @@
-"""From a trained model to the embeddings of a whole data set."""
+"""Embeddings of a whole data set."""
 
 from collections.abc import Iterable
 
@@ -12,11 +12,11 @@ from siamese_triplet.loader import TensorLoader
 
 
 def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, Tensor]:
-    """The embeddings (N, D) and labels (N,) of all images of `dataloader`, both on the CPU, in its order.
+    """Embed all images of `dataloader`, and return the embeddings (N, D) and the labels (N,), both on the CPU.
 
-    `dataloader` gives batches of (images, labels). The embeddings are `model.get_embedding(images)`, or `model(images)`
-    where there is no such method, in evaluation mode and without gradients; the model is left in the mode it was in.
-    Raises ValueError for a loader without batches.
+    `dataloader` yields batches of (images, labels). The embeddings are `model.get_embedding(images)`, or
+    `model(images)` for a model without that method, in evaluation mode and without gradients. The model is left in the
+    mode it was in. Raises ValueError for a loader without batches.
 
     >>> import torch
     >>> from siamese_triplet import EmbeddingNet, extract_embeddings
@@ -38,5 +38,13 @@ def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, 
 
 
 def embed(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
-    """The embeddings (N, D) and labels (N,) of all `images`, in their order, on the CPU."""
+    """Embed all `images` in their order, and return the embeddings (N, D) and the labels (N,), both on the CPU.
+
+    As `extract_embeddings` of a `TensorLoader`, in batches of 1,000 on the model's device; raises as these do.
+
+    >>> from siamese_triplet import EmbeddingNet, embed, load
+    >>> embeddings, labels = embed(EmbeddingNet(), load("mnist", train=False, subset="embedded:10"))
+    >>> embeddings.shape, labels.shape
+    (torch.Size([100, 2]), torch.Size([100]))
+    """
     return extract_embeddings(TensorLoader(images, 1000, share=Share(), device=device_of(model)), model)

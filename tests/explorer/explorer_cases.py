@@ -13,6 +13,7 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 from toy_data import part
 
 from siamese_triplet.explorer import (
