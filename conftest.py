@@ -1,10 +1,10 @@
-"""The whole suite runs in one process more than there are cores, as some tests wait; a part of it runs in this one."""
+"""Parallel runs: the whole suite uses one process more than there are cores, as some tests wait; a part uses none."""
 
 import os
 
 import pytest
 
-LAST = "data", "selection", "evaluation", "project"  # folders of quick tests: no process is left alone with a slow one
+LAST = "data", "selection", "evaluation", "project"  # folders of quick tests: no process ends up alone with a slow one
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

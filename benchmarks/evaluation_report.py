@@ -1,4 +1,4 @@
-"""The tables of `evaluation.py`, from its results."""
+"""Tables of the results of `evaluation.py`."""
 
 import statistics
 
@@ -50,38 +50,38 @@ def markdown(results: dict) -> str:
 
 
 def _equality_rows(results: dict) -> list[list[str]]:
-    rows, shown = results["equality"], []
-    for metric in dict.fromkeys(row["metric"] for row in rows):
-        of_metric = [row for row in rows if row["metric"] == metric]
-        differences = {
-            dtype: max(abs(row["ours"] - row["theirs"]) for row in of_metric if row["dtype"] == dtype)
+    table_rows = []
+    for metric in dict.fromkeys(row["metric"] for row in results["equality"]):
+        rows = [row for row in results["equality"] if row["metric"] == metric]
+        differences = [
+            max(abs(row["ours"] - row["theirs"]) for row in rows if row["dtype"] == dtype)
             for dtype in ("float32", "float64")
-        }
-        cells = [f"{difference:.1e}" if difference else "0" for difference in differences.values()]
-        shown.append([f"`{metric}`", of_metric[0]["peer"], f"{of_metric[-1]['ours']:.4f}", *cells])
-    return shown
+        ]
+        cells = [f"{difference:.1e}" if difference else "0" for difference in differences]
+        table_rows.append([f"`{metric}`", rows[0]["peer"], f"{rows[-1]['ours']:.4f}", *cells])
+    return table_rows
 
 
 def _speed_rows(rows: list[dict]) -> list[list[str]]:
-    ours = {row["size"]: row for row in rows if row["name"] == OURS}
-    shown = []
+    our_rows = {row["size"]: row for row in rows if row["name"] == OURS}
+    table_rows = []
     for row in rows:
-        of_ours = ours[row["size"]]
-        seconds, own = (statistics.median(of["seconds"]) for of in (row, of_ours))
-        ratios = [seconds / own, row["megabytes"] / of_ours["megabytes"]]
+        ours = our_rows[row["size"]]
+        seconds, our_seconds = (statistics.median(times) for times in (row["seconds"], ours["seconds"]))
+        ratios = [seconds / our_seconds, row["megabytes"] / ours["megabytes"]]
         cells = ["–"] * 4
         if row["name"] != OURS:
             goals = (GOALS["faster"], GOALS["less memory"]) if row["name"] == PEER else ("–", "–")
             cells = [text for ratio, goal in zip(ratios, goals, strict=True) for text in (f"{ratio:.1f}", str(goal))]
         memory = f"{row['megabytes']:,.0f}"
-        shown.append([f"{row['size']}-D", row["name"], f"{seconds:.2f}", *cells[:2], memory, *cells[2:]])
-    return shown
+        table_rows.append([f"{row['size']}-D", row["name"], f"{seconds:.2f}", *cells[:2], memory, *cells[2:]])
+    return table_rows
 
 
 def _large_rows(rows: list[dict]) -> list[list[str]]:
-    shown = []
+    table_rows = []
     for row in rows:
         values = [f"{row[name]:.4f}" for name in ("recall_at_1", "r_precision", "map_at_r")]
         cells = [f"{statistics.median(row['seconds']):.0f}", f"{row['peak'] / 1024:.2f}", str(GOALS["GB"])]
-        shown.append([f"{row['size']}-D", *cells, *values])
-    return shown
+        table_rows.append([f"{row['size']}-D", *cells, *values])
+    return table_rows

@@ -1,4 +1,4 @@
-"""How much memory a call needs, for a process that does little else; Linux only."""
+"""Memory that a call needs, in a process that does little else; Linux only."""
 
 import ctypes
 import gc
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def measured(call: Callable[[], object]) -> dict[str, float]:
-    """The seconds of one call, its peak of resident memory beyond what there was before, and the peak of the process.
+def measure_call(call: Callable[[], object]) -> dict[str, float]:
+    """Measure one call: "seconds", the peak of resident memory "beyond" the memory before, and the process's "peak".
 
-    Both peaks in MB, as the kernel keeps them, so that nothing passes unseen. Freed memory is handed back first, as the
-    call would otherwise use it unseen.
+    The peaks are in MB. The kernel records them, so short ones count too. Freed memory is returned to the system first;
+    otherwise the call could use it unnoticed.
     """
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
@@ -26,6 +26,6 @@ def measured(call: Callable[[], object]) -> dict[str, float]:
 
 
 def _status(field: str) -> float:
-    """A line of what Linux says about this process, in MB."""
+    """Read a field of this process's status in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))

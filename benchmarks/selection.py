@@ -1,11 +1,10 @@
-"""How long selection and mining losses take, beside the original's algorithm and the fastest public implementations.
+"""Speed of selection and mining losses, beside the original's algorithm and the fastest public implementations.
 
     python benchmarks/selection.py                       # prints the tables, about ten minutes
     python benchmarks/selection.py --out book/results    # and writes them, with a figure, for the book
 
-Needs the extra `benchmarks`. One process, one thread; the contenders of a comparison take turns, and medians are
-shown. Memory and the largest batches are measured in processes of their own, where a batch that does not fit ends
-nothing but that process.
+Needs the extra `benchmarks`. One process, one thread; the contenders take turns, and medians are shown. Memory and the
+largest batches are measured in separate processes, so that a batch that does not fit ends only its own process.
 """
 
 import argparse
@@ -43,9 +42,9 @@ from siamese_triplet import (
 )
 
 PACKAGES = ("torch", "sentence-transformers", "pytorch-metric-learning", "numpy")
-MARGIN = 0.2  # of the losses on the unit sphere
-MEMORY_LIMIT = 18  # GiB of address space for the processes of the largest batches
-BATCHES = ((160, 16), (250, 25), (256, 2), (512, 16), (1024, 16))  # images, images of a class
+MARGIN = 0.2  # for embeddings on the unit sphere
+MEMORY_LIMIT = 18  # GiB of address space for a process with a large batch
+BATCHES = ((160, 16), (250, 25), (256, 2), (512, 16), (1024, 16))  # images, images per class
 BATCH_ALL_TARGETS = {(160, 16): 6, (250, 25): 8, (256, 2): 1.3, (512, 16): 10, (1024, 16): 14}
 GROWTH = (1024, 2048, 4096, 8192, 16384)
 BATCH_ALL = ("siamese_triplet", "sentence-transformers", "pytorch-metric-learning")
@@ -55,13 +54,13 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def medians(calls: dict[str, Call], seconds: float = 3.0, n_rounds: int = 5) -> dict[str, float]:
-    """The median milliseconds of each call. They take turns, several calls in a row each, for `seconds` each in all."""
+    """Measure the median milliseconds of each call. They take turns of several runs, `seconds` each in all."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
     for _ in range(n_rounds):
         for name, call in calls.items():
-            call()  # the first of a turn finds the memory and the caches as another has left them
+            call()  # not timed: it finds memory and caches as another call has left them
             end = time.perf_counter() + seconds / n_rounds
             while True:
                 started = time.perf_counter()
@@ -69,15 +68,15 @@ def medians(calls: dict[str, Call], seconds: float = 3.0, n_rounds: int = 5) -> 
                 times[name].append(time.perf_counter() - started)
                 if time.perf_counter() > end:
                     break
-    return {name: 1000 * statistics.median(taken) for name, taken in times.items()}
+    return {name: 1000 * statistics.median(seconds) for name, seconds in times.items()}
 
 
-def batch(n_images: int, n_of_class: int, embedding_size: int = 64) -> tuple[Tensor, Tensor]:
-    """Embeddings on the unit sphere, those of a class somewhat nearer to one another, in random order."""
+def batch(n_images: int, n_per_class: int, embedding_size: int = 64) -> tuple[Tensor, Tensor]:
+    """Draw embeddings on the unit sphere in random order, loosely clustered by class."""
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(n_images // n_of_class).repeat_interleave(n_of_class)
+    labels = torch.arange(n_images // n_per_class).repeat_interleave(n_per_class)
     labels = labels[torch.randperm(len(labels), generator=generator)]
-    centres = torch.randn(n_images // n_of_class, embedding_size, generator=generator)
+    centres = torch.randn(n_images // n_per_class, embedding_size, generator=generator)
     points = 0.5 * centres[labels] + torch.randn(len(labels), embedding_size, generator=generator)
     return F.normalize(points).requires_grad_(), labels
 
@@ -88,7 +87,7 @@ def forward_and_backward(loss: Loss, embeddings: Tensor, labels: Tensor) -> None
 
 
 def selection() -> list[dict]:
-    """Selection alone at 10 × 25, 2-D, each positive pair with its first image as the anchor, as in the original."""
+    """Measure selection alone at 10 × 25, 2-D; the first image of a positive pair is the anchor, as in the original."""
     generator = torch.Generator().manual_seed(0)
     embeddings, labels = torch.randn(250, 2, generator=generator), torch.arange(10).repeat_interleave(25)
 
@@ -118,7 +117,7 @@ def selection() -> list[dict]:
 
 
 def peers(name: str) -> dict[str, Loss]:
-    """The losses of the peers that correspond to ours, by what they mine."""
+    """Make the losses of a peer that correspond to ours, by the kind of their triplets."""
     if name == "sentence-transformers":
         from sentence_transformers import losses as theirs
 
@@ -145,26 +144,26 @@ def peers(name: str) -> dict[str, Loss]:
 
 
 def ours() -> dict[str, Loss]:
-    """Our losses, by what they mine."""
+    """Make our losses, by the kind of their triplets."""
     selectors = {
         "semi-hard": SemihardNegativeTripletSelector(MARGIN),
         "random": RandomNegativeTripletSelector(MARGIN),
         "batch-hard": BatchHardTripletSelector(),
     }
-    found: dict[str, Loss] = {}
+    losses: dict[str, Loss] = {}
     for name, selector in selectors.items():
         loss = OnlineTripletLoss(MARGIN, selector)
-        found[name] = lambda embeddings, labels, loss=loss: loss(embeddings, labels)[0]
+        losses[name] = lambda embeddings, labels, loss=loss: loss(embeddings, labels)[0]
     batch_all = BatchAllTripletLoss(MARGIN)
-    return found | {"batch-all": lambda embeddings, labels: batch_all(embeddings, labels)[0]}
+    return losses | {"batch-all": lambda embeddings, labels: batch_all(embeddings, labels)[0]}
 
 
 def mining_losses() -> list[dict]:
-    """Forward and backward of the online losses, 64-D. Targets hold for 10 × 25."""
+    """Measure forward and backward of the online losses, 64-D. Targets hold for 10 × 25."""
     theirs = {name: peers(name) for name in BATCH_ALL[1:]}
     rows = []
-    for n_images, n_of_class in BATCHES:
-        embeddings, labels = batch(n_images, n_of_class)
+    for n_images, n_per_class in BATCHES:
+        embeddings, labels = batch(n_images, n_per_class)
         for mined, rivals, target in (
             ("semi-hard", {"sentence-transformers": "semi-hard"}, 2.0),
             ("random", {"sentence-transformers": "semi-hard"}, 2.0),
@@ -174,29 +173,29 @@ def mining_losses() -> list[dict]:
             contenders |= {name: theirs[name][method] for name, method in rivals.items()}
             row = compare(contenders, embeddings, labels)
             rows.append(
-                {"mined": mined, "batch": n_images, "per_class": n_of_class, **row}
+                {"mined": mined, "batch": n_images, "per_class": n_per_class, **row}
                 | ({"target": target} if n_images == 250 else {})
             )
     return rows
 
 
 def batch_all_losses() -> list[dict]:
-    """Forward and backward of the loss of all triplets, 64-D."""
+    """Measure forward and backward of the loss of all triplets, 64-D."""
     rows = []
-    for n_images, n_of_class in BATCHES:
-        embeddings, labels = batch(n_images, n_of_class)
+    for n_images, n_per_class in BATCHES:
+        embeddings, labels = batch(n_images, n_per_class)
         _, n_active = BatchAllTripletLoss(MARGIN)(embeddings, labels)
-        n_triplets = n_images * (n_of_class - 1) * (n_images - n_of_class)
+        n_triplets = n_images * (n_per_class - 1) * (n_images - n_per_class)
         contenders = {"siamese_triplet": ours()["batch-all"]} | {
             name: peers(name)["batch-all"] for name in BATCH_ALL[1:]
         }
         rows.append(
             {
                 "batch": n_images,
-                "per_class": n_of_class,
+                "per_class": n_per_class,
                 "active": int(n_active) / n_triplets,
                 **compare(contenders, embeddings, labels),
-                "target": BATCH_ALL_TARGETS[n_images, n_of_class],
+                "target": BATCH_ALL_TARGETS[n_images, n_per_class],
             }
         )
     return rows
@@ -207,12 +206,12 @@ def compare(contenders: dict[str, Loss], embeddings: Tensor, labels: Tensor) -> 
         name: functools.partial(forward_and_backward, loss, embeddings, labels) for name, loss in contenders.items()
     }
     times = medians(calls)
-    fastest_peer = min(taken for name, taken in times.items() if name != "siamese_triplet")
+    fastest_peer = min(milliseconds for name, milliseconds in times.items() if name != "siamese_triplet")
     return {"times": times, "ratio": fastest_peer / times["siamese_triplet"]}
 
 
 def growth() -> list[dict]:
-    """The loss of all triplets in large batches, K = 16: seconds and peak memory, each in a process of its own."""
+    """Measure the loss of all triplets in large batches, K = 16: seconds and peak memory, in separate processes."""
     rows = []
     for n_images in GROWTH:
         for name in BATCH_ALL:
@@ -224,8 +223,8 @@ def growth() -> list[dict]:
     return rows
 
 
-def alone(name: str, n_images: int) -> None:
-    """Print the seconds and the peak memory (MB, beyond the embeddings) of one forward and backward pass."""
+def run_alone(name: str, n_images: int) -> None:
+    """Print the seconds and the peak memory (MB, beyond the embeddings) of one forward and backward pass, as JSON."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT * 2**30,) * 2)
     loss = (ours() if name == "siamese_triplet" else peers(name))["batch-all"]
     forward_and_backward(loss, *batch(64, 16))
@@ -249,7 +248,7 @@ def _memory(field: str) -> float:
 
 
 def training_share() -> dict:
-    """Mining and loss as a share of a training step: 10 × 25 images, EmbeddingNet in 2-D, random negatives, Adam."""
+    """Measure mining and loss in a training step: 10 × 25 images, EmbeddingNet in 2-D, random negatives, Adam."""
     torch.manual_seed(0)
     images, labels = torch.randn(250, 1, 28, 28), torch.arange(10).repeat_interleave(25)
     model = EmbeddingNet()
@@ -274,7 +273,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.alone:
-        alone(options.alone[0], int(options.alone[1]))
+        run_alone(options.alone[0], int(options.alone[1]))
         return
     results: dict = {"machine": machine(PACKAGES)}
     for part in (selection, mining_losses, batch_all_losses, growth, training_share):

@@ -1,4 +1,4 @@
-"""The tables and the figure of `selection.py`, from its results."""
+"""Tables and figure of the results of `selection.py`."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def markdown(results: dict) -> str:
 
 
 def plot(results: dict, path: Path) -> None:
-    """Milliseconds of the loss of all triplets, and of the mined ones, against the size of the batch."""
+    """Plot the milliseconds of the loss of all triplets, and of mined triplets, over the batch size."""
     import matplotlib as mpl
     from matplotlib import pyplot as plt
 
@@ -94,17 +94,17 @@ def plot(results: dict, path: Path) -> None:
 
 
 def _growth_rows(rows: list[dict]) -> list[list[str]]:
-    found = {(row["batch"], row["name"]): row for row in rows}
-    rows_of_table, before = [], None
+    by_key = {(row["batch"], row["name"]): row for row in rows}
+    table_rows, before = [], None
     for size in sorted({row["batch"] for row in rows}):
         cells = []
         for name in NAMES:
-            row = found[size, name]
+            row = by_key[size, name]
             cells.append(f"{row['seconds']:.2f} s, {row['megabytes']:,.0f} MB" if "seconds" in row else row["error"])
-        seconds = found[size, "siamese_triplet"]["seconds"]
-        rows_of_table.append([f"{size:,}", *cells, f"× {seconds / before:.1f}" if before else "–"])
+        seconds = by_key[size, "siamese_triplet"]["seconds"]
+        table_rows.append([f"{size:,}", *cells, f"× {seconds / before:.1f}" if before else "–"])
         before = seconds
-    return rows_of_table
+    return table_rows
 
 
 def _times(row: dict) -> list[str]:

@@ -1,8 +1,8 @@
-"""An epoch of each of the five experiments: our `fit`, a bare loop, and the original's loop, in turns.
+"""Time of an epoch of each of the five experiments, by our `fit`, a bare loop and the original's loop in turns.
 
-A run of `fit` gives two times: until its validation begins, to be set beside the bare loop, which only trains; and the
-whole epoch, beside the original's. Each turn begins with a new network. What is done once for all epochs, such as
-normalising the images in advance, is done before the clock starts, for every contender.
+A run of `fit` gives two times: the training alone, to compare with the bare loop, which only trains; and the whole
+epoch, to compare with the original's loop. Each turn begins with a new network. Work done once for all epochs, such as
+normalising the images, is done before the clock starts, for every contender.
 """
 
 import statistics
@@ -20,8 +20,8 @@ from siamese_triplet.loader import Batch, TensorLoader
 from siamese_triplet.methods import METHODS, Method, Speed
 
 SPEEDS = {"fp32": Speed(), "bf16": Speed(bfloat16=True, channels_last=True)}
-OVERHEAD = 0.1  # at most, of our loop over the bare one
-TARGETS = {  # at least, times faster than the original
+MOST_OVERHEAD = 0.1  # of our loop over the bare one
+TARGETS = {  # times faster than the original, at least
     "softmax": {"fp32": 1.3, "bf16": 1.8},
     "siamese": {"fp32": 1.15, "bf16": 1.8},
     "triplet": {"fp32": 1.15, "bf16": 1.8},
@@ -30,14 +30,14 @@ TARGETS = {  # at least, times faster than the original
 }
 WARM_UP = 2500  # training images of the first, untimed turn
 
-Times = dict[str, float]  # seconds, and losses to see that it learns
+Times = dict[str, float]  # seconds, and losses as evidence of learning
 
 
 def epochs(train_set: Images, test_set: Images, n_rounds: int, n_original_rounds: int) -> dict:
-    """A row an experiment: medians of the rounds, and ratios. The original takes part in the first rounds only."""
+    """Measure a row per experiment: medians of the rounds, and ratios. The original runs in the first rounds only."""
     rows = []
     for name in METHODS:
-        found: dict[str, list[Times]] = {}
+        rounds: dict[str, list[Times]] = {}
         for number in range(n_rounds + 1):
             images = (train_set, test_set) if number else (_first(train_set, WARM_UP), _first(test_set, WARM_UP // 5))
             for contender, turn in _contenders(name, *images).items():
@@ -45,17 +45,17 @@ def epochs(train_set: Images, test_set: Images, n_rounds: int, n_original_rounds
                     continue
                 times = turn()
                 if number:
-                    found.setdefault(contender, []).append(times)
-                    _say(f"{name}, {contender}, round {number}", times)
-        rows.append(_row(name, found))
+                    rounds.setdefault(contender, []).append(times)
+                    _log(f"{name}, {contender}, round {number}", times)
+        rows.append(_row(name, rounds))
     return {"images": [len(train_set), len(test_set)], "rounds": [n_rounds, n_original_rounds], "rows": rows}
 
 
 def ours(experiment: Method, train_set: Images, test_set: Images, speed: Speed) -> Times:
-    """`fit` for one epoch: the seconds of training alone, and with validation."""
+    """Time `fit` for one epoch: the training alone, and with validation."""
     model, optimizer = _network_and_adam(experiment, train_set)
     train_loader = experiment.loader(train_set, device="cpu")
-    val_loader = _Watched(experiment.loader(test_set, device="cpu"))
+    val_loader = _TimedLoader(experiment.loader(test_set, device="cpu"))
     loss, metrics = experiment.loss(), experiment.metrics()
     started = time.perf_counter()
     history = fit(
@@ -78,11 +78,11 @@ def ours(experiment: Method, train_set: Images, test_set: Images, speed: Speed) 
 
 
 def bare(experiment: Method, train_set: Images, speed: Speed) -> Times:
-    """The least that trains the same network with the same loss on as many images: no checks, metrics or history."""
+    """Time the shortest loop that trains the same network on as many images: no checks, metrics or history."""
     model, optimizer = _network_and_adam(experiment, train_set)
     loss_fn = experiment.loss()
     loader = experiment.loader(train_set, device="cpu")
-    images, batches = loader.images, _drawn(loader)
+    images, batches = loader.images, _draw_batches(loader)
     if speed.channels_last:
         model, images = (x.to(memory_format=torch.channels_last) for x in (model, images))
     started = time.perf_counter()
@@ -100,15 +100,15 @@ def bare(experiment: Method, train_set: Images, speed: Speed) -> Times:
 
 
 def theirs(name: str, train_set: Images, test_set: Images) -> Times:
-    """The original's loop for one epoch with validation."""
+    """Time the original's loop for one epoch with validation."""
     original = Original(name, train_set, test_set)
     started = time.perf_counter()
     train_loss, val_loss = original.epoch()
     return {"whole": time.perf_counter() - started, "train_loss": train_loss, "val_loss": val_loss}
 
 
-class _Watched:
-    """A loader that remembers when it was first asked for a batch."""
+class _TimedLoader:
+    """A loader that records when its iteration started."""
 
     def __init__(self, loader: TensorLoader) -> None:
         self.loader, self.started = loader, 0.0
@@ -134,36 +134,36 @@ def _network_and_adam(experiment: Method, images: Images) -> tuple[nn.Module, Ad
     )
 
 
-def _drawn(loader: TensorLoader) -> list[tuple[Tensor, list[Tensor]]]:
-    """The batches of an epoch: indices of images, a row for each input of the network, and the target, if any."""
+def _draw_batches(loader: TensorLoader) -> list[tuple[Tensor, list[Tensor]]]:
+    """Draw the batches of an epoch: image indices, a row per input of the network, and the target, if any."""
     if loader.batch_sampler is not None:
         indices = [torch.tensor(batch) for batch in loader.batch_sampler]
     else:
         indices = torch.randperm(len(loader.dataset)).split(loader.batch_size)
-    drawn = [loader.dataset.draw(batch) for batch in indices]
-    return [(columns.T.contiguous(), [] if target is None else [target]) for columns, target in drawn]
+    batches = [loader.dataset.draw(batch) for batch in indices]
+    return [(columns.T.contiguous(), [] if target is None else [target]) for columns, target in batches]
 
 
-def _row(name: str, found: dict[str, list[Times]]) -> dict:
-    def median(contender: str, what: str) -> float:
-        return statistics.median(times[what] for times in found[contender])
+def _row(name: str, rounds: dict[str, list[Times]]) -> dict:
+    def median(contender: str, key: str) -> float:
+        return statistics.median(times[key] for times in rounds[contender])
 
     original, speeds = median("original", "whole"), {}
     for kind in SPEEDS:
-        seconds = {what: median(f"ours {kind}", what) for what in ("training", "whole")}
+        seconds = {key: median(f"ours {kind}", key) for key in ("training", "whole")}
         seconds["bare"] = median(f"bare {kind}", "training")
         speeds[kind] = seconds | {
             "overhead": seconds["training"] / seconds["bare"] - 1,
-            "most_overhead": OVERHEAD,
+            "most_overhead": MOST_OVERHEAD,
             "ratio": original / seconds["whole"],
             "target": TARGETS[name][kind],
         }
-    return {"name": name, "original": original, "speeds": speeds, "rounds": found}
+    return {"name": name, "original": original, "speeds": speeds, "rounds": rounds}
 
 
 def _first(images: Images, n: int) -> Images:
     return images.subset(range(n))
 
 
-def _say(what: str, times: Times) -> None:
-    print(f"{what}: " + ", ".join(f"{name} {value:.4g}" for name, value in times.items()), file=sys.stderr, flush=True)
+def _log(title: str, times: Times) -> None:
+    print(f"{title}: " + ", ".join(f"{name} {value:.4g}" for name, value in times.items()), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What single options bring: the network forward, backward and a step of Adam, computed in several ways."""
+"""Gain of single options: the network forward, backward and a step of Adam, computed in several ways."""
 
 import functools
 
@@ -16,20 +16,20 @@ HOW: dict[str, dict[str, bool]] = {
     "bf16": {"bfloat16": True},
     "both": {"channels_last": True, "bfloat16": True},
 }
-OPTIONS = {  # whose PReLU, and how it is computed
+OPTIONS = {  # a PReLU, and the way to compute
     f"{name}, {prelu}": (prelu, how) for name, how in HOW.items() for prelu in ("`torch.nn.PReLU`", "our PReLU")
 }
 OPTIONS["both, our PReLU, compiled"] = ("our PReLU", HOW["both"] | {"compile": True})
 
 
 def options(seconds: float, batch_size: int = 256) -> list[dict]:
-    """Images per second through the network: forward, backward, fused Adam; the loss is a mean of squares."""
+    """Measure images per second through the network: forward, backward, fused Adam; the loss is a mean of squares."""
     calls, notes = {}, {}
     for name, (prelu, how) in OPTIONS.items():
         step = _step(EmbeddingNet() if prelu == "our PReLU" else network(), batch_size, **how)
         try:
             step()
-        except Exception as error:  # no compiler, or one that fails: the others count all the same
+        except Exception as error:  # no compiler, or one that fails: the other options still count
             if "compile" not in how:
                 raise
             notes[name] = f"could not be compiled: {(str(error) or type(error).__name__).splitlines()[0]}"

@@ -1,4 +1,4 @@
-"""The tables of `training.py`, from its results."""
+"""Tables of the results of `training.py`."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,13 @@ from siamese_triplet.book.results import markdown_table
 
 
 def markdown(results: dict) -> str:
-    """The tables of the parts that were measured."""
-    made = {"machine": _machine, "epochs": _epochs, "memory": _memory, "options": _options, "gpu": _gpu}
-    return "\n\n".join(make(results[part]) for part, make in made.items() if part in results)
+    """Format the tables of the measured parts."""
+    parts = {"machine": _machine, "epochs": _epochs, "memory": _memory, "options": _options, "gpu": _gpu}
+    return "\n\n".join(format_part(results[part]) for part, format_part in parts.items() if part in results)
 
 
 def write(results: dict, folder: Path) -> None:
-    """`training.json` and `training.md` in `folder`; parts measured earlier, and not now, stay in them."""
+    """Write `training.json` and `training.md` in `folder`; parts that were not measured now keep their results."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "training.json"
     if path.exists():
@@ -50,7 +50,7 @@ def _epochs(results: dict) -> str:
                 ["experiment", "bare", "ours", "longer", "bare, bf16", "ours, bf16", "longer", "at most"], beside_bare
             ),
             f"**Our `fit` beside the original's loop**, training on {n_train:,} and validation on {n_test:,} images, "
-            f"seconds an epoch. Medians of {_epochs_of(n_rounds)}, of the original {_epochs_of(n_original_rounds)}:",
+            f"seconds an epoch. Medians of {_n_epochs(n_rounds)}, of the original {_n_epochs(n_original_rounds)}:",
             markdown_table([*head, "ours, bf16 and channels-last", *head[3:]], beside_original),
         ]
     )
@@ -87,13 +87,13 @@ def _gpu(results: dict | None) -> str:
     return "\n\n".join(
         [
             f"**On a GPU**, {results['device']}, {machine['date']}, torch {machine['torch']}: {results['images']:,} "
-            f"images, {_epochs_of(results['epochs'])} with validation, seconds:",
+            f"images, {_n_epochs(results['epochs'])} with validation, seconds:",
             markdown_table(["experiment", "seconds"], [*cells, ["all", f"{sum(results['seconds'].values()):.1f}"]]),
         ]
     )
 
 
-def _epochs_of(n: int) -> str:
+def _n_epochs(n: int) -> str:
     return "1 epoch" if n == 1 else f"{n} epochs"
 
 

@@ -1,7 +1,7 @@
-"""Siamese and triplet networks: data, networks, losses and the selection of pairs and triplets, for the tutorial book.
+"""Siamese and triplet networks in PyTorch: data, networks, losses, and the selection of pairs and triplets.
 
-Every name below can be imported from here, and from the module that defines it. `plot_embeddings` is looked up when
-it is first used, so that importing the package does not import matplotlib.
+Every name below can be imported from here and from the module that defines it. `plot_embeddings` is imported on first
+use, so that importing the package does not import matplotlib.
 """
 
 from typing import TYPE_CHECKING, Any

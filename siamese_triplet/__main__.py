@@ -1,4 +1,4 @@
-"""`python -m siamese_triplet`: the commands of the package and those of the book."""
+"""`python -m siamese_triplet`: the commands of the package and of the book."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where a model runs, and where it would run best."""
+"""Devices of models, and evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,25 +10,25 @@ from torch.optim import Optimizer
 
 
 def best_device() -> torch.device:
-    """The GPU of this process where there is one, else the CPU."""
+    """Return the GPU of this process if there is one, else the CPU."""
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device of a model's parameters; the CPU for a model without any. A ValueError if they lie on several."""
+    """Return the device of a model's parameters; the CPU for a model without any. A ValueError if there are several."""
     devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
     if len(devices) > 1:
         names = ", ".join(sorted(map(str, devices)))
-        raise ValueError(f"the model lies on several devices ({names}); move all of it with model.to(device)")
+        raise ValueError(f"the model is on several devices ({names}); move all of it with model.to(device)")
     return devices.pop() if devices else torch.device("cpu")
 
 
 def move(
     model: nn.Module, optimizer: Optimizer, loss_fn: Any, device: torch.device, channels_last: bool = False
 ) -> None:
-    """Put a model, its optimizer and a loss on `device`, filters with the channels innermost if asked.
+    """Move a model, its optimizer and a loss to `device`, with filters in the channels-last layout if asked.
 
-    The parameters stay the same objects, so that the optimizer goes on with them.
+    The parameters stay the same objects, so the optimizer keeps working on them.
     """
     model.to(device)
     if channels_last:
@@ -36,16 +36,16 @@ def move(
     if isinstance(loss_fn, nn.Module):
         loss_fn.to(device)
     for group in optimizer.param_groups:
-        counts_there = group.get("fused") or group.get("capturable")  # else the count of steps stays on the CPU
+        moves_steps = group.get("fused") or group.get("capturable")  # else the step count stays on the CPU
         for state in (optimizer.state[parameter] for parameter in group["params"] if parameter in optimizer.state):
             for name, value in state.items():
-                if isinstance(value, Tensor) and (value.ndim or counts_there):
+                if isinstance(value, Tensor) and (value.ndim or moves_steps):
                     state[name] = value.to(device)
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
+    """Set evaluation mode without gradients; afterwards restore the mode of every module."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

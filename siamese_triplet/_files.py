@@ -1,4 +1,4 @@
-"""Files that are either the old ones or the new ones, whenever a process dies, and that tell when they are damaged."""
+"""Atomic writes of files, and digests that reveal damage."""
 
 import hashlib
 import os
@@ -8,13 +8,13 @@ DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def write_atomically(path: str | os.PathLike, contents: bytes) -> None:
-    """Write `contents` to `path`, by way of a file beside it that takes its place when it is safely on disk.
+    """Write `contents` to a file beside `path`, and rename it to `path` once it is on disk.
 
-    Missing folders are made. Raises OSError where the file cannot be written; what was there before is untouched.
+    Missing folders are created. If the file cannot be written, an OSError is raised and the old file stays intact.
     """
-    path = Path(path).resolve()  # of a link, the file that it leads to
+    path = Path(path).resolve()  # replace the target of a link, not the link
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")  # of a process that died here: overwritten by the next
+    partial = path.with_name(path.name + ".partial")  # one left by a process that died is overwritten
     with open(partial, "wb") as file:
         file.write(contents)
         file.flush()
@@ -28,13 +28,13 @@ def write_atomically(path: str | os.PathLike, contents: bytes) -> None:
             os.close(folder)
 
 
-def sealed(contents: bytes) -> bytes:
-    """`contents` with a digest of them at the end, for `unsealed`."""
+def seal(contents: bytes) -> bytes:
+    """Append a digest to `contents`, for `unseal`."""
     return contents + hashlib.sha256(contents).digest()
 
 
-def unsealed(packed: bytes, writer: str) -> bytes:
-    """What `sealed` was given by `writer`. Raises ValueError, naming it, where a byte is missing or differs."""
+def unseal(packed: bytes, writer: str) -> bytes:
+    """Return the contents that `writer` sealed. Raises ValueError, naming it, if a byte is missing or differs."""
     contents, digest = packed[:-DIGEST_SIZE], packed[-DIGEST_SIZE:]
     if digest != hashlib.sha256(contents).digest():
         raise ValueError(f"it is truncated or damaged, or nothing that {writer} has written")

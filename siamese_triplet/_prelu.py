@@ -10,10 +10,9 @@ from torch.nn import functional as F
 class PReLU(nn.PReLU):
     """`torch.nn.PReLU` with one slope, the same in every respect but speed (He and others, 2015).
 
-    PyTorch's own backward pass on a CPU writes what every number contributes to the slope's gradient before it adds
-    that up; this one adds it up image by image. It shows where the convolutions are fast, in 16 bits above all; see
-    `benchmarks/training.py`. On other devices, when compiled or under
-    `torch.func`, and without gradients, it is PyTorch's.
+    On a CPU PyTorch's own backward pass stores the contribution of every number to the slope's gradient before it sums
+    them; this one sums image by image. The gain matters where convolutions are fast, above all in 16 bits; see
+    `benchmarks/training.py`. On other devices, without gradients, compiled or under `torch.func`, it is PyTorch's.
     """
 
     def __init__(self) -> None:
@@ -32,12 +31,12 @@ class _PReLU(torch.autograd.Function):
         return F.leaky_relu(x, slope.item())
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is asked for: operations that have one
-            of_x = torch.where(x > 0, gradient, slope.to(x.dtype) * gradient)
-            return of_x, (x.clamp(max=0) * gradient).sum().to(slope.dtype).view(1)
-        of_x = torch.ops.aten.leaky_relu_backward(gradient, x, slope.item(), False)
-        products = x.clamp(max=0).mul_(gradient)
-        of_images = products.sum(dim=tuple(range(1, x.ndim))) if x.ndim > 1 else products  # sums in half precision
-        return of_x, of_images.sum(dtype=slope.dtype).view(1)
+        if torch.is_grad_enabled():  # for a second derivative: only differentiable operations
+            grad_x = torch.where(x > 0, grad_output, slope.to(x.dtype) * grad_output)
+            return grad_x, (x.clamp(max=0) * grad_output).sum().to(slope.dtype).view(1)
+        grad_x = torch.ops.aten.leaky_relu_backward(grad_output, x, slope.item(), False)
+        products = x.clamp(max=0).mul_(grad_output)
+        image_sums = products.sum(dim=tuple(range(1, x.ndim))) if x.ndim > 1 else products  # may be half precision
+        return grad_x, image_sums.sum(dtype=slope.dtype).view(1)

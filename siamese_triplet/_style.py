@@ -1,17 +1,17 @@
-"""The colours and markers of every picture of the book: plots, diagrams, and (in `theme.mjs`) figures that move."""
+"""Colours and markers of the book's plots and diagrams; `theme.mjs` has them for the animated figures."""
 
-# Ten colours that stay apart for colour-blind readers (after Paul Tol's "muted"), each with a marker of its own.
+# Ten colours that colour-blind readers can tell apart (after Paul Tol's "muted"), each with its own marker.
 COLOURS = ("#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677", "#AA4499", "#44AA99", "#999933", "#882255", "#777777")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
-# The negatives of a positive pair, by what the triplet loss says of them: colour and marker.
+# Colour and marker of the negatives of a positive pair, by their triplet loss.
 ZONES = {"hard": ("#CC6677", "v"), "semi-hard": ("#DDCC77", "D"), "easy": ("#88CCEE", "o")}
 ANCHOR, POSITIVE = ("black", "*"), ("black", "P")
 
-INK, SOFT, PALE = "#222222", "#666666", "#E6E9EF"  # text and lines, what stands back, areas
-PULL, PUSH = "#2F5FC4", "#B8354A"  # what draws a positive pair together (solid), what drives a negative apart (dashed)
+INK, SOFT, PALE = "#222222", "#666666", "#E6E9EF"  # text and lines, background details, areas
+PULL, PUSH = "#2F5FC4", "#B8354A"  # arrows that pull positives together (solid) and push negatives apart (dashed)
 
-# What is compared, by its name in small letters and without hyphens: pairs blue, triplets red, online ones dark.
+# Data sets and methods, by name in lower case without hyphens or spaces: pairs blue, triplets red, online dark.
 SERIES = {
     "mnist": ("#332288", "o"),
     "fashionmnist": ("#117733", "s"),
@@ -25,6 +25,6 @@ SERIES = {
 
 
 def series_style(name: str, number: int) -> tuple[str, str]:
-    """Colour and marker of a data set or method of the book, by `name`; of any other series, by its `number`."""
+    """Return colour and marker of a data set or method of the book by `name`, of any other series by `number`."""
     by_number = COLOURS[2 * number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     return SERIES.get(name.lower().replace("-", "").replace(" ", ""), by_number)

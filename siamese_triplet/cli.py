@@ -1,4 +1,4 @@
-"""The command line: `python -m siamese_triplet train | evaluate`, and the options that other commands share."""
+"""The command line: `python -m siamese_triplet train | evaluate`, and the options shared with other commands."""
 
 import argparse
 import dataclasses
@@ -17,21 +17,21 @@ from siamese_triplet.methods import FULL_EPOCHS, METHODS, Method, Speed
 from siamese_triplet.runs import Data, Run, evaluate_run, read_run, train_run
 from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS
 
-INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
+INTERRUPTED = 130  # the exit status that shells give a command ended by Ctrl-C
 
 TRAIN = f"""\
-Train an embedding, and keep all of it in one folder: the settings, a checkpoint after every epoch, the history and the
-evaluation. Interrupt it as you like, with Ctrl-C or a power cut: the same command goes on after the last whole epoch,
-and ends with the same weights on a CPU as if it had never stopped.
+Train an embedding and keep everything in one folder: the settings, a checkpoint after every epoch, the history and the
+evaluation. Training may be interrupted at any time, by Ctrl-C or a power cut: the same command resumes it after the
+last complete epoch. On a CPU it then ends with the same weights as an uninterrupted run.
 
-methods      softmax             a classifier, whose last hidden layer is the embedding
+methods      softmax             a classifier; its last hidden layer is the embedding
              siamese             pairs of images, contrastive loss
              triplet             triplets of images, triplet loss
              online-contrastive  pairs within a batch: --selector {", ".join(PAIR_SELECTORS)}
              online-triplet      triplets within a batch: --selector {", ".join(TRIPLET_SELECTORS)},
                                  {BATCH_ALL}
 
-What you leave out is set as in the book's experiments.
+The defaults are the settings of the book's experiments.
 """
 EXAMPLES = """\
 examples
@@ -42,13 +42,13 @@ examples
 """
 
 
-AddCommands = Callable[[Any], None]  # takes what `ArgumentParser.add_subparsers` returns
+AddCommands = Callable[[Any], None]  # takes the result of `ArgumentParser.add_subparsers`
 
 
 def main(arguments: Sequence[str] | None = None, add_commands: AddCommands | None = None) -> int:
     """Run one command and return the exit status.
 
-    `add_commands` adds further commands to `train` and `evaluate`.
+    `add_commands` adds commands beside `train` and `evaluate`.
     """
     parsed = parser(add_commands).parse_args(arguments)
     try:
@@ -59,27 +59,27 @@ def main(arguments: Sequence[str] | None = None, add_commands: AddCommands | Non
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+        print("interrupted; the same command resumes after the last complete epoch", file=sys.stderr)
         return INTERRUPTED
 
 
 def parser(add_commands: AddCommands | None = None) -> argparse.ArgumentParser:
     """Build the parser of all commands."""
-    made = argparse.ArgumentParser(
+    main_parser = argparse.ArgumentParser(
         prog="python -m siamese_triplet", description="Train, evaluate and compare embeddings without a notebook."
     )
-    commands = made.add_subparsers(required=True, metavar="command", title="commands")
+    commands = main_parser.add_subparsers(required=True, metavar="command", title="commands")
     _add_train(commands)
     _add_evaluate(commands)
     if add_commands is not None:
         add_commands(commands)
-    return made
+    return main_parser
 
 
 def _add_train(commands: Any) -> None:
     train = commands.add_parser(
         "train",
-        help="train an embedding in a folder, or go on with it",
+        help="train an embedding in a folder, or resume its training",
         description=TRAIN,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -90,7 +90,7 @@ def _add_train(commands: Any) -> None:
         "--dataset", required=True, help="mnist, fashion-mnist, or a folder with a sub-folder of images for each class"
     )
     train.add_argument("--method", choices=METHODS, default="online-triplet", help="default: %(default)s")
-    train.add_argument("--selector", help="which pairs or triplets of a batch to learn from, see above")
+    train.add_argument("--selector", help="how to select pairs or triplets from a batch; see above")
     train.add_argument("--margin", type=_margin, help=f'a number, or "soft" with {", ".join(SOFT)}')
     train.add_argument("--dim", type=int, help="size of the embedding (2)")
     train.add_argument("--unit-sphere", action="store_true", default=None, help="embeddings of length 1")
@@ -98,11 +98,13 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     train.add_argument("--lr", type=float, help="learning rate of Adam; falls to a tenth after 8 and 16 of 20 epochs")
     train.add_argument("--weight-decay", type=float)
-    train.add_argument("--batch-size", type=int, help="images, pairs or triplets of a batch, for methods not online")
-    train.add_argument("--n-classes", type=int, help="classes of a batch, for online methods (10)")
-    train.add_argument("--n-samples", type=int, help="images of each class of a batch, for online methods (25)")
-    train.add_argument("--image-size", type=int, default=28, help="of a folder of images (28)")
-    train.add_argument("--channels", type=int, choices=(1, 3), default=1, help="of a folder of images (1, grey)")
+    train.add_argument("--batch-size", type=int, help="images, pairs or triplets per batch; not for online methods")
+    train.add_argument("--n-classes", type=int, help="classes per batch, for online methods (10)")
+    train.add_argument("--n-samples", type=int, help="images per class in a batch, for online methods (25)")
+    train.add_argument("--image-size", type=int, default=28, help="size of the images of a folder (28)")
+    train.add_argument(
+        "--channels", type=int, choices=(1, 3), default=1, help="channels of the images of a folder (1, grey)"
+    )
     add_speed(train)
     add_place(train)
 
@@ -110,12 +112,12 @@ def _add_train(commands: Any) -> None:
 def _add_evaluate(commands: Any) -> None:
     evaluate = commands.add_parser(
         "evaluate",
-        help="evaluate the model of a folder",
-        description="Print the evaluation of the model in a folder as JSON, and write it there, as evaluation.json.",
+        help="evaluate the model in a folder",
+        description="Print the evaluation of the model in a folder as JSON, and write it there to evaluation.json.",
     )
     evaluate.set_defaults(command=_evaluate)
     evaluate.add_argument("folder", type=Path)
-    evaluate.add_argument("--dataset", help="other images than those it was trained on; nothing is written then")
+    evaluate.add_argument("--dataset", help="evaluate on these images instead, and write nothing")
     add_place(evaluate)
 
 
@@ -143,7 +145,7 @@ def _train(given: argparse.Namespace) -> int:
 
 def _evaluate(given: argparse.Namespace) -> int:
     data = None
-    if given.dataset is not None or given.embedded:  # images of a folder are cut to the size that the network takes
+    if given.dataset is not None or given.embedded:  # keeps the image size of the network
         trained_on = read_run(given.folder).data
         data = dataclasses.replace(trained_on, name=given.dataset or trained_on.name, embedded=given.embedded)
     evaluation = evaluate_run(given.folder, data=data, root=given.data, device=given.device)
@@ -152,7 +154,7 @@ def _evaluate(given: argparse.Namespace) -> int:
 
 
 def _dataset(name: str) -> str:
-    """The name of a data set, or the whole path of a folder, so that a run knows it from wherever it is evaluated."""
+    """Make the path of a folder absolute, so that a run can be evaluated from anywhere; keep the name of a data set."""
     return name if name in SOURCES or not Path(name).is_dir() else str(Path(name).resolve())
 
 
@@ -164,9 +166,9 @@ def _margin(text: str) -> float | str:
 
 
 def add_speed(parser: argparse.ArgumentParser) -> None:
-    """Options for a faster network; `speed_of` reads them."""
-    parser.add_argument("--bfloat16", action="store_true", help="the network in 16-bit floating point, by autocast")
-    parser.add_argument("--channels-last", action="store_true", help="images with the channels innermost")
+    """Add the options of `Speed`; `speed_of` reads them."""
+    parser.add_argument("--bfloat16", action="store_true", help="run the network in bfloat16, by autocast")
+    parser.add_argument("--channels-last", action="store_true", help="lay out images with the channels innermost")
     parser.add_argument(
         "--compile",
         nargs="?",
@@ -179,19 +181,21 @@ def add_speed(parser: argparse.ArgumentParser) -> None:
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
-    """Options for the data and the device."""
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="of MNIST and FashionMNIST, see datasets.load")
-    parser.add_argument("--embedded", action="store_true", help="the small subset inside the package instead")
-    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU where there is one")
+    """Add the options for data and device."""
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="folder of MNIST and FashionMNIST; see datasets.load"
+    )
+    parser.add_argument("--embedded", action="store_true", help="use the small subset inside the package")
+    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
 
 
 def speed_of(given: argparse.Namespace) -> Speed:
-    """What the options of `add_speed` ask for."""
+    """Return the `Speed` given by the options of `add_speed`."""
     return Speed(given.bfloat16, given.channels_last, given.compile)
 
 
 def device(text: str) -> torch.device:
-    """A device of this machine. Raises ArgumentTypeError for any other."""
+    """Parse a device of this machine. Raises ArgumentTypeError for any other."""
     try:
         device = torch.device(text)
     except RuntimeError as error:
@@ -202,7 +206,7 @@ def device(text: str) -> torch.device:
 
 
 def count(text: str) -> int:
-    """A whole number from 1 on. Raises ArgumentTypeError for anything else."""
+    """Parse a whole number ≥ 1. Raises ArgumentTypeError for anything else."""
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number ≥ 1, got {text!r}")
     return int(text)

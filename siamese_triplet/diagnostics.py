@@ -1,4 +1,4 @@
-"""Diagnose a batch of embeddings in numbers, and recognise a collapse of all embeddings to one point."""
+"""Statistics of a batch of embeddings, and detection of a collapse of all embeddings to one point."""
 
 import math
 import warnings
@@ -19,7 +19,7 @@ Percentiles = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A batch in numbers. Distances are plain, not squared; a number that a batch cannot give is NaN."""
+    """Statistics of a batch. Distances are plain, not squared. Statistics that a batch cannot give are NaN."""
 
     n_images: int
     n_classes: int
@@ -43,10 +43,11 @@ class Diagnosis:
 
 @torch.no_grad()
 def diagnose(embeddings: Tensor, labels: Tensor, margin: float | str, squared: bool = True) -> Diagnosis:
-    """Describe a batch of `embeddings` (B, D) with integer `labels` (B,) for a triplet loss with this margin.
+    """Compute statistics of a batch of `embeddings` (B, D) with integer `labels` (B,) for a triplet loss.
 
-    `margin` and `squared`: see `TripletLoss`; with the soft margin every triplet is active. O(B²) memory. Raises
-    ValueError for embeddings that are not a finite (B, D) matrix and for labels that are not B integers.
+    `margin` and `squared` are those of the loss, see `TripletLoss`. With the soft margin every triplet is active.
+    Memory is O(B²). Raises ValueError for embeddings that are not a finite (B, D) matrix and for labels that are not B
+    integers.
 
     >>> import torch
     >>> from siamese_triplet import diagnose
@@ -94,8 +95,10 @@ def collapsed_triplet_loss(margin: float | str) -> float:
 
 
 def is_collapsed(loss: float, collapsed_loss: float, first_spread: float, now: float) -> bool:
-    """Tell whether embeddings have collapsed: the loss is within 2 % of its value where all of them coincide
-    (`collapsed_loss`), and their spread `now` is less than half the first one.
+    """Tell whether embeddings have collapsed.
+
+    The loss is then within 2 % of `collapsed_loss`, its value where all embeddings coincide, and their spread `now` is
+    less than half of `first_spread`.
 
     >>> from siamese_triplet.diagnostics import is_collapsed
     >>> is_collapsed(loss=1.01, collapsed_loss=1.0, first_spread=0.8, now=0.1)
@@ -117,12 +120,12 @@ class CollapseWarning(UserWarning):
 
 
 class SpreadMetric:
-    """Measure the mean distance between the embeddings of a batch (root mean square), and warn when they collapse.
+    """Root-mean-square distance between the embeddings of a batch, with a warning when they collapse.
 
     A metric for `fit` with a triplet loss of this margin. Where all embeddings coincide, every triplet costs exactly
-    the margin, or log 2 with the soft one. A loss that stays there while the embeddings move together does not recover
-    on its own. The warning, a `CollapseWarning`, comes once, at the end of the first epoch that `is_collapsed` finds
-    collapsed in comparison with the first batch. Before the first batch the value is NaN.
+    the margin, or log 2 with the soft margin. A loss that stays there while the embeddings move together does not
+    recover on its own. One `CollapseWarning` is issued, at the end of the first epoch that has collapsed in comparison
+    with the first batch; see `is_collapsed`. Before the first batch the value is NaN.
 
     >>> import torch
     >>> from siamese_triplet import SpreadMetric

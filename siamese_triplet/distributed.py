@@ -1,9 +1,9 @@
-"""Training with several processes, on one machine or many: each has a share of every batch, and all see the whole.
+"""Training with several processes, on one machine or many, with the loss of the whole batch.
 
-Every process runs the network on its share. The outputs are gathered, so that selection and loss see the whole batch,
-exactly as one process would, on every process alike. Going back, each process has the gradient of that one loss with
-respect to all outputs, takes the rows of its own share through its network, and the sum over the processes is the
-gradient of the parameters. Nothing but the outputs and the gradients travels.
+Each process runs the network on its share of the batch. The outputs are gathered, so that every process selects and
+computes the loss over the whole batch, exactly as a single process would. In the backward pass each process computes
+the gradient with respect to all outputs and propagates the rows of its own share through the network; the sum over the
+processes is the gradient of the parameters. Only outputs and gradients are communicated.
 """
 
 import os
@@ -20,12 +20,12 @@ from torch.nn import functional as F
 
 Result = TypeVar("Result")
 
-PATIENCE = timedelta(seconds=45)  # how long a process waits for the others before it takes them for dead
+TIMEOUT = timedelta(seconds=45)  # after which a process takes the others for dead
 
 
 @dataclass(frozen=True)
 class Share:
-    """The part of every batch that process `rank` of `world_size` takes: one run of it, in the order of the ranks."""
+    """The contiguous part of every batch for process `rank` of `world_size`, in the order of the ranks."""
 
     rank: int = 0
     world_size: int = 1
@@ -35,33 +35,33 @@ class Share:
             raise ValueError(f"Share: rank must be from 0 to world_size − 1, got {self.rank} of {self.world_size}")
 
     @classmethod
-    def of_this_process(cls) -> "Share":
-        """That of this process in its group; all of the batch where there is no group."""
+    def current(cls) -> "Share":
+        """Return the share of this process in its group; the whole batch without a group."""
         return cls(dist.get_rank(), dist.get_world_size()) if is_distributed() else cls()
 
     def slice(self, first: int, end: int) -> slice:
-        """This share of the places `first` to `end` − 1; shares differ by at most one place."""
+        """Return this share of the positions `first` to `end` − 1; the sizes of shares differ by at most one."""
         n = end - first
         return slice(first + n * self.rank // self.world_size, first + n * (self.rank + 1) // self.world_size)
 
 
 def is_distributed() -> bool:
-    """Whether this process belongs to a group that has been started."""
+    """Tell whether this process belongs to an initialised group."""
     return dist.is_available() and dist.is_initialized()
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and prints: the first of its group, or alone."""
+    """Tell whether this process writes and prints: the first of its group, or the only one."""
     return not is_distributed() or dist.get_rank() == 0
 
 
 @contextmanager
 def process_group(device: torch.device | str | None = None) -> Iterator[None]:
-    """Join the processes that `torchrun` has started; without it, or in a group that there is already, do nothing.
+    """Join the processes that `torchrun` has started; without it, or within a group, do nothing.
 
-    GPUs talk over nccl, each process with one of its own; CPUs over gloo, also where `device` is "cpu". Who does not
-    answer within 45 seconds, whatever it is doing, is taken for dead: the others raise an error. Raises ValueError
-    where a machine has fewer GPUs than processes.
+    With GPUs each process has its own, and they communicate over nccl; CPUs, also chosen by `device="cpu"`, over gloo.
+    A process that does not answer within 45 seconds, whatever it is doing, counts as dead, and the others raise an
+    error. Raises ValueError if a machine has fewer GPUs than processes.
     """
     if "WORLD_SIZE" not in os.environ or is_distributed():
         yield
@@ -71,47 +71,47 @@ def process_group(device: torch.device | str | None = None) -> Iterator[None]:
         local_rank = int(os.environ["LOCAL_RANK"])
         if local_rank >= torch.cuda.device_count():
             raise ValueError(
-                f"process {local_rank} of this machine has no GPU, there are {torch.cuda.device_count()}; start as "
-                "many processes as GPUs with --nproc-per-node, or hide the GPUs with CUDA_VISIBLE_DEVICES= to use CPUs"
+                f"process {local_rank} of this machine has no GPU, there are {torch.cuda.device_count()}; start one "
+                "process per GPU with --nproc-per-node, or hide the GPUs with CUDA_VISIBLE_DEVICES= to use CPUs"
             )
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=PATIENCE)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=TIMEOUT)
     yield
     dist.destroy_process_group()  # not after an error: it would wait for the others
 
 
-def first_here_then_others(make: Callable[[], Result]) -> Result:
-    """`make()` on the first process of this machine, and when that is done, at most half an hour, on the others.
+def call_local_first(make: Callable[[], Result]) -> Result:
+    """Call `make()` on the first process of this machine and, once it is done (within half an hour), on the others.
 
-    For what only one should do, such as a download, and the others then find done.
+    For work that one process should do and the others then find done, such as a download.
     """
     if not is_distributed():
         return make()
-    patient: Any = dist.new_group(backend="gloo", timeout=timedelta(minutes=30))
+    patient_group: Any = dist.new_group(backend="gloo", timeout=timedelta(minutes=30))
     if int(os.environ.get("LOCAL_RANK", dist.get_rank())) == 0:
         result = make()
-        dist.barrier(patient)
+        dist.barrier(patient_group)
         return result
-    dist.barrier(patient)
+    dist.barrier(patient_group)
     return make()
 
 
 def gather(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The rows of all processes, in the order of the ranks, for each of `tensors`, (n, …) with one n on a process.
+    """Gather the rows of all processes, in the order of the ranks, for each of `tensors`, all (n, …).
 
-    n may differ between processes. The gradient of a row goes back to the process that it came from, and to that one
-    alone: it is right where every process computes the same loss from the whole batch. Without a group, the tensors.
+    n may differ between processes. The gradient of a row is returned to the process the row came from and is not
+    summed, so every process must compute the same loss from the whole batch. Without a group, return the tensors.
     """
     if not is_distributed() or not tensors:
         return tuple(tensors)
-    counts = _counts(tensors[0])
+    counts = _row_counts(tensors[0])
     return tuple(_Gather.apply(tensor, counts) for tensor in tensors)
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Add up the gradients of all processes, in place, in one transfer for each dtype. Nothing without a group.
+    """Sum the gradients of all processes in place, in one transfer per dtype. Without a group do nothing.
 
-    For the parameters of the network. Those of a loss have their whole gradient on each process already.
+    Only for parameters of the network: those of a loss have their whole gradient on each process already.
     """
     if not is_distributed():
         return
@@ -127,7 +127,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def send_to_all(*modules: nn.Module) -> None:
-    """Give every process the parameters and buffers of the first one. Nothing without a group."""
+    """Copy the parameters and buffers of the first process to all. Without a group do nothing."""
     if not is_distributed():
         return
     for tensor in (tensor for module in modules for tensor in (*module.parameters(), *module.buffers())):
@@ -136,8 +136,8 @@ def send_to_all(*modules: nn.Module) -> None:
         tensor.data.copy_(values)
 
 
-def from_first(make: Callable[[], Result]) -> Result:
-    """`make()`, called on the first process alone: its result, or its error, for all. The result must be picklable."""
+def call_on_first(make: Callable[[], Result]) -> Result:
+    """Call `make()` on the first process; return its (picklable) result, or raise its error, on all processes."""
     if not is_distributed():
         return make()
     result: list[Any] = [None, None]
@@ -152,8 +152,8 @@ def from_first(make: Callable[[], Result]) -> Result:
     return result[0]
 
 
-def of_all(value: Any) -> list[Any]:
-    """`value` of every process, in the order of the ranks."""
+def gather_objects(value: Any) -> list[Any]:
+    """Gather the picklable `value` of every process into a list, in the order of the ranks."""
     if not is_distributed():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
@@ -161,8 +161,8 @@ def of_all(value: Any) -> list[Any]:
     return values
 
 
-def _counts(tensor: Tensor) -> list[int]:
-    """How many rows each process has. Told over the CPU where the group can, so that no GPU is waited for."""
+def _row_counts(tensor: Tensor) -> list[int]:
+    """Gather the number of rows of each process, over the CPU if the group can, to spare a GPU sync."""
     over_cpu = "cpu:" in dist.get_backend_config()
     count = torch.tensor([len(tensor)], device="cpu" if over_cpu else tensor.device)
     counts = [torch.empty_like(count) for _ in range(dist.get_world_size())]
@@ -176,11 +176,11 @@ class _Gather(torch.autograd.Function):
         first = sum(counts[: dist.get_rank()])
         ctx.own = slice(first, first + len(rows))
         padding = [0, 0] * (rows.ndim - 1) + [0, max(counts) - len(rows)]
-        padded = F.pad(rows, padding).contiguous()  # all processes must send as much
+        padded = F.pad(rows, padding).contiguous()  # all processes must send the same size
         parts = [torch.empty_like(padded) for _ in counts]
         dist.all_gather(parts, padded)
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient[ctx.own], None
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None]:
+        return grad_output[ctx.own], None

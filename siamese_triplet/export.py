@@ -1,4 +1,4 @@
-"""The embedding net as an ONNX file, for programs without PyTorch."""
+"""Export of an embedding net to ONNX, for programs without PyTorch."""
 
 import inspect
 import io
@@ -14,33 +14,31 @@ from siamese_triplet._files import write_atomically
 
 
 def export_onnx(model: nn.Module, path: str | os.PathLike, input_size: tuple[int, int, int] = (1, 28, 28)) -> None:
-    """Write `model.get_embedding`, or `model` where there is no such method, to `path` as ONNX.
+    """Write `model.get_embedding`, or `model` if it has no such method, to `path` as ONNX.
 
-    The graph takes `images`, float32 (n, *input_size), normalised as in training, for any n, and gives `embeddings`
-    (n, D). It is that of evaluation mode; the model is left in the mode it was in. Run it with onnxruntime. Raises
-    ImportError where the package onnx, which PyTorch needs for this, is missing, and ValueError for an
-    `input_size` that the model does not take.
+    The graph takes `images`, float32 (n, *input_size) for any n, normalised as in training, and returns `embeddings`
+    (n, D). It is exported in evaluation mode; the model's own mode does not change. Run it with onnxruntime. Raises
+    ImportError if the package onnx is missing, and ValueError for an `input_size` that the model does not take.
 
     >>> from siamese_triplet import EmbeddingNet, export_onnx
     >>> export_onnx(EmbeddingNet(embedding_size=16), "net.onnx")
     """
     try:
-        import onnx  # noqa: F401 - by PyTorch, which does not say so
+        import onnx  # noqa: F401 - PyTorch needs it, but its own error is less clear
     except ImportError as error:
         raise ImportError("export_onnx needs onnx: python -m pip install onnx") from error
     example = torch.zeros(2, *input_size, device=device_of(model))
     net = _Embedding(model)
     file = io.BytesIO()
     axes = {"images": {0: "n"}, "embeddings": {0: "n"}}
-    # the exporter that needs no further package, which recent versions no longer choose by themselves
-    export: Any = torch.onnx.export  # whose types are those of the other exporter
+    export: Any = torch.onnx.export  # typed for the dynamo exporter, the default of recent versions
     options = {"dynamo": False} if "dynamo" in inspect.signature(export).parameters else {}
     with evaluating(model), warnings.catch_warnings():
         try:
             net(example)
         except RuntimeError as error:
-            raise ValueError(f"the model takes no images of {input_size=}: {error}") from error
-        warnings.simplefilter("ignore")  # of this exporter's age, and of checks of shapes that it leaves out
+            raise ValueError(f"the model does not take images of {input_size=}: {error}") from error
+        warnings.simplefilter("ignore")  # that this exporter is old, and that shape checks are not traced
         net.eval()
         export(
             net,

@@ -1,4 +1,4 @@
-"""Embeddings put to use: a gallery of labelled images that can be searched, saved and loaded."""
+"""A gallery of labelled embeddings to search, save and load."""
 
 import io
 import os
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from siamese_triplet._files import sealed, unsealed, write_atomically
+from siamese_triplet._files import seal, unseal, write_atomically
+from siamese_triplet._sorting import members_by_class
 from siamese_triplet._validation import check_batch
 from siamese_triplet.distances import full_precision
 from siamese_triplet.evaluation.neighbours import Neighbours, check_k, check_not_empty, check_sets, search, vote
@@ -22,10 +23,10 @@ FORMAT = "siamese_triplet.Gallery"
 
 
 class Gallery:
-    """Embeddings (N, D) of known images with labels (N,) and the names of the classes.
+    """Embeddings (N, D) of known images, with labels (N,) and the names of the classes.
 
-    A label is an index into `classes`, or, without these, any integer. Raises ValueError for an empty gallery,
-    embeddings that are not finite, and labels that do not fit.
+    A label is an index into `classes` or, without these, any integer. Raises ValueError for an empty gallery, for
+    embeddings that are not finite, and for labels that do not fit the embeddings or `classes`.
 
     >>> import torch
     >>> from siamese_triplet import Gallery
@@ -44,7 +45,7 @@ class Gallery:
         check_batch(embeddings, labels)
         if classes and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
             raise ValueError(
-                f"labels from {int(labels.min())} to {int(labels.max())} do not go with {len(classes)} classes; each "
+                f"labels from {int(labels.min())} to {int(labels.max())} do not fit {len(classes)} classes; each "
                 "must be an index into classes"
             )
         self.embeddings, self.labels, self.classes = full_precision(embeddings.detach()), labels, list(classes)
@@ -57,14 +58,14 @@ class Gallery:
         return f"Gallery of {len(self):,} images of {n_classes} classes, embeddings of size {self.embeddings.shape[1]}"
 
     def search(self, queries: Tensor, k: int = 5) -> Neighbours:
-        """The `k` nearest images of each of `queries` (Q, D): distances, not squared, and indices. See `nearest`."""
+        """Find the `k` nearest images of each query (Q, D): distances, not squared, and indices. See `nearest`."""
         self._check(queries, k)
         return search(queries, self.embeddings, k)
 
     def classify(self, queries: Tensor, k: int | None = None) -> Tensor:
-        """The labels (Q,) of `queries` (Q, D) by majority of the `k` nearest. See `knn_predictions`.
+        """Predict the labels (Q,) of `queries` (Q, D) by majority vote of the `k` nearest. See `knn_predictions`.
 
-        Without `k` five, or as many as the smallest class has images: among more, other classes would outvote it.
+        By default `k` is five, or the size of the smallest class if less: a larger `k` would let others outvote it.
         """
         if k is None:
             k = min(5, int(self.labels.unique(return_counts=True)[1].min()))
@@ -72,59 +73,58 @@ class Gallery:
         return vote(self.embeddings, self.labels, queries, k)
 
     def _check(self, queries: Tensor, k: int) -> None:
-        check_sets(queries, self.embeddings[:1])  # the gallery itself was checked when it was made
+        check_sets(queries, self.embeddings[:1])  # the gallery was checked when it was made
         check_k(k, len(self))
 
     def prototypes(self) -> "Gallery":
-        """The mean of each class, as a gallery of one image a class: a classifier from a handful of images."""
-        labels, place = self.labels.unique(return_inverse=True)
-        sums = self.embeddings.new_zeros(len(labels), self.embeddings.shape[1]).index_add(0, place, self.embeddings)
-        return Gallery(sums / place.bincount()[:, None], labels, self.classes)
+        """Return a gallery of the mean embedding of each class: a classifier from a handful of images."""
+        labels, index = self.labels.unique(return_inverse=True)
+        sums = self.embeddings.new_zeros(len(labels), self.embeddings.shape[1]).index_add(0, index, self.embeddings)
+        return Gallery(sums / index.bincount()[:, None], labels, self.classes)
 
     def few_labels(self, n: int, seed: int = 0) -> "Gallery":
-        """A gallery with only `n` images of each class, drawn from `seed`: as if no more had been labelled.
+        """Return a gallery of `n` images per class, drawn from `seed`, as if no more had been labelled.
 
-        Raises ValueError where a class has fewer.
+        Raises ValueError if a class has fewer.
         """
         generator = torch.Generator().manual_seed(seed)
         chosen = []
-        for label in self.labels.unique():
-            members = (self.labels == label).nonzero().squeeze(1)
+        for label, members in members_by_class(self.labels).items():
             if not 1 <= n <= len(members):
-                raise ValueError(f"{n=} images a class: class {int(label)} has {len(members)}")
+                raise ValueError(f"{n=} images per class: class {label} has {len(members)}")
             chosen.append(members[torch.randperm(len(members), generator=generator)[:n].to(members.device)])
         indices = torch.cat(chosen)
         return Gallery(self.embeddings[indices], self.labels[indices], self.classes)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the gallery into one file, which `Gallery.load` reads."""
+        """Write the gallery to one file, for `Gallery.load`."""
         tensors = {"embeddings": self.embeddings.cpu().clone(), "labels": self.labels.cpu().clone()}
-        stream = io.BytesIO()  # torch.save would write all of a tensor of which these are a slice, hence the clones
+        stream = io.BytesIO()  # clones, as torch.save writes the whole tensor of a slice
         torch.save({"format": FORMAT, **tensors, "classes": self.classes}, stream)
-        write_atomically(path, sealed(stream.getvalue()))
+        write_atomically(path, seal(stream.getvalue()))
 
     @classmethod
     def load(cls, path: str | os.PathLike, device: torch.device | str = "cpu") -> "Gallery":
-        """The gallery that `save` wrote into `path`. Raises ValueError for any other file, and for a damaged one.
+        """Load the gallery that `save` wrote to `path`. Raises ValueError for any other file, and for a damaged one.
 
-        Every byte is checked, and loading runs no code that the file brings along.
+        Every byte is checked, and no code from the file is run.
         """
         packed = Path(path).read_bytes()
         try:
-            contents = torch.load(io.BytesIO(unsealed(packed, "Gallery.save")), map_location="cpu", weights_only=True)
+            contents = torch.load(io.BytesIO(unseal(packed, "Gallery.save")), map_location="cpu", weights_only=True)
             if contents["format"] != FORMAT:
-                raise ValueError("it holds something else")
+                raise ValueError("it holds other data")
             gallery = cls(contents["embeddings"], contents["labels"], contents["classes"])
         except (ValueError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, AttributeError) as error:
             cause = str(error).partition("\n")[0]
-            raise ValueError(f"{path} is no gallery, or a damaged one: {cause}; save it anew") from error
+            raise ValueError(f"{path} is not a gallery, or is damaged: {cause}; save it again") from error
         return cls(gallery.embeddings.to(device), gallery.labels.to(device), gallery.classes)
 
     def to_faiss(self) -> "faiss.IndexFlatL2":
-        """The same search as an exact index of faiss, whose distances are squared: `index.search(queries.numpy(), k)`.
+        """Return an exact faiss index for the same search: `index.search(queries.numpy(), k)`. Distances are squared.
 
-        For galleries of millions, build an approximate index of faiss from `embeddings` instead. Raises ImportError
-        where faiss is not installed, the extra "search".
+        For millions of images build an approximate faiss index from `embeddings` instead. Raises ImportError if faiss,
+        the extra "search", is not installed.
         """
         try:
             import faiss

@@ -36,7 +36,7 @@ SELECTORS_OF = {"online-contrastive": SELECTORS["pairs"], "online-triplet": SELE
 
 @dataclass(frozen=True)
 class Method:
-    """A method and its settings: all that decides a training run but data, epochs and seed.
+    """A method and its settings: all that decides a training run except data, epochs and seed.
 
     - `method`: a key of `METHODS`.
     - `selector`: for online pairs a key of `PAIR_SELECTORS`, for online triplets one of `TRIPLET_SELECTORS` or
@@ -61,12 +61,12 @@ class Method:
         if self.method not in ("softmax", "siamese", "triplet", *SELECTORS_OF):
             raise ValueError(f"unknown method {self.method!r}; there are {', '.join(map(repr, METHODS))}")
         if self.method not in SELECTORS_OF and self.selector is not None:
-            raise ValueError(f"{self.method} takes its batches as they come, without a selector; got {self.selector!r}")
+            raise ValueError(f"{self.method} uses no selector, got {self.selector!r}; leave it out")
         if self.method in SELECTORS_OF and self.selector not in SELECTORS_OF[self.method]:
             possible = ", ".join(map(repr, SELECTORS_OF[self.method]))
             raise ValueError(f"unknown selector {self.selector!r} for {self.method}; there are {possible}")
         if self.method in SELECTORS_OF and self.n_samples < 2:
-            raise ValueError(f"n_samples={self.n_samples} of a class in a batch give no positive pair; give 2 or more")
+            raise ValueError(f"n_samples={self.n_samples} gives no positive pairs; it must be at least 2")
         if self.margin == "soft" and self.method != "triplet" and self.selector not in SOFT:
             raise ValueError(
                 f"the soft margin is for triplets: for the method triplet, and for online-triplet with one of the "
@@ -80,13 +80,13 @@ class Method:
         embedding_net = net(self.embedding_size, tuple(first.shape))
         if self.method == "softmax":
             return ClassificationNet(embedding_net, len(images.classes))
-        around = {"siamese": SiameseNet, "triplet": TripletNet}.get(self.method)
-        return embedding_net if around is None else around(embedding_net)
+        wrapper = {"siamese": SiameseNet, "triplet": TripletNet}.get(self.method)
+        return embedding_net if wrapper is None else wrapper(embedding_net)
 
     def loss(self, seed: int = 0) -> nn.Module:
         """Make the loss, with its selector if it has one; random selectors draw from `seed`."""
         generator = torch.Generator().manual_seed(seed)
-        margin: Any = self.margin  # soft only where that can be: `__post_init__` looks at it and at the selector
+        margin: Any = self.margin  # __post_init__ has checked margin and selector
         selector: Any = self.selector
         if self.method == "softmax":
             return nn.NLLLoss()
@@ -103,8 +103,8 @@ class Method:
     def loader(self, images: Images, seed: int = 0, device: torch.device | str | None = None) -> TensorLoader:
         """Make the loader; batches of training images are shuffled from `seed`.
 
-        A class with too few images for a batch repeats them. Balanced batches of test images take fewer classes, and
-        fewer images of each, where there are no more: at least two of each, since a single one has no positive pair.
+        A class with too few images for a batch repeats them. Balanced test batches are smaller if there are fewer
+        classes or images, but have at least two images per class: a single one has no positive pair.
         """
         if self.method.startswith("online"):
             n_classes, n_samples = self.n_classes, self.n_samples
@@ -113,8 +113,8 @@ class Method:
                 n_classes, n_samples = min(n_classes, len(sizes)), min(n_samples, max(2, int(sizes.min())))
             sampler = BalancedBatchSampler(images.targets, n_classes, n_samples, replacement=True, seed=seed)
             return TensorLoader(images, batch_sampler=sampler, device=device)
-        made = {"siamese": SiameseMNIST, "triplet": TripletMNIST}.get(self.method)
-        dataset = images if made is None else made(images, seed)
+        sampled = {"siamese": SiameseMNIST, "triplet": TripletMNIST}.get(self.method)
+        dataset = images if sampled is None else sampled(images, seed)
         return TensorLoader(dataset, self.batch_size, shuffle=images.train, seed=seed, device=device)
 
     def metrics(self) -> list[Metric]:
@@ -137,7 +137,7 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Speed:
-    """How training is computed; see `fit`. With everything off: float32, layer by layer."""
+    """Options that speed up training, as in `fit`; with all off, it runs in float32, layer by layer."""
 
     bfloat16: bool = False
     channels_last: bool = False
@@ -175,11 +175,11 @@ def fit_method(
     The optimizer is Adam; the learning rate falls to a tenth after 8 and 16 of 20 epochs, and in proportion in a
     shorter run. The same `seed` gives the same result on one device; it seeds torch's global generator.
 
-    - `model` is trained in place of a new network, and torch's generator is left alone.
-    - `metrics` take the place of those of the method.
-    - `speed` is float32, layer by layer, by default.
+    - `model`: trained instead of a new network; torch's generator is then left alone.
+    - `metrics`: replace those of the method.
+    - `speed`: by default float32, layer by layer.
 
-    For the other arguments, and for what is raised, see `fit`.
+    For the other arguments and the errors raised, see `fit`.
     """
     device = best_device() if device is None else torch.device(device)
     speed = speed or Speed()
@@ -216,5 +216,5 @@ def fit_method(
 
 
 def step_size(n_epochs: int) -> int:
-    """Return after how many of `n_epochs` the learning rate falls: 8 of 20, and in proportion in a shorter run."""
+    """Return the number of epochs after which the learning rate falls: 8 of 20, in proportion for other `n_epochs`."""
     return max(1, 8 * n_epochs // FULL_EPOCHS)

@@ -1,4 +1,4 @@
-"""Running metrics for `fit`: called after every batch, read at the end of an epoch."""
+"""Running metrics for `fit`: updated after every batch, read at the end of an epoch."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,34 +7,32 @@ from torch import Tensor
 
 
 class Metric(Protocol):
-    """What `fit` asks of a metric.
+    """Protocol of the metrics of `fit`.
 
-    One that remembers more than an epoch has `state_dict` and `load_state_dict` as well, for checkpoints.
+    A metric that remembers more than one epoch also has `state_dict` and `load_state_dict`, for checkpoints.
     """
 
     def __call__(self, outputs: Sequence[Tensor], target: Sequence[Tensor] | None, loss: Sequence[Any]) -> None:
-        """Take in one batch: the model's outputs, the target (None where there is none) and what the loss returned,
-        each as a tuple."""
+        """Add one batch: the model's outputs, the target (None without one) and the results of the loss, as tuples."""
         ...
 
     def reset(self) -> None:
-        """Forget everything, at the start of an epoch."""
+        """Forget all batches, at the start of an epoch."""
         ...
 
     def value(self) -> float:
-        """The value over all batches since the last reset."""
+        """Return the value over all batches since the last reset."""
         ...
 
     def name(self) -> str:
-        """What it is called in the history."""
+        """Return the name of the metric in the history."""
         ...
 
 
 class AccumulatedAccuracyMetric:
-    """The percentage of images whose greatest output is that of their class: `outputs[0]` (B, n_classes), `target[0]`
-    (B,).
+    """Percentage of images whose greatest output belongs to their class.
 
-    Before the first batch the value is NaN.
+    `outputs[0]` is (B, n_classes), `target[0]` is (B,). Before the first batch the value is NaN.
 
     >>> import torch
     >>> from siamese_triplet import AccumulatedAccuracyMetric
@@ -66,12 +64,11 @@ class AccumulatedAccuracyMetric:
 
 
 class AverageNonzeroTripletsMetric:
-    """The mean number of triplets per batch that an online triplet loss, which returns `(loss, n_triplets)`, found.
+    """Mean number of triplets per batch, as counted by an online triplet loss that returns `(loss, n_triplets)`.
 
-    It counts whatever the loss does: `BatchAllTripletLoss` counts active triplets, `OnlineTripletLoss` whatever the
-    selector returned, which for some, `AllTripletSelector` and `BatchHardTripletSelector` among them, includes triplets
-    without a loss.
-    Before the first batch the value is NaN.
+    `BatchAllTripletLoss` counts active triplets, `OnlineTripletLoss` all that its selector returns. Some selectors,
+    among them `AllTripletSelector` and `BatchHardTripletSelector`, also return triplets without a loss. Before the
+    first batch the value is NaN.
 
     >>> import torch
     >>> from siamese_triplet import AverageNonzeroTripletsMetric

@@ -1,4 +1,4 @@
-"""The small network of these chapters, which turns an image into an embedding, and the nets built around it."""
+"""Embedding networks, and the siamese, triplet and classification networks built on them."""
 
 import math
 from typing import Any
@@ -13,9 +13,9 @@ from siamese_triplet._prelu import PReLU
 class EmbeddingNet(nn.Module):
     """Images (B, C, H, W) to embeddings (B, D): two convolutions, three dense layers (LeNet-like).
 
-    `embedding_size` is D, `input_size` is (C, H, W); the defaults are those of MNIST and of a picture in the plane.
-    Under autocast the last layer stays in the precision of its weights, so that distances of embeddings do.
-    Raises ValueError for images of another size or on another device than the network.
+    `embedding_size` is D, `input_size` is (C, H, W); the defaults fit MNIST and a plot in the plane. Under autocast the
+    last layer keeps the precision of its weights, and so do the distances of embeddings. Raises ValueError for images
+    of another size, or on another device than the network.
 
     >>> import torch
     >>> from siamese_triplet import EmbeddingNet
@@ -35,7 +35,7 @@ class EmbeddingNet(nn.Module):
         channels, *size = input_size
         self.embedding_size = embedding_size
         self.input_size = tuple(input_size)
-        sides = [((side - 4) // 2 - 4) // 2 for side in size]  # a convolution takes 4 off a side, a pooling halves it
+        sides = [((side - 4) // 2 - 4) // 2 for side in size]  # convolutions cut a side by 4, poolings halve it
         self.convnet = nn.Sequential(
             nn.Conv2d(channels, 32, 5), PReLU(), nn.MaxPool2d(2, stride=2),
             nn.Conv2d(32, 64, 5), PReLU(), nn.MaxPool2d(2, stride=2),
@@ -57,7 +57,7 @@ class EmbeddingNet(nn.Module):
         if x.device != device:
             raise ValueError(f"the images are on {x.device}, the network on {device}; move one with .to(device)")
         hidden = self.fc[:-1](self.convnet(x).flatten(1))
-        return _in_full_precision(last, hidden)
+        return _apply_in_full_precision(last, hidden)
 
     def get_embedding(self, x: Tensor) -> Tensor:
         return self(x)
@@ -75,15 +75,15 @@ class EmbeddingNetL2(EmbeddingNet):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return _on_unit_sphere(super().forward(x))
+        return _scale_to_unit_length(super().forward(x))
 
 
 class ConvEmbeddingNet(nn.Module):
-    """Images (B, C, H, W) to embeddings (B, D) for harder data: four convolutions, a linear layer.
+    """Images (B, C, H, W) to embeddings (B, D) for harder data: four convolution blocks, one linear layer.
 
-    Each block is a convolution 3×3, batch normalisation, ReLU and max pooling, `width` channels wide (Vinyals and
-    others, 2016; Snell and others, 2017). `embedding_size` is D, `input_size` is (C, H, W), at least 16 × 16. On the
-    unit sphere embeddings have length 1, but for a zero, which has no direction. Under autocast the last layer stays in
+    Each block is a 3×3 convolution, batch normalisation, ReLU and max pooling, with `width` channels (Vinyals and
+    others, 2016; Snell and others, 2017). `embedding_size` is D, `input_size` is (C, H, W), at least 16 × 16. With
+    `unit_sphere` embeddings have length 1, except for zero, which has no direction. Under autocast the last layer keeps
     the precision of its weights. Raises ValueError for images of another size.
 
     >>> import torch
@@ -105,14 +105,14 @@ class ConvEmbeddingNet(nn.Module):
                 f"ConvEmbeddingNet: {input_size=} must be at least (1, 16, 16), as (channels, height, width), "
                 f"{embedding_size=} and {width=} at least 1"
             )
-        channels, height, width_of_input = input_size
+        channels, height, input_width = input_size
         self.embedding_size, self.input_size, self.unit_sphere = embedding_size, tuple(input_size), unit_sphere
         blocks = [
             (nn.Conv2d(n_in, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2))
             for n_in in (channels, width, width, width)
         ]
         self.convnet = nn.Sequential(*(layer for block in blocks for layer in block))
-        self.fc = nn.Linear(width * (height // 16) * (width_of_input // 16), embedding_size)
+        self.fc = nn.Linear(width * (height // 16) * (input_width // 16), embedding_size)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1:] != self.input_size:
@@ -120,18 +120,18 @@ class ConvEmbeddingNet(nn.Module):
                 f"ConvEmbeddingNet expects images of shape (batch, {', '.join(map(str, self.input_size))}), "
                 f"got {tuple(x.shape)}; pass input_size=(channels, height, width) for another size"
             )
-        embeddings = _in_full_precision(self.fc, self.convnet(x).flatten(1))
-        return _on_unit_sphere(embeddings) if self.unit_sphere else embeddings
+        embeddings = _apply_in_full_precision(self.fc, self.convnet(x).flatten(1))
+        return _scale_to_unit_length(embeddings) if self.unit_sphere else embeddings
 
     def get_embedding(self, x: Tensor) -> Tensor:
         return self(x)
 
 
 class ClassificationNet(nn.Module):
-    """A classifier on an embedding net of any size: PReLU → dense → log-softmax, (B, n_classes); train with `NLLLoss`.
+    """A classifier on any embedding net: PReLU → dense → log-softmax, (B, n_classes); train with `NLLLoss`.
 
-    The size of the embeddings is the net's attribute `embedding_size`, else the width of its last linear layer. Raises
-    ValueError where it has neither, and for less than one class.
+    The size of the embeddings is the net's attribute `embedding_size`, else the output size of its last linear layer.
+    Raises ValueError if it has neither, and for fewer than one class.
 
     >>> import torch
     >>> from siamese_triplet import ClassificationNet, EmbeddingNet
@@ -151,15 +151,15 @@ class ClassificationNet(nn.Module):
         self.fc1 = nn.Linear(_embedding_size(embedding_net), n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.log_softmax(_in_full_precision(self.fc1, self.get_embedding(x)), dim=-1)
+        return F.log_softmax(_apply_in_full_precision(self.fc1, self.get_embedding(x)), dim=-1)
 
     def get_embedding(self, x: Tensor) -> Tensor:
-        """The embeddings that the last layer sees, after the PReLU: (B, D)."""
+        """Return the input of the last layer, embeddings after the PReLU, (B, D)."""
         return self.nonlinear(self.embedding_net(x))
 
 
 class SiameseNet(nn.Module):
-    """Two inputs through the one shared net: two (B, D) embeddings (Bromley and others, 1993).
+    """Two inputs through one shared net: two (B, D) embeddings (Bromley and others, 1993).
 
     >>> import torch
     >>> from siamese_triplet import EmbeddingNet, SiameseNet
@@ -181,7 +181,7 @@ class SiameseNet(nn.Module):
 
 
 class TripletNet(nn.Module):
-    """Three inputs through the one shared net: three (B, D) embeddings (Hoffer and Ailon, 2015).
+    """Three inputs through one shared net: three (B, D) embeddings (Hoffer and Ailon, 2015).
 
     >>> import torch
     >>> from siamese_triplet import EmbeddingNet, TripletNet
@@ -201,8 +201,8 @@ class TripletNet(nn.Module):
         return self.embedding_net(x)
 
 
-def _in_full_precision(layer: nn.Linear, x: Tensor) -> Tensor:
-    """`layer(x)` in the dtype of its weights, whatever autocast says."""
+def _apply_in_full_precision(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Compute `layer(x)` in the dtype of its weights, even under autocast."""
     with torch.autocast(x.device.type, enabled=False):
         return layer(x.to(layer.weight.dtype))
 
@@ -220,6 +220,6 @@ def _embedding_size(net: nn.Module) -> int:
     return linear_layers[-1].out_features
 
 
-def _on_unit_sphere(embeddings: Tensor) -> Tensor:
+def _scale_to_unit_length(embeddings: Tensor) -> Tensor:
     norms = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True)  # (B, 1)
     return embeddings / torch.where(norms > 0, norms, 1)

@@ -1,4 +1,4 @@
-"""A training run in a folder: its settings, checkpoint, history and evaluation, whatever interrupts it."""
+"""Training runs kept in a folder (settings, checkpoint, history, evaluation), which resume after an interruption."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from siamese_triplet._devices import best_device
 from siamese_triplet._files import write_atomically
 from siamese_triplet.datasets import Images, load, load_folder
 from siamese_triplet.datasets.mnist import SOURCES
-from siamese_triplet.distributed import first_here_then_others, from_first, is_first, process_group
+from siamese_triplet.distributed import call_local_first, call_on_first, is_first, process_group
 from siamese_triplet.evaluation import embed
 from siamese_triplet.evaluation.summary import seen_classes
 from siamese_triplet.methods import Method, Speed, fit_method
@@ -28,9 +28,9 @@ SETTINGS, CHECKPOINT, HISTORY, EVALUATION = "settings.json", "checkpoint.pt", "h
 
 @dataclass(frozen=True)
 class Data:
-    """Which images: "mnist", "fashion-mnist", or a folder with a sub-folder for each class.
+    """A data set: "mnist", "fashion-mnist", or the path of a folder with one sub-folder per class.
 
-    `embedded` takes the small subset inside the package. `image_size` and `channels` are for a folder.
+    `embedded` selects the small subset inside the package. `image_size` and `channels` apply to a folder.
     """
 
     name: str
@@ -39,20 +39,20 @@ class Data:
     channels: int = 1
 
     def load(self, root: str | os.PathLike | None = None) -> tuple[Images, Images]:
-        """The training and the test images. Raises what `datasets.load` and `folders.load_folder` raise."""
+        """Load the training and the test images. Raises as `datasets.load` and `datasets.load_folder` do."""
         if self.name in SOURCES:
             subset = "embedded" if self.embedded else None
             return load(self.name, True, root, subset=subset), load(self.name, False, root, subset=subset)
         if not Path(self.name).is_dir():
             raise ValueError(
-                f"unknown data set {self.name!r}: there are {', '.join(map(repr, SOURCES))}, and no such folder"
+                f"unknown data set {self.name!r}; expected {', '.join(map(repr, SOURCES))} or the path of a folder"
             )
         return load_folder(self.name, self.image_size, self.channels)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What decides the result of a training run, and how it is computed."""
+    """The settings that decide the result of a training run, and the `speed` at which it is computed."""
 
     data: Data
     experiment: Method
@@ -69,18 +69,19 @@ def train_run(
     device: torch.device | str | None = None,
     verbose: bool = True,
 ) -> dict[str, Any] | None:
-    """Train `run` in `folder`, going on where an earlier call was interrupted; return its evaluation.
+    """Train `run` in `folder`, or resume it after an interruption, and return its evaluation.
 
     Writes `settings.json`, `checkpoint.pt` after every epoch, `history.json` and `evaluation.json`. `root` is the
-    folder of the data. Under `torchrun` all processes train together, and the first writes; the others return None.
-    Raises ValueError where `folder` holds a run with other settings, and KeyboardInterrupt when it is interrupted, with
-    all whole epochs safe.
+    folder of the data. Under `torchrun` all processes train together; the first one writes, the others return None.
+
+    Raises ValueError if `folder` holds a run with other settings, and KeyboardInterrupt if training is interrupted;
+    complete epochs are kept.
     """
     folder = Path(folder)
     with process_group(device):
         first = is_first()
-        from_first(lambda: _claim(folder, run))
-        train_set, test_set = first_here_then_others(lambda: run.data.load(root))
+        call_on_first(lambda: _claim(folder, run))
+        train_set, test_set = call_local_first(lambda: run.data.load(root))
         model, history = fit_method(
             run.experiment,
             train_set,
@@ -108,10 +109,10 @@ def evaluate_run(
     root: str | os.PathLike | None = None,
     device: torch.device | str | None = None,
 ) -> dict[str, Any]:
-    """Evaluate the model that `folder` holds, at whatever epoch it is, and write `evaluation.json`.
+    """Evaluate the model in `folder`, complete or not, and write `evaluation.json`.
 
-    With `data`, on other images than it was trained on; then nothing is written. Raises FileNotFoundError where there
-    is no run, and CheckpointError where its checkpoint is not whole.
+    With `data`, evaluates on those images instead and writes nothing. Raises FileNotFoundError if there is no run, and
+    CheckpointError if its checkpoint is damaged.
     """
     folder = Path(folder)
     run = read_run(folder)
@@ -125,7 +126,7 @@ def evaluate_run(
 
 
 def read_run(folder: str | os.PathLike) -> Run:
-    """The run that `folder` holds. Raises FileNotFoundError where there is none, ValueError for damaged settings."""
+    """Read the settings of the run in `folder`. Raises FileNotFoundError without a run, ValueError if damaged."""
     path = Path(folder) / SETTINGS
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no training run: there is no {SETTINGS} in it")
@@ -138,24 +139,24 @@ def read_run(folder: str | os.PathLike) -> Run:
 
 
 def _claim(folder: Path, run: Run) -> None:
-    """Make `folder` that of `run`, or see that it is."""
+    """Write the settings of `run` to `folder`, or check that it holds the same ones."""
     has_checkpoint = (folder / CHECKPOINT).exists()
     if (folder / SETTINGS).exists():
         differing = differences(asdict(read_run(folder)), run)
         if differing and has_checkpoint:
             raise ValueError(
-                f"{folder} holds a run with other settings: {'; '.join(differing)}. Name another folder, or the same "
-                "settings to go on with it"
+                f"{folder} holds a run with other settings: {'; '.join(differing)}. Name another folder, or give "
+                "the same settings to resume it"
             )
         if not differing:
             return
     elif has_checkpoint:
         raise ValueError(f"{folder} holds a checkpoint but no {SETTINGS}; name another folder")
-    write_json(folder / SETTINGS, asdict(run))  # also in place of settings that no epoch was trained with
+    write_json(folder / SETTINGS, asdict(run))  # replaces settings that trained no epoch
 
 
 def differences(before: dict[str, Any], run: Run) -> list[str]:
-    """In which settings `run` differs from those of another one, in words."""
+    """Describe each setting in which `run` differs from the run `before`, given as a dictionary."""
     then, now = _flat(before), _flat(asdict(run))
     return [f"{name} {then[name]!r}, not {now[name]!r}" for name in now if name in then and then[name] != now[name]]
 
@@ -183,7 +184,7 @@ def _write_evaluation(
 
 
 def provenance(model: nn.Module) -> dict[str, Any]:
-    """Where and with what a result was made."""
+    """Record the origin of a result: date, device, threads and versions."""
     device = next(model.parameters()).device
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
@@ -197,7 +198,7 @@ def provenance(model: nn.Module) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The name of this machine's processor, as far as it tells."""
+    """Return the name of the processor, or its architecture where the name is unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -1,4 +1,4 @@
-"""Batches with a fixed number of classes and of images of each: what online mining needs."""
+"""Batch samplers for online mining: a fixed number of classes per batch and of images per class."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,18 +6,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from siamese_triplet._sorting import members_by_class
+
 
 class BalancedBatchSampler(Sampler[list[int]]):
     """A batch sampler: each batch holds `n_samples` images of each of `n_classes` classes.
 
-    `labels` are the integer labels of a data set, one an image, as a tensor, array or list. An epoch is `len(labels)
-    // (n_classes * n_samples)` batches, at least one. Each of them is full, and without a repeated image unless
-    `replacement` asks for it. Coverage is as even as it can be: over an epoch any two classes, and any two images of
-    one class, are drawn equally often, give or take one. Each epoch is shuffled anew, from `seed`; the same seed
-    gives the same epochs.
+    `labels` are the integer labels of a data set, one per image, as a tensor, array or list. An epoch has `len(labels)
+    // (n_classes * n_samples)` batches, at least one. Every batch is full, and repeats no image unless `replacement`
+    allows it. Coverage is as even as possible: over an epoch any two classes, and any two images of one class, are
+    drawn equally often, give or take one. Epochs differ, and the same `seed` gives the same epochs.
 
-    Raises ValueError where there are fewer than `n_classes` classes, or where a class has fewer than `n_samples`
-    images, unless `replacement` allows such a class to repeat its images within a batch.
+    Raises ValueError for fewer than `n_classes` classes, and for a class with fewer than `n_samples` images, unless
+    `replacement` lets such a class repeat its images within a batch.
 
     >>> from siamese_triplet import BalancedBatchSampler
     >>> labels = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
@@ -35,10 +36,10 @@ class BalancedBatchSampler(Sampler[list[int]]):
         replacement: bool = False,
         seed: int = 0,
     ) -> None:
-        labels = _integers("BalancedBatchSampler: labels", labels)
+        labels = _integer_vector("BalancedBatchSampler: labels", labels)
         if n_classes < 1 or n_samples < 1:
             raise ValueError(f"BalancedBatchSampler: {n_classes=} and {n_samples=} must both be at least 1")
-        self.members = {int(label): (labels == label).nonzero().squeeze(1) for label in labels.unique()}
+        self.members = members_by_class(labels)
         if n_classes > len(self.members):
             raise ValueError(
                 f"BalancedBatchSampler: {n_classes=}, but there are only {len(self.members)} classes; lower n_classes"
@@ -68,13 +69,13 @@ class BalancedBatchSampler(Sampler[list[int]]):
 class GroupedBatchSampler(Sampler[list[int]]):
     """A batch sampler for classes that belong to groups: `n_groups` groups × `n_classes` classes × `n_samples` images.
 
-    Classes of one group, such as the characters of an alphabet, look alike, so that a batch of few groups has harder
-    negatives than one of as many classes from all of them. `labels` and `groups` are integers, one an image. A group
-    with fewer than `n_classes` classes gives all it has, so that such batches are smaller. An epoch is `len(labels) //
-    (n_groups * n_classes * n_samples)` batches, at least one; groups, the classes of a group and the images of a class
-    are each drawn equally often, give or take one. Each epoch is shuffled anew, from `seed`.
+    Classes of one group, such as the characters of an alphabet, look alike, so a batch from few groups has harder
+    negatives than one with the same number of classes from all groups. `labels` and `groups` are integers, one per
+    image. A group with fewer than `n_classes` classes gives all it has, and such batches are smaller. An epoch has
+    `len(labels) // (n_groups * n_classes * n_samples)` batches, at least one; groups, classes of a group and images of
+    a class are each drawn equally often, give or take one. Epochs differ, and the same `seed` gives the same epochs.
 
-    Raises ValueError where `labels` or `groups` are no integers, there are fewer than `n_groups` groups, a class is in
+    Raises ValueError if `labels` or `groups` are not integers, there are fewer than `n_groups` groups, a class is in
     two groups, or a class has fewer than `n_samples` images.
 
     >>> from siamese_triplet import GroupedBatchSampler
@@ -94,18 +95,19 @@ class GroupedBatchSampler(Sampler[list[int]]):
         n_samples: int,
         seed: int = 0,
     ) -> None:
-        labels = _integers("GroupedBatchSampler: labels", labels)
-        groups = _integers("GroupedBatchSampler: groups", groups)
+        labels = _integer_vector("GroupedBatchSampler: labels", labels)
+        groups = _integer_vector("GroupedBatchSampler: groups", groups)
         if labels.shape != groups.shape:
             raise ValueError(
-                f"GroupedBatchSampler: one label and one group an image, got {tuple(labels.shape)} labels and "
-                f"{tuple(groups.shape)} groups"
+                f"GroupedBatchSampler: expected one label and one group per image, got {tuple(labels.shape)} labels "
+                f"and {tuple(groups.shape)} groups"
             )
-        self.members = BalancedBatchSampler(labels, 1, n_samples).members  # which checks n_samples
-        both = torch.stack([groups, labels], dim=1).unique(dim=0)  # (C, 2), a row for each class
-        if len(both) > len(self.members):
-            raise ValueError("GroupedBatchSampler: a class has images in two groups; give all images of a class one")
-        self.classes = {int(group): both[both[:, 0] == group, 1] for group in both[:, 0].unique()}
+        self.members = BalancedBatchSampler(labels, 1, n_samples).members  # also checks n_samples
+        group_and_class = torch.stack([groups, labels], dim=1).unique(dim=0)  # (C, 2), one row per class
+        if len(group_and_class) > len(self.members):
+            raise ValueError("GroupedBatchSampler: a class has images in two groups; each class must be in one group")
+        group_column, class_column = group_and_class.T
+        self.classes = {group: class_column[rows] for group, rows in members_by_class(group_column).items()}
         if not 1 <= n_groups <= len(self.classes) or n_classes < 1:
             raise ValueError(
                 f"GroupedBatchSampler: {n_groups=} must be between 1 and the {len(self.classes)} groups, {n_classes=} "
@@ -130,13 +132,13 @@ class GroupedBatchSampler(Sampler[list[int]]):
             yield torch.cat(hands).tolist()
 
 
-def _integers(name: str, values: Tensor | Sequence[int]) -> Tensor:
-    """`values` as a tensor (N,) on the CPU. A ValueError unless they are integers, one at least."""
+def _integer_vector(name: str, values: Tensor | Sequence[int]) -> Tensor:
+    """Convert `values` to a tensor (N,) on the CPU; a ValueError unless they are integers, at least one."""
     try:
         vector = torch.as_tensor(values).cpu()
     except (TypeError, ValueError, RuntimeError) as error:  # a RuntimeError for None
         raise ValueError(
-            f"{name} must be integers, one an image, got a {type(values).__name__} ({error}); number them, 0, 1, 2 …"
+            f"{name} must be integers, one per image, got a {type(values).__name__} ({error}); number them, 0, 1, 2 …"
         ) from error
     if vector.ndim != 1 or vector.is_floating_point() or not len(vector):
         raise ValueError(
@@ -146,25 +148,25 @@ def _integers(name: str, values: Tensor | Sequence[int]) -> Tensor:
 
 
 class _Deck:
-    """A shuffled deck of cards that is dealt out, and shuffled again when it runs short."""
+    """A shuffled deck of cards to deal from, which is shuffled again when it runs short."""
 
     def __init__(self, cards: Tensor, generator: torch.Generator) -> None:
         self.cards = cards
         self.generator = generator
-        self.rest = self._shuffled(cards)
+        self.rest = self._shuffle(cards)
 
     def deal(self, n: int) -> Tensor:
-        """The next `n` cards, all different if the deck has as many."""
+        """Deal the next `n` cards, all different if the deck has that many."""
         if n > len(self.cards):
-            return torch.cat([self._shuffled(self.cards), self.deal(n - len(self.cards))])
+            return torch.cat([self._shuffle(self.cards), self.deal(n - len(self.cards))])
         hand, self.rest = self.rest[:n], self.rest[n:]
         if len(hand) < n:
-            deck = self._shuffled(self.cards)
+            deck = self._shuffle(self.cards)
             is_in_hand = torch.isin(deck, hand)
             others, missing = deck[~is_in_hand], n - len(hand)
             hand = torch.cat([hand, others[:missing]])
-            self.rest = self._shuffled(torch.cat([others[missing:], deck[is_in_hand]]))
+            self.rest = self._shuffle(torch.cat([others[missing:], deck[is_in_hand]]))
         return hand
 
-    def _shuffled(self, cards: Tensor) -> Tensor:
+    def _shuffle(self, cards: Tensor) -> Tensor:
         return cards[torch.randperm(len(cards), generator=self.generator)]

@@ -1,4 +1,4 @@
-"""What the tests in a browser share: Chromium from the PATH, and why a test is skipped without one."""
+"""Helpers of the tests in a browser: Chromium from the PATH, a page's problems, axe-core."""
 
 import os
 import shutil
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-NOWHERE_ELSE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # cheaper than to ask at every request
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", NOWHERE_ELSE]
+NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # cheaper than intercepting every request
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", NO_NETWORK]
 
 
-def unavailable(reason: str) -> None:
-    """Skip, or fail where SIAMESE_TRIPLET_PAGES=required says that a browser must be there."""
+def skip_or_fail(reason: str) -> None:
+    """Skip the test, or fail it with SIAMESE_TRIPLET_PAGES=required."""
     if os.environ.get("SIAMESE_TRIPLET_PAGES") == "required":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -21,10 +21,10 @@ def unavailable(reason: str) -> None:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A headless Chromium, driven by Playwright, that reaches this machine alone."""
+    """Start a headless Chromium, driven by Playwright, that reaches only this machine."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if executable is None:
-        unavailable("there is no Chromium")
+        skip_or_fail("there is no Chromium")
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
@@ -32,31 +32,34 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def watched(page: Any) -> list[str]:
-    """The problems that a page will have from now on: console errors, errors of its scripts, requests that failed."""
+def record_problems(page: Any) -> list[str]:
+    """Return a list that collects a page's problems from now on: console and script errors, and failed requests."""
     problems: list[str] = []
-    page.on(
-        "console", lambda said: problems.append(f"{said.text} {said.location['url']}") if said.type == "error" else None
-    )
+
+    def record_error(message: Any) -> None:
+        if message.type == "error":
+            problems.append(f"{message.text} {message.location['url']}")
+
+    page.on("console", record_error)
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("requestfailed", lambda failed: problems.append(f"failed: {failed.url[:200]}"))
+    page.on("requestfailed", lambda request: problems.append(f"failed: {request.url[:200]}"))
     return problems
 
 
 def overflow(page: Any) -> int:
-    """By how many pixels the page is wider than its window."""
+    """Measure by how many pixels the page is wider than its window."""
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
 def violations(page: Any, within: str | None = None, without: Sequence[str] = ()) -> list[str]:
-    """The serious and critical findings of axe-core, `within` an element or in the whole page, `without` some of it."""
+    """List axe-core's serious and critical findings, in the page or `within` one element, `without` some elements."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    only_violations = {"resultTypes": ["violations"]}  # to describe all that passes takes as long as to check it
+    only_violations = {"resultTypes": ["violations"]}  # describing the passes would take as long as the check
     context = {"exclude": [[selector] for selector in without]} if without else within
-    found = axe.run(page, context=context, options=only_violations).response["violations"]
+    findings = axe.run(page, context=context, options=only_violations).response["violations"]
     return [
         f"{violation['id']}: {node['html'][:200]}: {node['failureSummary']}"
-        for violation in found
+        for violation in findings
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"]
     ]

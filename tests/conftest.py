@@ -1,4 +1,4 @@
-"""What all tests share: one thread, as the tensors are small, and a check that global random state is left alone."""
+"""Settings and fixtures of all tests: one thread, as tensors are small, and a check of the global random state."""
 
 import os
 import random
@@ -17,13 +17,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests st
 
 @pytest.fixture(autouse=True)
 def outside_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is shown is shown as to a reader: `book/conftest.py` has set the variable for the notebooks' kernels."""
+    """Show outputs as to a reader: `book/conftest.py` sets the variable for the kernels of the notebooks."""
     monkeypatch.delenv(IN_BOOK, raising=False)
 
 
 @pytest.fixture
 def global_random_state_untouched() -> Iterator[None]:
-    """Fails the test when the code under test draws from, or seeds, the random state of the process."""
+    """Fail a test whose code draws from the random state of the process, or seeds it."""
     before = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
     yield
     assert torch.equal(torch.get_rng_state(), before[0])
@@ -32,7 +32,7 @@ def global_random_state_untouched() -> Iterator[None]:
 
 @pytest.fixture
 def little_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For runs in a folder: MNIST is 10 images of each class, FashionMNIST the same upside down."""
+    """Replace the data of runs: MNIST has 10 images per class, FashionMNIST the same ones upside down."""
     from toy_data import part
 
     from siamese_triplet import runs

@@ -1,6 +1,6 @@
-"""What each process of `test_distributed.py` does, in a group or alone.
+"""Work of each process of `test_distributed.py`, in a group or alone.
 
-Every result is saved in FOLDER, for the test to compare those of several processes with those of one.
+Every process saves its results in a folder, where the test compares several processes with one.
 """
 
 import os
@@ -17,10 +17,10 @@ from torch.optim.lr_scheduler import StepLR
 from siamese_triplet.datasets import Images, normalization
 from siamese_triplet.distributed import (
     Share,
-    from_first,
+    call_on_first,
     gather,
+    gather_objects,
     is_first,
-    of_all,
     process_group,
     send_to_all,
     sum_gradients,
@@ -45,7 +45,7 @@ CASES |= {
 
 
 def images(n_per_class: int = 16, train: bool = True) -> Images:
-    """Images of 16 × 16 of five classes, each with its own bright row."""
+    """Make 16 × 16 images of five classes, each with its own bright row."""
     generator = torch.Generator().manual_seed(0 if train else 1)
     labels = torch.arange(5 * n_per_class) % 5
     data = torch.randint(0, 120, (len(labels), 16, 16), generator=generator)
@@ -53,45 +53,45 @@ def images(n_per_class: int = 16, train: bool = True) -> Images:
     return Images(data.to(torch.uint8), labels, list("abcde"), train=train, transform=normalization(0.3, 0.3))
 
 
-def one_pass(experiment: Method) -> list[dict]:
-    """Loss, gradients and choices of all batches of an epoch, the last of which may be a short one."""
+def run_pass(experiment: Method) -> list[dict]:
+    """Compute loss, gradients and selection for each batch of an epoch; the last batch may be short."""
     torch.manual_seed(0)
     model, loss_fn = experiment.network(images()), experiment.loss()
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(2 if weight.ndim > 1 else 1)  # a new network maps all images close together
-    chosen = spy_on_choices(loss_fn)
+    chosen = record_selections(loss_fn)
     step = Step(model, model, loss_fn, (), torch.device("cpu"), None, False)
-    found = []
+    batches = []
     for batch in experiment.loader(images()):
         model.zero_grad()
         loss = step(batch)[0]
         loss.backward()
         sum_gradients(model.parameters())
         gradients = [parameter.grad.clone() for parameter in model.parameters()]
-        found.append({"loss": loss.detach(), "gradients": gradients, "chosen": chosen.copy()})
+        batches.append({"loss": loss.detach(), "gradients": gradients, "chosen": chosen.copy()})
         chosen.clear()
-    return found
+    return batches
 
 
-def spy_on_choices(loss_fn: nn.Module) -> list[Tensor]:
-    """A list to which the selector of the loss, if it has one, adds what it selects."""
+def record_selections(loss_fn: nn.Module) -> list[Tensor]:
+    """Return a list that collects the selections of the loss's selector, if it has one."""
     chosen: list[Tensor] = []
     selector = getattr(loss_fn, "triplet_selector", None) or getattr(loss_fn, "pair_selector", None)
     if selector is not None:
         select = selector.select
 
-        def spied(*arguments: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        def record(*arguments: Tensor) -> Tensor | tuple[Tensor, Tensor]:
             selected = select(*arguments)
             chosen.extend([selected] if isinstance(selected, Tensor) else selected)
             return selected
 
-        selector.select = spied
+        selector.select = record
     return chosen
 
 
-class InDouble(nn.Module):
-    """A small network in float64, where the order of sums does not decide which triplet is selected."""
+class DoubleNet(nn.Module):
+    """A small network in float64, where rounding does not decide which triplet is selected."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,10 +101,10 @@ class InDouble(nn.Module):
         return self.layers(x.double())
 
 
-def trained(n_epochs: int, checkpoint: Path | None = None) -> dict:
-    """A whole run of `fit`, with every process asked to begin with weights of its own."""
-    torch.manual_seed(Share.of_this_process().rank)
-    model = InDouble()
+def train(n_epochs: int, checkpoint: Path | None = None) -> dict:
+    """Train by `fit`, each process starting from weights of its own."""
+    torch.manual_seed(Share.current().rank)
+    model = DoubleNet()
     optimizer = SGD(model.parameters(), lr=0.002, momentum=0.9)
     train_set, test_set = images(), images(train=False)
     sampler = BalancedBatchSampler(train_set.targets, 5, 3)
@@ -126,9 +126,9 @@ def trained(n_epochs: int, checkpoint: Path | None = None) -> dict:
     return {"history": dict(history), "weights": model.state_dict(), "calls": calls}
 
 
-def gathered(n_rows: list[int]) -> dict:
-    """Rows of several processes, and the gradient that comes back: of 1, 2, 3 … for the first row, the second …"""
-    share = Share.of_this_process()
+def gather_rows(n_rows: list[int]) -> dict:
+    """Gather rows of several processes, and return their gradients: 1 for the first row of all, 2 for the second …"""
+    share = Share.current()
     n = n_rows[share.rank]
     rows = (torch.arange(n, dtype=torch.float32) + 10 * share.rank)[:, None].requires_grad_()
     together, labels = gather((rows, torch.full((n,), share.rank)))
@@ -136,12 +136,12 @@ def gathered(n_rows: list[int]) -> dict:
     return {"rows": together.detach(), "labels": labels, "gradient": rows.grad}
 
 
-def told() -> dict:
-    """Values, errors and models that go from the first process to all."""
-    rank = Share.of_this_process().rank
-    value = from_first(lambda: f"of {rank}")
+def share_from_first() -> dict:
+    """Send a value, an error and a model from the first process to all."""
+    rank = Share.current().rank
+    value = call_on_first(lambda: f"of {rank}")
     try:
-        from_first(lambda: {}["missing"] if rank == 0 else None)
+        call_on_first(lambda: {}["missing"] if rank == 0 else None)
         error = None
     except KeyError as missing:
         error = str(missing)
@@ -149,27 +149,27 @@ def told() -> dict:
     model = nn.BatchNorm1d(3)
     model.running_mean.fill_(rank)
     send_to_all(model)
-    return {"value": value, "error": error, "buffer": model.running_mean.clone(), "all": of_all(rank)}
+    return {"value": value, "error": error, "buffer": model.running_mean.clone(), "all": gather_objects(rank)}
 
 
 def main(folder: Path) -> None:
     with process_group():
-        share = Share.of_this_process()
+        share = Share.current()
         results = {
-            "passes": {name: one_pass(experiment) for name, experiment in CASES.items()},
-            "trained": trained(3),
-            "told": told(),
+            "passes": {name: run_pass(experiment) for name, experiment in CASES.items()},
+            "trained": train(3),
+            "shared": share_from_first(),
         }
         if share.world_size > 1:
-            results["gathered"] = gathered([2, 0, 3, 1][: share.world_size])
-            trained(1, folder / "checkpoint.pt")
-            results["resumed"] = trained(3, folder / "checkpoint.pt")
-            trained(2, folder / "of_several.pt")
+            results["gathered"] = gather_rows([2, 0, 3, 1][: share.world_size])
+            train(1, folder / "checkpoint.pt")
+            results["resumed"] = train(3, folder / "checkpoint.pt")
+            train(2, folder / "of_several.pt")
         torch.save(results, folder / f"{share.rank}.pt")
 
 
-def as_rank(rank: int, group: dict[str, str], errors: Path, work: Callable[[], int | None]) -> None:
-    """Do `work` as a process that torchrun has started in `group`, and exit with what it gives."""
+def run_as_rank(rank: int, group: dict[str, str], errors: Path, work: Callable[[], int | None]) -> None:
+    """Do `work` like a process that torchrun has started in `group`, and exit with its result."""
     os.environ.update(group, RANK=str(rank), LOCAL_RANK=str(rank))
     with errors.open("w") as file, open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,5 +1,7 @@
-"""Every selector and every loss of the package by name, for the tests of what they all have in common."""
+"""Every selector and every loss of the package by name, for the tests of their common properties."""
 
+import functools
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -15,27 +17,19 @@ from siamese_triplet.losses import (
 )
 from siamese_triplet.selectors import (
     AllPositivePairSelector,
-    AllSemihardTripletSelector,
     AllTripletSelector,
-    BatchHardPairSelector,
-    BatchHardTripletSelector,
     DistanceWeightedPairSelector,
     DistanceWeightedTripletSelector,
     EasyPositiveTripletSelector,
     FunctionNegativeTripletSelector,
-    HardestNegativeTripletSelector,
-    HardestSemihardTripletSelector,
-    HardNegativePairSelector,
-    NearestBeyondPositiveTripletSelector,
     PairSelector,
-    RandomNegativeTripletSelector,
-    SemihardNegativeTripletSelector,
     TripletSelector,
 )
+from siamese_triplet.selectors.by_name import PAIR_SELECTORS, TRIPLET_SELECTORS
 
 
 class TheReadersTripletSelector(TripletSelector):
-    """Ten lines by a reader who does not think of empty batches."""
+    """A short selector by a reader who did not think of empty batches."""
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
         hardest_positive = distances.masked_fill(~is_positive, -torch.inf).argmax(1)  # (B,)
@@ -45,7 +39,7 @@ class TheReadersTripletSelector(TripletSelector):
 
 
 def greatest_loss(losses: Tensor) -> Tensor:
-    """The hardest negative, as a function for `FunctionNegativeTripletSelector`."""
+    """Choose the hardest negative, as a function for `FunctionNegativeTripletSelector`."""
     value, column = losses.max(dim=1)
     return torch.where(value > 0, column, -1)
 
@@ -54,30 +48,30 @@ def hardest_by_function(margin: float, both_anchors: bool = True, squared: bool 
     return FunctionNegativeTripletSelector(margin, greatest_loss, both_anchors, squared)
 
 
-WITH_MARGIN: dict[str, Callable[..., TripletSelector]] = {  # of the arguments margin, both_anchors and squared
-    "hardest": HardestNegativeTripletSelector,
+def named(name: str, margin: float = 1.0, **options: object) -> TripletSelector:
+    """Make a selector of `selectors/by_name.py`, with those of the options that it has."""
+    cls = type(TRIPLET_SELECTORS[name](1.0, torch.Generator()))
+    known = inspect.signature(cls).parameters
+    return cls(**{option: value for option, value in {"margin": margin, **options}.items() if option in known})
+
+
+WITH_MARGIN: dict[str, Callable[..., TripletSelector]] = {  # with the arguments margin, both_anchors and squared
     "by function": hardest_by_function,
-    "random": RandomNegativeTripletSelector,
-    "semihard": SemihardNegativeTripletSelector,
-    "hardest semihard": HardestSemihardTripletSelector,
-    "all semihard": AllSemihardTripletSelector,
+    **{name: functools.partial(named, name) for name in TRIPLET_SELECTORS if hasattr(named(name), "margin")},
 }
 WITH_GENERATOR: dict[str, Callable[..., PairSelector | TripletSelector]] = {
-    "balanced pairs": lambda **options: AllPositivePairSelector(**options),
-    "random": lambda **options: RandomNegativeTripletSelector(1.0, **options),
-    "semihard": lambda **options: SemihardNegativeTripletSelector(1.0, **options),
-    "distance-weighted pairs": lambda **options: DistanceWeightedPairSelector(3, **options),
-    "distance-weighted": lambda **options: DistanceWeightedTripletSelector(3, **options),
+    "balanced pairs": AllPositivePairSelector,
+    "distance-weighted pairs": functools.partial(DistanceWeightedPairSelector, 3),
+    "distance-weighted": functools.partial(DistanceWeightedTripletSelector, 3),
+    **{name: functools.partial(named, name) for name in TRIPLET_SELECTORS if hasattr(named(name), "generator")},
 }
 
 
 def pair_selectors() -> dict[str, PairSelector]:
     return {
         "all pairs": AllPositivePairSelector(balance=False),
-        "balanced pairs": AllPositivePairSelector(),
-        "hard negative pairs": HardNegativePairSelector(),
-        "batch-hard pairs": BatchHardPairSelector(),
         "distance-weighted pairs": DistanceWeightedPairSelector(3),
+        **{f"{name}, pairs": make(torch.Generator().manual_seed(0)) for name, make in PAIR_SELECTORS.items()},
     }
 
 
@@ -85,12 +79,10 @@ def triplet_selectors() -> dict[str, TripletSelector]:
     return {
         "all": AllTripletSelector(),
         "all, one anchor": AllTripletSelector(both_anchors=False),
-        "batch-hard": BatchHardTripletSelector(),
         "the reader's": TheReadersTripletSelector(),
-        "easy positive": EasyPositiveTripletSelector(),
         "easy positive, hard negative": EasyPositiveTripletSelector(semihard=False),
-        "nearest beyond": NearestBeyondPositiveTripletSelector(),
         "distance-weighted": DistanceWeightedTripletSelector(3),
+        **{name: named(name) for name in TRIPLET_SELECTORS if name not in WITH_MARGIN},
         **{name: make(1.0) for name, make in WITH_MARGIN.items()},
         **{f"{name}, one anchor": make(1.0, both_anchors=False) for name, make in WITH_MARGIN.items()},
         **{f"{name}, plain": make(1.0, squared=False) for name, make in WITH_MARGIN.items()},
@@ -102,7 +94,7 @@ def selectors() -> dict[str, PairSelector | TripletSelector]:
 
 
 def losses() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    """Functions of embeddings (B, D) and labels (B,); the offline ones take the images of a batch one after another."""
+    """Make functions of embeddings (B, D) and labels (B,); the offline losses combine consecutive images."""
     batch_all = {
         f"batch-all, {margin}, {'squared' if squared else 'plain'}, {mean_over}": BatchAllTripletLoss(
             margin, squared, mean_over
@@ -120,21 +112,21 @@ def losses() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
         for margin in (1.0, "soft")
         for squared in (True, False)
     }
-    offline["contrastive"] = lambda e, y: ContrastiveLoss(1.0)(e, after(e, 1), y == after(y, 1))
+    offline["contrastive"] = lambda e, y: ContrastiveLoss(1.0)(e, shift(e, 1), y == shift(y, 1))
     named = batch_all | online | offline
-    return {name: lambda e, y, loss=loss: only_loss(loss(e, y)) for name, loss in named.items()}
+    return {name: lambda e, y, loss=loss: take_loss(loss(e, y)) for name, loss in named.items()}
 
 
 def offline_triplet(loss: TripletLoss) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda embeddings, _: loss(embeddings, after(embeddings, 1), after(embeddings, 2))
+    return lambda embeddings, _: loss(embeddings, shift(embeddings, 1), shift(embeddings, 2))
 
 
-def after(rows: Tensor, n: int) -> Tensor:
-    """Each row's `n`-th after it, round and round."""
+def shift(rows: Tensor, n: int) -> Tensor:
+    """Replace each row by the `n`-th after it, cyclically."""
     return rows[(torch.arange(len(rows)) + n) % max(1, len(rows))]
 
 
-def only_loss(result: Tensor | tuple[Tensor, Tensor | int]) -> Tensor:
+def take_loss(result: Tensor | tuple[Tensor, Tensor | int]) -> Tensor:
     return result[0] if isinstance(result, tuple) else result
 
 
@@ -144,6 +136,6 @@ def select(selector: PairSelector | TripletSelector, embeddings: Tensor, labels:
     return [selector.get_triplets(embeddings, labels)]
 
 
-def as_expected_by(name: str, embeddings: Tensor) -> Tensor:
-    """`embeddings`, moved to the unit sphere for those that expect it."""
+def to_domain(name: str, embeddings: Tensor) -> Tensor:
+    """Move `embeddings` to the unit sphere, if the selector or loss `name` expects that."""
     return F.normalize(embeddings.double()).to(embeddings.dtype) if "distance-weighted" in name else embeddings

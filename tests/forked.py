@@ -1,4 +1,4 @@
-"""Processes that begin in milliseconds: forked from a server that has imported the package, and torch, once for all."""
+"""Processes that start in milliseconds: forked from a server that has imported the package and torch once."""
 
 import multiprocessing
 import os
@@ -9,7 +9,8 @@ import pytest
 MODULES = ["siamese_triplet.cli", "siamese_triplet.runs"]
 
 
-def forking() -> ForkServerContext:
+def fork_context() -> ForkServerContext:
+    """Return the context that forks from the server; skip the test on other systems than POSIX."""
     if os.name != "posix":
         pytest.skip("starts processes by forking a server")
     context = multiprocessing.get_context("forkserver")

@@ -1,4 +1,4 @@
-"""Little archives in the layout of Omniglot's."""
+"""Small archives in the layout of Omniglot's."""
 
 import io
 import zipfile
@@ -31,13 +31,13 @@ def write_archive(path: Path, alphabets: tuple[str, ...], n_characters: int = 2,
 
 @pytest.fixture
 def minimal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with both minimal archives, two characters an alphabet, of which Greek and Latin are in both."""
-    of = Archive.minimal.__func__
+    """A folder with both minimal archives, two characters per alphabet; Greek and Latin are in both archives."""
+    make_minimal = Archive.minimal.__func__
 
-    def smaller(cls: type, place: Path, train: bool) -> Archive:
-        return Archive(of(cls, place, train).path, 10)
+    def make_small(cls: type, folder: Path, train: bool) -> Archive:
+        return Archive(make_minimal(cls, folder, train).path, 10)
 
-    monkeypatch.setattr(Archive, "minimal", classmethod(smaller))
+    monkeypatch.setattr(Archive, "minimal", classmethod(make_small))
     write_archive(Archive.minimal(tmp_path, True).path, MINIMAL[True])
     write_archive(Archive.minimal(tmp_path, False).path, (*MINIMAL[False], "Greek", "Latin"))
     return tmp_path

@@ -1,6 +1,6 @@
-"""Brute force: what pairs, triplets and losses are, as plain loops over Python numbers.
+"""Brute-force definitions of pairs, triplets and losses, as plain loops over Python numbers.
 
-Nothing here imports the package or computes with tensors: `batch` makes tensors, the rest takes lists.
+Nothing here imports the package or computes with tensors: `batch` makes tensors, the other functions take lists.
 """
 
 import math
@@ -15,9 +15,9 @@ Rows = Sequence[Sequence[float]]
 
 
 def batch(seed: int) -> tuple[Tensor, Tensor]:
-    """A batch of 0 to 14 embeddings (float64) and labels: uneven classes, singletons, one class, ties, duplicates.
+    """Draw 0 to 14 embeddings (float64) and labels: uneven classes, singletons, one class, ties, duplicates.
 
-    Half of the batches lie on the integers of a line, where distances, and so ties and zero losses, are exact.
+    Half of the batches are integers on a line. Their distances are exact, and so are ties and zero losses.
     """
     rng = random.Random(seed)
     size = rng.choice([0, 1, 2, 3, *range(4, 15), *range(4, 15)])
@@ -43,7 +43,7 @@ def squared_distance(left: Sequence[float], right: Sequence[float]) -> float:
 
 
 def positive_pairs(labels: Sequence[int]) -> set[tuple[int, int]]:
-    """Unordered: the first is the smaller index."""
+    """List the unordered pairs, the smaller index first."""
     return {(i, j) for i in range(len(labels)) for j in range(i + 1, len(labels)) if labels[i] == labels[j]}
 
 
@@ -74,7 +74,7 @@ def distance(left: Sequence[float], right: Sequence[float], squared: bool) -> fl
 
 
 def triplet_cost(rows: Rows, triplet: tuple[int, int, int], margin: float, squared: bool = True) -> float:
-    """What is inside max(0, …)."""
+    """Compute the argument of max(0, …) in the loss."""
     anchor, positive, negative = (rows[i] for i in triplet)
     return distance(anchor, positive, squared) - distance(anchor, negative, squared) + margin
 
@@ -87,18 +87,18 @@ def candidates(
     both_anchors: bool = True,
     squared: bool = True,
 ) -> dict[tuple[int, int], set[int]]:
-    """For each positive pair that has any, the negatives whose cost satisfies `is_candidate`."""
-    found: dict[tuple[int, int], set[int]] = {}
+    """Map each positive pair to the negatives whose cost satisfies `is_candidate`, if there are any."""
+    negatives: dict[tuple[int, int], set[int]] = {}
     for triplet in all_triplets(labels, both_anchors):
         if is_candidate(triplet_cost(rows, triplet, margin, squared)):
-            found.setdefault(triplet[:2], set()).add(triplet[2])
-    return found
+            negatives.setdefault(triplet[:2], set()).add(triplet[2])
+    return negatives
 
 
 def hardest_triplets(
     rows: Rows, labels: Sequence[int], margin: float, both_anchors: bool = True, squared: bool = True
 ) -> set[tuple[int, int, int]]:
-    """Per positive pair the negative nearest to the anchor (of equals the first), where the loss is > 0."""
+    """Select per positive pair the negative nearest to the anchor, the first on a tie, if the loss is > 0."""
     triplets = set()
     for anchor, positive in anchor_positive_pairs(labels, both_anchors):
         best, best_cost = None, 0.0
@@ -115,7 +115,7 @@ def hardest_triplets(
 def all_semihard_triplets(
     rows: Rows, labels: Sequence[int], margin: float, both_anchors: bool = True, squared: bool = True
 ) -> set[tuple[int, int, int]]:
-    """All with 0 < loss < margin."""
+    """Select all triplets with 0 < loss < margin."""
     triplets = set()
     for triplet in all_triplets(labels, both_anchors):
         if 0 < triplet_cost(rows, triplet, margin, squared) < margin:
@@ -126,7 +126,7 @@ def all_semihard_triplets(
 def hardest_semihard_triplets(
     rows: Rows, labels: Sequence[int], margin: float, both_anchors: bool = True, squared: bool = True
 ) -> set[tuple[int, int, int]]:
-    """Per positive pair the negative (of equals the first) with the greatest loss below the margin, where it is > 0."""
+    """Select per positive pair the negative with the greatest loss in (0, margin), the first on a tie."""
     triplets = set()
     for anchor, positive in anchor_positive_pairs(labels, both_anchors):
         best, best_cost = None, 0.0
@@ -141,7 +141,7 @@ def hardest_semihard_triplets(
 
 
 def nearest_beyond_triplets(rows: Rows, labels: Sequence[int], both_anchors: bool = True) -> set[tuple[int, int, int]]:
-    """Per positive pair the nearest negative farther than the positive, else the farthest negative."""
+    """Select per positive pair the nearest negative farther than the positive, else the farthest negative."""
     triplets = set()
     for anchor, positive in anchor_positive_pairs(labels, both_anchors):
         negatives = [i for i in range(len(labels)) if labels[i] != labels[anchor]]
@@ -154,7 +154,7 @@ def nearest_beyond_triplets(rows: Rows, labels: Sequence[int], both_anchors: boo
 
 
 def batch_hard_triplets(rows: Rows, labels: Sequence[int]) -> set[tuple[int, int, int]]:
-    """The farthest positive and the nearest negative of every image that has both."""
+    """Select the farthest positive and the nearest negative of each image that has both."""
     triplets = set()
     for anchor in range(len(labels)):
         positives, negatives = others(labels, anchor)
@@ -164,7 +164,7 @@ def batch_hard_triplets(rows: Rows, labels: Sequence[int]) -> set[tuple[int, int
 
 
 def easy_positive_triplets(rows: Rows, labels: Sequence[int], semihard: bool) -> set[tuple[int, int, int]]:
-    """The nearest positive of every image, and the nearest negative; with `semihard`, of those farther than that."""
+    """Select the nearest positive of each image, and the nearest negative; with `semihard`, one beyond the positive."""
     triplets = set()
     for anchor in range(len(labels)):
         positives, negatives = others(labels, anchor)
@@ -179,8 +179,24 @@ def easy_positive_triplets(rows: Rows, labels: Sequence[int], semihard: bool) ->
     return triplets
 
 
+# By the names of `selectors/by_name.py`: loops over rows, labels, margin, both_anchors and squared.
+TRIPLETS: dict[str, Callable[..., set[tuple[int, int, int]]]] = {
+    "hardest": hardest_triplets,
+    "hardest-semihard": hardest_semihard_triplets,
+    "all-semihard": all_semihard_triplets,
+    "nearest-beyond-positive": lambda rows, labels, _, both, __: nearest_beyond_triplets(rows, labels, both),
+    "batch-hard": lambda rows, labels, *_: batch_hard_triplets(rows, labels),
+    "easy-positive": lambda rows, labels, *_: easy_positive_triplets(rows, labels, semihard=True),
+}
+# Selectors that draw: the losses that they draw from, by margin.
+IS_CANDIDATE: dict[str, Callable[[float], Callable[[float], bool]]] = {
+    "random": lambda margin: lambda cost: cost > 0,
+    "semihard": lambda margin: lambda cost: 0 < cost < margin,
+}
+
+
 def batch_hard_pairs(rows: Rows, labels: Sequence[int]) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
-    """The farthest positive and the nearest negative of every image, as unordered pairs."""
+    """Select the farthest positive and the nearest negative of each image, as unordered pairs."""
     positive_pairs, negative_pairs = set(), set()
     for image in range(len(labels)):
         positives, negatives = others(labels, image)
@@ -194,25 +210,25 @@ def batch_hard_pairs(rows: Rows, labels: Sequence[int]) -> tuple[set[tuple[int, 
 
 
 def others(labels: Sequence[int], image: int) -> tuple[list[int], list[int]]:
-    """The positives and the negatives of an image, in the order of the batch."""
+    """List the positives and the negatives of an image, in the order of the batch."""
     positives = [i for i in range(len(labels)) if labels[i] == labels[image] and i != image]
     return positives, [i for i in range(len(labels)) if labels[i] != labels[image]]
 
 
 def nearest(rows: Rows, image: int, among: Sequence[int]) -> int:
-    """Of equally near ones the first."""
+    """Find the nearest image, the first on a tie."""
     return min(among, key=lambda other: squared_distance(rows[image], rows[other]))
 
 
 def farthest(rows: Rows, image: int, among: Sequence[int]) -> int:
-    """Of equally far ones the first."""
+    """Find the farthest image, the first on a tie."""
     return max(among, key=lambda other: squared_distance(rows[image], rows[other]))
 
 
 def distance_weight(
     left: Sequence[float], right: Sequence[float], embedding_size: int, cutoff: float, nonzero_loss_cutoff: float
 ) -> float:
-    """1 / q(d), where q(d) = d^(n − 2) · (1 − d²/4)^((n − 3)/2) up to a constant (Wu and others, 2017)."""
+    """Compute 1 / q(d), where q(d) = d^(n − 2) · (1 − d²/4)^((n − 3)/2) up to a constant (Wu and others, 2017)."""
     d = math.sqrt(squared_distance(left, right))
     if d >= nonzero_loss_cutoff:
         return 0.0
@@ -236,7 +252,7 @@ def triplet_loss(anchors: Rows, positives: Rows, negatives: Rows, margin: float 
 
 
 def hinge_or_soft(gap: float, margin: float | str) -> float:
-    """What a triplet costs whose positive is farther than its negative by `gap`."""
+    """Compute the loss of a triplet whose positive is farther than its negative by `gap`."""
     if margin == "soft":
         return max(0.0, gap) + math.log1p(math.exp(-abs(gap)))
     return max(0.0, gap + margin)
@@ -245,7 +261,7 @@ def hinge_or_soft(gap: float, margin: float | str) -> float:
 def batch_all_loss(
     rows: Rows, labels: Sequence[int], margin: float | str, squared: bool = True, mean_over: str = "active"
 ) -> tuple[float, int]:
-    """The mean loss of all triplets, or of those with a loss, and the number of the latter; 0.0, 0 where are none."""
+    """Compute the mean loss of all or of the active triplets, and the number of active ones; 0.0, 0 without any."""
     costs = [
         hinge_or_soft(triplet_cost(rows, triplet, 0.0, squared), margin) for triplet in sorted(all_triplets(labels))
     ]
@@ -255,7 +271,7 @@ def batch_all_loss(
 
 
 def gradient(loss: Callable[[list[list[float]]], float], rows: Rows, step: float = 1e-5) -> list[list[float]]:
-    """Of `loss` with respect to every number of `rows`, by central differences."""
+    """Compute the gradient of `loss` with respect to each number of `rows`, by central differences."""
     result = []
     for i, row in enumerate(rows):
         result.append([])
@@ -270,7 +286,7 @@ def gradient(loss: Callable[[list[list[float]]], float], rows: Rows, step: float
 
 
 def knn_accuracy(gallery: Rows, gallery_labels: Sequence[int], queries: Rows, labels: Sequence[int], k: int) -> float:
-    """A tie between classes goes to the smaller label."""
+    """Compute the accuracy of the majority of the k nearest images; a tie goes to the smaller label."""
     n_correct = 0
     for query, label in zip(queries, labels, strict=True):
         nearest = sorted(range(len(gallery)), key=lambda i: squared_distance(gallery[i], query))[:k]
@@ -280,14 +296,14 @@ def knn_accuracy(gallery: Rows, gallery_labels: Sequence[int], queries: Rows, la
 
 
 def tuples(indices: Tensor) -> list[tuple[int, ...]]:
-    """The rows of a tensor of indices, after a check that none is repeated."""
+    """List the rows of a tensor of indices, and assert that none is repeated."""
     rows = [tuple(row) for row in indices.tolist()]
     assert len(rows) == len(set(rows))
     return rows
 
 
 def assert_uniform(drawn: Iterable[int], expected: set[int]) -> None:
-    """All of `expected` (at most ten) were drawn, nothing else, and equally often: χ² below 40."""
+    """Assert that exactly `expected`, at most ten values, were drawn, and equally often: χ² below 40."""
     counts = Counter(drawn)
     assert set(counts) == expected
     mean = sum(counts.values()) / len(expected)
@@ -295,9 +311,9 @@ def assert_uniform(drawn: Iterable[int], expected: set[int]) -> None:
 
 
 def assert_drawn_with_weights(drawn: Iterable[Hashable], weights: dict[Hashable, float]) -> None:
-    """What has a weight was drawn, nothing else, and as often as the weights say; wrong once in some 100,000 times.
+    """Assert that values with a weight were drawn, and as often as their weights say; it errs once in about 100,000.
 
-    χ² has as many degrees of freedom as there are free frequencies; its quantile is that of Wilson and Hilferty.
+    χ² has as many degrees of freedom as there are free frequencies; its quantile is Wilson and Hilferty's.
     """
     counts = Counter(drawn)
     expected = {name: weight for name, weight in weights.items() if weight > 0}
@@ -310,7 +326,7 @@ def assert_drawn_with_weights(drawn: Iterable[Hashable], weights: dict[Hashable,
     assert chi_squared < freedom * (1 - spread + 4.3 * math.sqrt(spread)) ** 3
 
 
-BAD_BATCHES = {  # embeddings, labels, and the error, for functions whose argument is called labels
+BAD_BATCHES = {  # embeddings, labels, and the error of functions with an argument `labels`
     "lengths": (torch.zeros(3, 2), torch.tensor([0, 1]), "3 embeddings but 2 labels"),
     "float labels": (torch.zeros(2, 2), torch.tensor([0.0, 1.0]), "labels must be integers"),
     "1-D": (torch.zeros(2), torch.tensor([0, 1]), r"shape \(batch, embedding size\)"),

@@ -1,4 +1,4 @@
-"""Small data sets for the tests of training: a part of MNIST, and stripes that are learned at once."""
+"""Small data sets for the tests of training: a part of MNIST, and stripes that are easy to learn."""
 
 import torch
 
@@ -7,14 +7,14 @@ from siamese_triplet.datasets import normalization
 
 
 def part(train_part: bool, n_per_class: int = 50) -> Images:
-    """The first images of every class of the embedded MNIST."""
+    """Load the first images of each class of the embedded MNIST."""
     images = load("mnist", train=train_part, subset="embedded")
     chosen = torch.cat([(images.targets == label).nonzero().squeeze(1)[:n_per_class] for label in range(10)])
     return images.subset(chosen)
 
 
 def stripes(train: bool = True) -> Images:
-    """60 images of 6×6 of three classes, each with its own bright row and some noise."""
+    """Make 60 noisy 6 × 6 images of three classes, each with its own bright row."""
     generator = torch.Generator().manual_seed(0 if train else 1)
     labels = torch.arange(60) % 3
     data = torch.randint(0, 60, (60, 6, 6), generator=generator)

@@ -1,7 +1,7 @@
 """Keep the repository's address in the notebooks, the README and the package's metadata in step with `_config.yml`.
 
-`python tools/address.py` rewrites every copy of the address; with `--check` it only says which files differ, and
-fails if any does. `--set URL` first writes a new address into `_config.yml`.
+`python tools/address.py` rewrites every copy of the address. With `--check` it only lists the files that differ, and
+fails if there are any. `--set URL` first writes a new address into `_config.yml`.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "_config.yml"
-FILES = ("README.md", "pyproject.toml", "CITATION.cff")  # beside the notebooks
+FILES = ("README.md", "pyproject.toml", "CITATION.cff")  # and all notebooks
 CONFIG_LINE = re.compile(r"(?<=^  url: )https://github\.com/\S+$", re.MULTILINE)
 REPOSITORY = r"[\w.-]+/[\w.-]+?"
 COPIES = {
@@ -25,8 +25,8 @@ COPIES = {
 }  # fmt: skip
 
 
-def address() -> dict[str, str]:
-    """The repository as `owner/name`, and its branch, from `_config.yml`."""
+def read_address() -> dict[str, str]:
+    """Read the repository's `slug`, owner/name, and its `branch` from `_config.yml`."""
     config = CONFIG.read_text()
     url = CONFIG_LINE.search(config)
     branch = re.search(r"^  branch: (\S+)$", config, re.MULTILINE)
@@ -38,8 +38,8 @@ def address() -> dict[str, str]:
     }
 
 
-def synchronised(text: str, repository: dict[str, str]) -> str:
-    """`text` with every copy of the repository's address replaced by that of `repository`."""
+def synchronise(text: str, repository: dict[str, str]) -> str:
+    """Replace every copy of the repository's address in `text` by the address of `repository`."""
     owner, name = repository["slug"].split("/")
     for pattern, replacement in COPIES.items():
         text = re.sub(pattern, replacement.format(owner=owner, name=name, **repository), text)
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="change nothing; fail if a file is out of step",
+        help="change nothing, and fail if a file is out of step",
     )
     parser.add_argument(
         "--set",
@@ -64,14 +64,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.set:
         CONFIG.write_text(CONFIG_LINE.sub(arguments.set, CONFIG.read_text()))
-    repository = address()
+    repository = read_address()
     changed = []
     for path in [*(ROOT / name for name in FILES), *sorted((ROOT / "book").glob("*.ipynb"))]:
         text = path.read_text()
-        if synchronised(text, repository) != text:
+        if synchronise(text, repository) != text:
             changed.append(path.name)
             if not arguments.check:
-                path.write_text(synchronised(text, repository))
+                path.write_text(synchronise(text, repository))
     print(f"{repository['slug']}: {'out of step: ' + ', '.join(changed) if changed else 'all files in step'}")
     if changed and arguments.check:
         sys.exit("run python tools/address.py")

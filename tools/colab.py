@@ -1,10 +1,10 @@
 """Run chapters as their Colab button does: `python tools/colab.py [--worktree] [--data FOLDER] [chapter …]`.
 
-Each runs in a fresh environment, see `colab_environment`, in a folder that holds the notebook and nothing else. Its
-first cell really installs the package from the repository's address, which git is told to find in a clone of this one.
-No network is used, no data but those in the package, no GPU. A chapter whose data would have to be downloaded stops,
-and says so, unless `--data` names a folder that has them, in place of the download; any other error is a failure. The
-last commit is run, as Colab sees it; with `--worktree` all files as they are.
+Each chapter runs in a fresh environment (see `colab_environment`) and in a folder that holds the notebook alone. Its
+first cell installs the package from the repository's address, which git redirects to a snapshot of this repository.
+There is no network, no GPU, and no data beyond the package's. A chapter that needs a download stops and says so, unless
+`--data` names a folder that holds the data; any other error is a failure. The last commit is run, as Colab sees it;
+`--worktree` runs the files as they are.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import nbformat
-from address import address
+from address import read_address
 from colab_environment import KERNEL, make_environment
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -25,15 +25,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).parents[1]
-KEPT = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS")  # of the variables of this process
-NOWHERE = "http://127.0.0.1:9"  # a proxy that is not there
-NOT_DOWNLOADED = "was not downloaded"  # says the package where data are missing
+KEPT = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS")  # environment variables passed on
+NOWHERE = "http://127.0.0.1:9"  # a proxy that does not exist
+NOT_DOWNLOADED = "was not downloaded"  # in the package's error for missing data
 
 
 def snapshot(folder: Path, worktree: bool) -> Path:
-    """A repository in `folder` of one commit, the last of this one, or with `worktree` its files as they are.
+    """Make a repository of one commit in `folder`, from the last commit or the files of the worktree; return `folder`.
 
-    It is no clone: git may fetch from a shallow one again and again. Returns `folder`.
+    It is not a clone, as git may fetch from a shallow clone again and again.
     """
     if worktree:
         names = _git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
@@ -48,7 +48,7 @@ def snapshot(folder: Path, worktree: bool) -> Path:
     _git("-C", str(folder), "init", "--quiet")
     _git("-C", str(folder), "add", "--all")
     author = ("-c", "user.name=nobody", "-c", "user.email=nobody@localhost")
-    _git("-C", str(folder), *author, "commit", "--quiet", "--message", "What is run")
+    _git("-C", str(folder), *author, "commit", "--quiet", "--message", "Snapshot")
     return folder
 
 
@@ -59,28 +59,25 @@ def _git(*arguments: str) -> str:
     return finished.stdout
 
 
-def variables(home: Path, repository: Path, data: Path | None = None) -> dict[str, str]:
-    """The variables of a process that runs a chapter: `home` as its home, git's detour to `repository`, no network.
-
-    `data`, if there is one, is the folder of the data.
-    """
+def environment_variables(home: Path, repository: Path, data: Path | None = None) -> dict[str, str]:
+    """Return the environment of a chapter: `home` as home folder, `data` as data folder, git redirected, no network."""
     return {
         **{name: os.environ[name] for name in KEPT if name in os.environ},
         "HOME": str(home),
         "TMPDIR": str(home),
         "CUDA_VISIBLE_DEVICES": "",
-        "PIP_NO_INDEX": "1",  # the dependencies are there already
+        "PIP_NO_INDEX": "1",  # the dependencies are installed already
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": f"https://github.com/{address()['slug']}",
+        "GIT_CONFIG_VALUE_0": f"https://github.com/{read_address()['slug']}",
         **dict.fromkeys(("http_proxy", "https_proxy"), NOWHERE),
         **({"SIAMESE_TRIPLET_DATA": str(data.resolve())} if data else {}),
     }
 
 
 def run(chapter: str, repository: Path, data: Path | None = None) -> str | None:
-    """Run a chapter of `repository` in an environment of its own; returns None if it went well, else what happened."""
+    """Run a chapter of `repository` in an environment of its own; return None on success, else the error."""
     with tempfile.TemporaryDirectory(prefix="colab-") as folder:
         home, content = Path(folder, "home"), Path(folder, "content")
         for new in (home, content):
@@ -92,21 +89,21 @@ def run(chapter: str, repository: Path, data: Path | None = None) -> str | None:
         notebook = nbformat.read(path, as_version=4)
         client = NotebookClient(notebook, km=kernel, timeout=None, store_widget_state=False)
         try:
-            client.execute(env=variables(home, repository, data), cwd=str(content))
+            client.execute(env=environment_variables(home, repository, data), cwd=str(content))
         except CellExecutionError as error:
-            return f"{error.ename}: {error.evalue}{_failed_installation(notebook)}"
+            return f"{error.ename}: {error.evalue}{_pip_errors(notebook)}"
     return None
 
 
-def _failed_installation(notebook: nbformat.NotebookNode) -> str:
-    """What pip said was wrong, as the first cell printed it: %pip raises nothing where it fails."""
+def _pip_errors(notebook: nbformat.NotebookNode) -> str:
+    """Return pip's error messages, as printed by the first cell: %pip raises nothing when it fails."""
     outputs = next(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
     lines = "".join(output.get("text", "") for output in outputs).splitlines()
     return "".join(f"\n{line}" for line in lines if line.startswith("ERROR"))
 
 
 def verdict(problem: str | None) -> str:
-    """What `run` returned, in words."""
+    """Describe the result of `run`."""
     if problem is None:
         return "ok"
     return f"needs a download: {problem}" if NOT_DOWNLOADED in problem else f"failed: {problem}"
@@ -116,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chapters", nargs="*", help="such as 02_siamese; all of them by default")
     parser.add_argument("--worktree", action="store_true", help="run the files as they are, not the last commit")
-    parser.add_argument("--data", type=Path, help="folder of the data that a chapter would download")
+    parser.add_argument("--data", type=Path, help="folder of the data that chapters would download")
     arguments = parser.parse_args()
     failed = []
     with tempfile.TemporaryDirectory(prefix="colab-") as folder:
@@ -124,9 +121,9 @@ def main() -> None:
         chapters = arguments.chapters or sorted(path.stem for path in (repository / "book").glob("*.ipynb"))
         for chapter in chapters:
             started = time.perf_counter()
-            said = verdict(run(chapter, repository, arguments.data))
-            print(f"{chapter}, {time.perf_counter() - started:.0f} s: {said}", flush=True)
-            if said.startswith("failed"):
+            result = verdict(run(chapter, repository, arguments.data))
+            print(f"{chapter}, {time.perf_counter() - started:.0f} s: {result}", flush=True)
+            if result.startswith("failed"):
                 failed.append(chapter)
     if failed:
         sys.exit(f"{len(failed)} of {len(chapters)} failed: {', '.join(failed)}")

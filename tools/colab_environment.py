@@ -1,7 +1,7 @@
-"""A Python as a fresh Colab has it, as far as the book needs it, made without a download in a moment.
+"""A Python environment like that of a fresh Colab, made in a moment and without a download.
 
-A new virtual environment in which the distributions that Colab has, and what they depend on, are links to the files of
-the Python that runs this. It has nothing else: neither the package of the book nor what only its tests need.
+In a new virtual environment, Colab's distributions and their dependencies are links to the files of this Python. It
+has nothing else: neither the package of the book nor the requirements of its tests.
 """
 
 import json
@@ -15,21 +15,21 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 HAS = ("torch", "torchvision", "matplotlib", "ipywidgets", "numpy", "tqdm", "ipykernel", "pip")
-BUILDS_WITH = ("flit_core",)  # pip would download it to build the package
-KERNEL = "colab"  # what its kernel is called
+BUILDS_WITH = ("flit_core",)  # else pip would download it to build the package
+KERNEL = "colab"
 LAUNCH = "import google.colab; from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
 
 
 def make_environment(folder: Path) -> Path:
-    """Make the environment in `folder`; returns its Python.
+    """Make the environment in `folder` and return its Python.
 
-    A stand-in for the module `google.colab` is among its packages, and imported by its kernel, as Colab's does. The
-    kernel's specification is in `folder/kernels`.
+    It has a stand-in for the module `google.colab`, which its kernel imports, as Colab's does. The kernel's
+    specification is in `folder/kernels`.
     """
     venv.create(folder, symlinks=True)
     [site] = folder.glob("lib/python*/site-packages")
-    for found in with_dependencies([*HAS, *BUILDS_WITH]).values():
-        _link(found, site)
+    for installed in with_dependencies([*HAS, *BUILDS_WITH]).values():
+        _link(installed, site)
     stand_in = site / "google" / "colab" / "__init__.py"
     stand_in.parent.mkdir(parents=True)
     stand_in.write_text('"""A stand-in for the module of Colab, which the chapters only look for."""\n')
@@ -42,30 +42,30 @@ def make_environment(folder: Path) -> Path:
 
 
 def with_dependencies(names: Iterable[str]) -> dict[str, Distribution]:
-    """The installed distributions of these names and all that they require here, by canonical name.
+    """Find the installed distributions of these names and all their requirements, by canonical name.
 
-    Exits where one is not installed, naming it.
+    Exits with the name of a distribution that is not installed.
     """
-    found: dict[str, Distribution] = {}
+    distributions: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()
-    waiting = [(canonicalize_name(name), "") for name in names]  # with the extra that is asked for
-    while waiting:
-        name, extra = of_one = waiting.pop()
-        if of_one in seen:
+    queue = [(canonicalize_name(name), "") for name in names]  # each with an extra
+    while queue:
+        name, extra = item = queue.pop()
+        if item in seen:
             continue
-        seen.add(of_one)
+        seen.add(item)
         try:
-            found[name] = distribution(name)
+            distributions[name] = distribution(name)
         except PackageNotFoundError:
             sys.exit(f"{name} is not installed here; python -m pip install -r requirements.txt")
-        for required in map(Requirement, found[name].requires or []):
+        for required in map(Requirement, distributions[name].requires or []):
             if required.marker is None or required.marker.evaluate({"extra": extra}):
-                waiting += [(canonicalize_name(required.name), of) for of in ("", *required.extras)]
-    return found
+                queue += [(canonicalize_name(required.name), extra_name) for extra_name in ("", *required.extras)]
+    return distributions
 
 
-def _link(found: Distribution, site: Path) -> None:
-    """Link the files and folders of a distribution into `site`; scripts, which lie elsewhere, are left out."""
-    for name in {file.parts[0] for file in found.files or []} - {"..", "__pycache__"}:
-        if not (site / name).exists():  # several may share a folder
-            (site / name).symlink_to(Path(found.locate_file(name)).resolve())
+def _link(installed: Distribution, site: Path) -> None:
+    """Link the files and folders of a distribution into `site`, without its scripts, which lie elsewhere."""
+    for name in {file.parts[0] for file in installed.files or []} - {"..", "__pycache__"}:
+        if not (site / name).exists():  # distributions may share a folder
+            (site / name).symlink_to(Path(installed.locate_file(name)).resolve())

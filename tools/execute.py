@@ -1,7 +1,7 @@
 """Execute chapters and store their outputs: `python tools/execute.py [--recipe full:8] [chapter …]`.
 
-Chapters are named by their files, `02_siamese`; without a name all are executed. Each is written back as soon as it is
-done, so that a run that breaks off keeps the chapters before. `SIAMESE_TRIPLET_DATA` names the folder of the full data.
+Chapters are named by their files, such as `02_siamese`; the default is all of them. Each is written back as soon as it
+is done, so an interrupted run keeps the chapters before. `SIAMESE_TRIPLET_DATA` names the folder of the full data.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import nbformat
 from nbclient import NotebookClient
 
 BOOK = Path(__file__).parents[1] / "book"
-SHARP = "--InlineBackend.figure_formats=retina"  # pictures of two pixels where a page has one
-COLAB = {"accelerator": "GPU", "colab": {"gpuType": "T4", "provenance": []}}  # which machine it gives to a notebook
+SHARP = "--InlineBackend.figure_formats=retina"  # pictures at twice the resolution of a page
+COLAB = {"accelerator": "GPU", "colab": {"gpuType": "T4", "provenance": []}}  # the machine to open a notebook on
 
 
 def execute(path: Path) -> None:
@@ -24,22 +24,22 @@ def execute(path: Path) -> None:
         notebook,
         timeout=None,
         coalesce_streams=True,
-        store_widget_state=False,  # a page would ask the network for what shows it
+        store_widget_state=False,  # to show it, a page would need the network
         resources={"metadata": {"path": str(BOOK)}},
         extra_arguments=[SHARP],
     ).execute()
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # when each cell began and ended: a change without a meaning
+        cell.metadata.pop("execution", None)  # timestamps, which would change with every run
         for output in cell.get("outputs", []):
             for size in output.get("metadata", {}).values():
                 if isinstance(size, dict):
-                    size.pop("height", None)  # follows from the width, also on a narrow screen
+                    size.pop("height", None)  # the width determines it, also on a narrow screen
     notebook.metadata["language_info"] = {"name": "python"}
     write(notebook, path)
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write it with the metadata that make Colab open it on a machine with a GPU."""
+    """Write the notebook with the metadata that makes Colab open it on a machine with a GPU."""
     notebook.metadata.update(COLAB)
     nbformat.write(notebook, path)
 
@@ -53,16 +53,16 @@ def main() -> None:
     parser.add_argument(
         "--recipe",
         default="full",
-        help="quick, full, or with a number of epochs, full:8",
+        help="quick or full, with a number of epochs as in full:8",
     )
-    parser.add_argument("--metadata", action="store_true", help="run nothing, only set the metadata that Colab reads")
-    parser.add_argument("--runs", type=Path, help="folder of runs that need not be trained again, see recipes")
+    parser.add_argument("--metadata", action="store_true", help="run nothing, only set the metadata for Colab")
+    parser.add_argument("--runs", type=Path, help="folder of finished runs, which are not trained again")
     arguments = parser.parse_args()
     os.environ["SIAMESE_TRIPLET_RECIPE"] = arguments.recipe
     if arguments.runs:
         os.environ["SIAMESE_TRIPLET_RUNS"] = str(arguments.runs.resolve())
-    os.environ["TQDM_DISABLE"] = "1"  # a progress bar is no output to keep
-    os.environ["SIAMESE_TRIPLET_IN_BOOK"] = "1"  # the pages bring the library of the live figures along
+    os.environ["TQDM_DISABLE"] = "1"  # progress bars are not worth storing
+    os.environ["SIAMESE_TRIPLET_IN_BOOK"] = "1"  # the pages load the script of the live figures themselves
     if "SIAMESE_TRIPLET_DATA" in os.environ:  # kernels run in the folder of the book
         os.environ["SIAMESE_TRIPLET_DATA"] = str(Path(os.environ["SIAMESE_TRIPLET_DATA"]).resolve())
     paths = [BOOK / f"{name}.ipynb" for name in arguments.chapters] or sorted(BOOK.glob("*.ipynb"))

@@ -1,7 +1,7 @@
-"""The build backend: flit_core, taken from the environment where it is installed, so that a reinstall needs no network.
+"""The build backend: flit_core from the current environment, so that a reinstall needs no network.
 
-pip builds in an environment of its own, and would download flit_core anew each time. Where it is nowhere to be found,
-the hooks ask for it, and pip installs it for the build only.
+pip builds in an environment of its own and would download flit_core each time. If flit_core is not installed, the hooks
+request it, and pip installs it for the build only.
 """
 
 import importlib.util

@@ -1,6 +1,6 @@
-"""The links of the built book: `python tools/links.py` lists those that lead out of it.
+"""Check the links of the built book: `python tools/links.py` lists the external ones.
 
-Nothing is fetched. It fails where a link inside the book, with its anchor, leads nowhere.
+Nothing is fetched. It fails if a link inside the book leads to no file, or to no anchor in it.
 """
 
 import sys
@@ -15,7 +15,7 @@ OUTSIDE = ("http", "https", "mailto")
 
 
 class Page(HTMLParser):
-    """What a page links to, or shows, and the anchors that it has."""
+    """The links and pictures of a page, and its anchors."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -37,22 +37,22 @@ def read(path: Path) -> Page:
 
 
 def pages(site: Path) -> list[Path]:
-    """All pages but `404.html`, whose links are set in the browser."""
+    """List all pages but `404.html`, whose links are set in the browser."""
     return sorted(path for path in site.rglob("*.html") if path.name != "404.html" and "_static" not in path.parts)
 
 
 def external(site: Path = HTML) -> dict[str, list[str]]:
-    """Links that leave the book, and the pages that have them."""
-    found = defaultdict(list)
+    """Map each link out of the book to the pages that have it."""
+    places = defaultdict(list)
     for path in pages(site):
         for link in read(path).links:
-            if urlsplit(link).scheme in OUTSIDE and "/issues/new?" not in link:  # of which each page has its own
-                found[link].append(str(path.relative_to(site)))
-    return dict(sorted(found.items()))
+            if urlsplit(link).scheme in OUTSIDE and "/issues/new?" not in link:  # every page has its own issue link
+                places[link].append(str(path.relative_to(site)))
+    return dict(sorted(places.items()))
 
 
 def broken(site: Path = HTML) -> list[str]:
-    """Links inside the book that lead to no file, or to no such anchor in it, as `page: link`."""
+    """List the links inside the book that lead to no file or to no anchor in it, as `page: link`."""
     return [
         f"{path.relative_to(site)}: {link}"
         for path in pages(site)

@@ -1,8 +1,8 @@
-"""`python tools/page_weight.py`, after building the book: how heavy its pages are, and how long they take to load.
+"""Measure the weight and the load time of the book's pages: `python tools/page_weight.py`, after building the book.
 
-A page weighs what it brings beyond the theme, which is loaded once for all of them: its HTML, its pictures, and for all
-pages the style sheet and the library of the figures that move. Load times are medians of a few visits in Chromium, from
-a server on this machine, without the cache. It prints a table and writes `book/results/pages.json`.
+The weight of a page is its HTML, its pictures, the style sheet and the script of the live figures. The theme does not
+count, as it is loaded once for all pages. Load times are medians of a few visits in Chromium, from a server on this
+machine, without the cache. Prints a table and writes `book/results/pages.json`.
 """
 
 import functools
@@ -28,13 +28,13 @@ VISITS = 3
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """A server of files that, as GitHub Pages does, answers a wrong address with `404.html`."""
+    """A file server that answers a wrong address with `404.html`, as GitHub Pages does."""
 
     def log_message(self, *arguments: object) -> None:
         pass
 
     def copyfile(self, *files: object) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # a page that was left while it was still loading
+        with suppress(BrokenPipeError, ConnectionResetError):  # the browser left the page while it was loading
             super().copyfile(*files)
 
     def send_error(self, code: int, *arguments: object) -> None:
@@ -48,8 +48,8 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address at which the files of `folder` are served."""
+def serve(folder: Path) -> Iterator[str]:
+    """Serve the files of `folder`, and yield the address."""
     handler = functools.partial(QuietHandler, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -58,7 +58,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def weight(page: Path, site: Path = HTML) -> int:
-    """The bytes of a page beyond the theme."""
+    """Sum the bytes of a page beyond the theme."""
     source = page.read_text(encoding="utf-8")
     pictures = {(page.parent / picture).resolve() for picture in re.findall(r'src="([^":]*_images/[^"]+)"', source)}
     files = [page, *pictures, *(site / "_static" / name for name in SHARED)]
@@ -66,17 +66,17 @@ def weight(page: Path, site: Path = HTML) -> int:
 
 
 def load_times(pages: list[Path]) -> dict[str, float]:
-    """The median seconds until each page is loaded."""
+    """Measure the median seconds until each page is loaded."""
     from playwright.sync_api import sync_playwright
 
-    found = {}
-    with served(HTML) as address, sync_playwright() as playwright:
+    seconds = {}
+    with serve(HTML) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for page in pages:
             name = str(page.relative_to(HTML))
-            found[name] = statistics.median(visit(browser, f"{address}/{name}") for _ in range(VISITS))
+            seconds[name] = statistics.median(visit(browser, f"{address}/{name}") for _ in range(VISITS))
         browser.close()
-    return found
+    return seconds
 
 
 def visit(browser: object, address: str) -> float:
@@ -89,10 +89,10 @@ def visit(browser: object, address: str) -> float:
 def main() -> None:
     pages = sorted((HTML / "book").rglob("*.html"))
     times = load_times(pages)
-    measured = [{"page": name, "bytes": weight(HTML / name), "seconds": round(times[name], 3)} for name in times]
-    found = {"machine": machine(("torch", "sphinx", "playwright")), "visits": VISITS, "pages": measured}
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    for row in sorted(measured, key=lambda row: -row["bytes"]):
+    rows = [{"page": name, "bytes": weight(HTML / name), "seconds": round(times[name], 3)} for name in times]
+    results = {"machine": machine(("torch", "sphinx", "playwright")), "visits": VISITS, "pages": rows}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    for row in sorted(rows, key=lambda row: -row["bytes"]):
         print(f"{row['page']:<40}{row['bytes'] / 1e6:>8.2f} MB{row['seconds']:>8.2f} s")
 
 

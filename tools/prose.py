@@ -1,7 +1,7 @@
-"""The numbers that a page states in its prose, for the test that no run's result is typed in.
+"""Find the numbers in the prose of a page, for the test that no result of a run is typed in.
 
-Prose is what a reader reads as sentences: Markdown, captions and alternative texts. Code, link targets, citations and
-the single digits of formulas are not.
+Prose is Markdown text, captions and alternative texts. Code, link targets, citations and the single digits of formulas
+are not prose.
 """
 
 import json
@@ -15,7 +15,7 @@ FENCE = re.compile(r"[ \t>]*`{3,}(\{?)")
 NOT_PROSE = re.compile(
     r"^:(?!alt:)[\w-]+:.*$"  # an option of a directive
     r"|`[^`]*`"  # code and citations in a sentence
-    r"|(?<=\])\([^)\s]*\)"  # where a link leads
+    r"|(?<=\])\([^)\s]*\)"  # the target of a link
     r"|https?://\S+"
     r"|<[^>\n]+>",
     re.MULTILINE,
@@ -25,7 +25,7 @@ SINGLE_DIGIT = re.compile(r"(?<![\d.,])\d(?![\d.,]*\d)")
 
 
 def prose(path: Path) -> str:
-    """The prose of a page, a notebook or Markdown, on one line."""
+    """Return the prose of a page, a notebook or Markdown, on one line."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         cells = json.loads(text)["cells"]
@@ -38,19 +38,19 @@ def prose(path: Path) -> str:
 
 
 def _without_fenced_code(text: str) -> str:
-    """What stands in a directive is prose, what stands between plain fences is code."""
-    lines, opened = [], None
+    """Remove the text between plain fences, which is code; the text in a directive is prose."""
+    lines, open_fence = [], None
     for line in text.splitlines():
         if fence := FENCE.match(line):
-            opened = fence[1] if opened is None else None
-        elif opened != "":
+            open_fence = fence[1] if open_fence is None else None
+        elif open_fence != "":
             lines.append(line)
     return "\n".join(lines)
 
 
-def unexplained(text: str, patterns: list[str], phrases: list[str]) -> list[str]:
-    """Each number in `text` that is in none of the phrases and matched by no pattern, with some words around it."""
+def find_unexplained(text: str, patterns: list[str], phrases: list[str]) -> list[str]:
+    """Find the numbers in `text` that no phrase contains and no pattern matches, each with some words around it."""
     whole = [rf"(?<![\d.,]){re.escape(phrase)}(?![.,]?\d)" for phrase in sorted(phrases, key=len, reverse=True)]
     for known in [*whole, *patterns]:
         text = re.sub(known, "·", text)
-    return [text[max(0, found.start() - 40) : found.end() + 40] for found in NUMBER.finditer(text)]
+    return [text[max(0, match.start() - 40) : match.end() + 40] for match in NUMBER.finditer(text)]

@@ -1,8 +1,8 @@
-"""Make all results and outputs of the book anew: `python tools/regenerate.py [--list] [--from STEP]`.
+"""Regenerate all results and outputs of the book: `python tools/regenerate.py [--list] [--from STEP]`.
 
-Experiments, benchmarks, tables, chapters and pictures, one after the other, each a command that is printed before it
-runs. The experiments go on where they were interrupted, and what has a result in `book/results` is not run again:
-delete the file of what is to be made anew. `SIAMESE_TRIPLET_DATA` names the folder of the data.
+The steps are experiments, benchmarks, tables, chapters and pictures; each is a command, which is printed before it
+runs. Interrupted experiments are resumed. Results in `book/results` are not computed again: delete a file to recompute
+it. `SIAMESE_TRIPLET_DATA` names the folder of the data.
 """
 
 import argparse
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FAST = "--bfloat16 --channels-last"
 KEPT = "runs/reproduce"
 
-# Which runs a chapter takes instead of training its own: the checkpoints of `reproduce`, or the lists of results.
+# The chapters by the runs that they reuse instead of training: none, the checkpoints of `reproduce`, or stored results.
 CHAPTERS_OF = {
     "": "01_softmax 02_siamese 03_triplet 04_online_pairs 05_online_triplets 07_selectors 13_what_goes_wrong "
     "14_your_own_images 15_using_embeddings 16_training 17_many_devices solutions",
@@ -45,12 +45,12 @@ STEPS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="print the steps and run nothing")
-    parser.add_argument("--from", dest="first", choices=STEPS, default=next(iter(STEPS)), help="begin with this step")
-    given = parser.parse_args()
+    parser.add_argument("--from", dest="first", choices=STEPS, default=next(iter(STEPS)), help="start with this step")
+    arguments = parser.parse_args()
     names = list(STEPS)
-    for name in names[names.index(given.first) :]:
+    for name in names[names.index(arguments.first) :]:
         print(f"{name}: python {STEPS[name]}", flush=True)
-        if not given.list:
+        if not arguments.list:
             started = time.perf_counter()
             subprocess.run([sys.executable, *shlex.split(STEPS[name])], cwd=ROOT, check=True)
             print(f"{name}: {(time.perf_counter() - started) / 60:.1f} min", flush=True)

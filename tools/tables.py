@@ -1,7 +1,7 @@
-"""Make the tables of `book/results` anew from the results beside them: `python tools/tables.py [--check]`.
+"""Rewrite the tables in `book/results` from the results beside them: `python tools/tables.py [--check]`.
 
-Nothing is measured or trained: the numbers are those of the JSON files. With `--check` it only says which tables
-differ, and fails if any does.
+Nothing is measured or trained: the numbers come from the JSON files. With `--check` it only lists the tables that
+differ, and fails if there are any.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import evaluation_report  # noqa: E402
 import selection_report  # noqa: E402
 import training_report  # noqa: E402
 
-MEASURED: dict[str, ModuleType] = {
+REPORTS: dict[str, ModuleType] = {
     "selection": selection_report,
     "training": training_report,
     "evaluation": evaluation_report,
@@ -28,29 +28,29 @@ MEASURED: dict[str, ModuleType] = {
 
 
 def tables(folder: Path = RESULTS) -> dict[str, str]:
-    """What each `.md` of `folder` must hold, by its file's name."""
-    measured = {
-        f"{name}.md": made.markdown(json.loads((folder / f"{name}.json").read_text())) + "\n"
-        for name, made in MEASURED.items()
+    """Format the results in `folder` as tables, by the names of their `.md` files."""
+    benchmarks = {
+        f"{name}.md": module.markdown(json.loads((folder / f"{name}.json").read_text())) + "\n"
+        for name, module in REPORTS.items()
     }
     return {
         "comparison.md": report(folder),
         "sweep.md": sweep_report(folder),
         "reproduction.md": summary(folder / REPRODUCTION) + "\n",
-        **measured,
+        **benchmarks,
     }
 
 
 def out_of_step(folder: Path = RESULTS) -> list[str]:
-    """The names of the `.md` files of `folder` that are not what its results give, or that no results give."""
-    made = tables(folder)
-    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
-    return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
+    """List the `.md` files of `folder` that differ from its results, or that no results give."""
+    expected = tables(folder)
+    stored = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+    return sorted(name for name in expected.keys() | stored.keys() if expected.get(name) != stored.get(name))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a table is out of step")
+    parser.add_argument("--check", action="store_true", help="change nothing, and fail if a table is out of step")
     arguments = parser.parse_args()
     changed = out_of_step()
     print(f"out of step: {', '.join(changed)}" if changed else "all tables are what the results give")

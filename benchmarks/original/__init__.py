@@ -1,1 +1,1 @@
-"""The algorithms of the original tutorial (Bielski, 2018), for comparison: selection, data and training."""
+"""Algorithms of the original tutorial (Bielski, 2018), for comparison: selection, data and training."""

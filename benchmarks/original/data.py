@@ -1,10 +1,10 @@
-"""The data sets and batches of the original tutorial (2018), written anew for the comparison in `training.py`.
+"""Data sets and batches of the original tutorial (2018), rewritten for the comparison in `training.py`.
 
-Every image goes from the uint8 tensor through a PIL image, `ToTensor` and `Normalize`, one at a time in a `DataLoader`;
-pairs and triplets are drawn an item at a time with NumPy; online batches come from shuffled indices, a list a class.
+Each image goes from the uint8 tensor through a PIL image, `ToTensor` and `Normalize`, one at a time in a `DataLoader`.
+Pairs and triplets are drawn item by item with NumPy. Online batches come from shuffled indices, one list per class.
 """
 
-# ruff: noqa: NPY002 - NumPy's global random state, as the original
+# ruff: noqa: NPY002 - NumPy's global random state, as in the original
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,7 +20,7 @@ TO_INPUT = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.13
 
 
 def loader(experiment: Method, images: Images) -> DataLoader:
-    """The batches of an epoch, shuffled where they are for training."""
+    """Make the loader of an epoch; it shuffles training images."""
     if experiment.method.startswith("online"):
         sampler = _Balanced(images.targets, experiment.n_classes, experiment.n_samples)
         return DataLoader(_Single(images), batch_sampler=sampler)
@@ -36,20 +36,20 @@ class _Single(Dataset):
         labels = self.targets.numpy()
         self.labels = set(labels)
         self.label_to_indices = {label: np.where(labels == label)[0] for label in self.labels}
-        self.drawn: list[tuple] = []  # of the test images, once and for all
+        self.test_items: list[tuple] = []  # drawn once
         if not self.train:
-            self.drawn = [self.draw(index) for index in range(len(self))]
+            self.test_items = [self.draw(index) for index in range(len(self))]
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, index: int) -> tuple:
-        indices, target = self.draw(index) if self.train else self.drawn[index]
+        indices, target = self.draw(index) if self.train else self.test_items[index]
         images = [TO_INPUT(Image.fromarray(self.data[i].numpy())) for i in indices]
         return images if len(images) > 1 else images[0], target
 
     def draw(self, index: int) -> tuple:
-        """The images of an item, and its target."""
+        """Draw the indices of an item's images, and its target."""
         return [index], self.targets[index]
 
     def positive(self, index: int) -> int:

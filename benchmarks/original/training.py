@@ -1,7 +1,7 @@
-"""The training loop of the original tutorial (2018), written anew for the comparison in `training.py`.
+"""Training loop of the original tutorial (2018), rewritten for the comparison in `training.py`.
 
-What it did, step for step: batches as in `data.py`, selection as in `selection.py`, PyTorch's own PReLU in the
-network, the ordinary Adam, and the loss read after every step. Only the metrics and the printed lines are left out.
+It takes the same steps: batches as in `data.py`, selection as in `selection.py`, PyTorch's own PReLU in the network,
+the ordinary Adam, and the loss read after every step. Only the metrics and the printed lines are left out.
 """
 
 import numpy as np
@@ -19,12 +19,12 @@ MARGIN = 1.0
 
 
 class Original:
-    """One experiment of the original, ready to train: `epoch()` trains and validates once."""
+    """An experiment of the original, ready to train: `epoch()` trains and validates once."""
 
     def __init__(self, name: str, train_set: Images, test_set: Images) -> None:
         experiment = METHODS[name]
         torch.manual_seed(0)
-        np.random.seed(0)  # noqa: NPY002 - as the original
+        np.random.seed(0)  # noqa: NPY002 - as in the original
         self.name = name
         self.model = network(name == "softmax")
         self.optimizer = Adam(
@@ -33,19 +33,19 @@ class Original:
         self.train_loader, self.test_loader = (loader(experiment, images) for images in (train_set, test_set))
 
     def epoch(self) -> tuple[float, float]:
-        """The mean losses of training and of validation."""
-        losses = []
+        """Train and validate for one epoch; return both mean losses."""
+        train_losses = []
         self.model.train()
         for batch in self.train_loader:
             self.optimizer.zero_grad()
             loss = self._loss(batch)
-            losses.append(loss.item())
+            train_losses.append(loss.item())
             loss.backward()
             self.optimizer.step()
         self.model.eval()
         with torch.no_grad():
-            of_validation = [self._loss(batch).item() for batch in self.test_loader]
-        return float(np.mean(losses)), float(np.mean(of_validation))
+            val_losses = [self._loss(batch).item() for batch in self.test_loader]
+        return float(np.mean(train_losses)), float(np.mean(val_losses))
 
     def _loss(self, batch: tuple) -> Tensor:
         data, target = batch
@@ -54,7 +54,7 @@ class Original:
 
 
 def network(is_classifier: bool = False) -> nn.Sequential:
-    """The network of the experiments, with PyTorch's own PReLU; as a classifier with log-softmax on top."""
+    """Make the network of the experiments with PyTorch's own PReLU; a classifier has log-softmax on top."""
     top = [nn.PReLU(), nn.Linear(2, 10), nn.LogSoftmax(dim=-1)] if is_classifier else []
     return nn.Sequential(
         nn.Conv2d(1, 32, 5), nn.PReLU(), nn.MaxPool2d(2, stride=2),
@@ -77,7 +77,7 @@ def triplet(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
 
 
 def online_contrastive(embeddings: Tensor, labels: Tensor) -> Tensor:
-    """Without the factor ½ of `contrastive`, as the original."""
+    """Compute the loss without the factor ½ of `contrastive`, as in the original."""
     positive, negative = selection.hard_negative_pairs(embeddings.detach(), labels)
     together = (embeddings[positive[:, 0]] - embeddings[positive[:, 1]]).pow(2).sum(1)
     apart = F.relu(MARGIN - (embeddings[negative[:, 0]] - embeddings[negative[:, 1]]).pow(2).sum(1).sqrt()).pow(2)

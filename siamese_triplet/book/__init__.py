@@ -1,1 +1,1 @@
-"""The machinery of the book: recipes, exercises, diagrams, comparisons and reports. The package itself needs none."""
+"""Support for the book: recipes, exercises, diagrams, comparisons and reports. The library does not need it."""

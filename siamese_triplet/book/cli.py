@@ -1,4 +1,4 @@
-"""The commands that run the experiments of the book: reproduce, compare, omniglot."""
+"""The commands for the experiments of the book: reproduce, compare, omniglot."""
 
 import argparse
 import dataclasses
@@ -20,71 +20,70 @@ SETTINGS = "settings.json"
 
 
 def add_book_commands(commands: Any) -> None:
-    """Add them to the parser's commands."""
+    """Add the commands to the subparsers of a parser."""
     _add_reproduce(commands)
     _add_compare(commands)
     _add_omniglot(commands)
 
 
 def _add_reproduce(commands: Any) -> None:
-    again = commands.add_parser(
+    parser = commands.add_parser(
         "reproduce",
         help="run the book's experiments at the full recipe",
-        description="Run the experiments of the book, one after the other, each with one result file, and print them "
-        "beside the log of the tutorial that the book grew out of. What has a result is not run again, and what was "
-        "interrupted goes on.",
+        description="Run the experiments of the book one after the other, and print the results beside the log of the "
+        "tutorial on which the book is based. Results that exist are not computed again; interrupted runs resume.",
     )
-    again.set_defaults(command=_reproduce)
-    again.add_argument("--seeds", type=count, default=3, help="how many, from 0 on (3)")
-    again.add_argument("--dataset", choices=DATASETS, action="append", help="one of them; may be repeated (both)")
-    again.add_argument("--method", choices=METHODS, action="append", help="one of them; may be repeated (all)")
-    again.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
-    again.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    again.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder of the runs (%(default)s)")
-    add_speed(again)
-    add_place(again)
+    parser.set_defaults(command=_reproduce)
+    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser.add_argument("--dataset", choices=DATASETS, action="append", help="a data set; may be repeated (both)")
+    parser.add_argument("--method", choices=METHODS, action="append", help="a method; may be repeated (all)")
+    parser.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
+    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder of the runs (%(default)s)")
+    add_speed(parser)
+    add_place(parser)
 
 
 def _add_compare(commands: Any) -> None:
-    compared = commands.add_parser(
+    parser = commands.add_parser(
         "compare",
         help="run the book's comparison of methods",
-        description="Train the five methods on both data sets, on all classes (seen) and on six of them (unseen), and "
-        "online triplets with one setting changed at a time (sweep), and every method with several selectors and "
-        "margins (settings); write all figures as JSON, and as the tables and figures of the book. What has a result "
-        "is not run again.",
+        description="Train the five methods on both data sets, on all classes (seen) and on six of them (unseen); "
+        "online triplets with one setting changed at a time (sweep); and every method with several selectors and "
+        "margins (settings). Write all metrics as JSON, and the tables and figures of the book. Results that exist are "
+        "not computed again.",
     )
-    compared.set_defaults(command=_compare)
-    compared.add_argument("--part", choices=COMPARED, action="append", help="(all)")
-    compared.add_argument("--seeds", type=count, default=3, help="how many, from 0 on (3)")
-    compared.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="of the part seen (%(default)s)")
-    compared.add_argument("--short-epochs", type=count, default=3, help="of the other parts (%(default)s)")
-    compared.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    compared.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder of the runs (%(default)s)")
-    add_speed(compared)
-    add_place(compared)
+    parser.set_defaults(command=_compare)
+    parser.add_argument("--part", choices=COMPARED, action="append", help="a part; may be repeated (all)")
+    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="epochs of the part seen (%(default)s)")
+    parser.add_argument("--short-epochs", type=count, default=3, help="epochs of the other parts (%(default)s)")
+    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder of the runs (%(default)s)")
+    add_speed(parser)
+    add_place(parser)
 
 
 def _add_omniglot(commands: Any) -> None:
-    omniglot = commands.add_parser(
+    parser = commands.add_parser(
         "omniglot",
         help="run the book's experiment on Omniglot",
         description="Train an embedding on the five alphabets of the first minimal set of Omniglot, and print its "
-        "errors on the three alphabets that only the second has. What has a result is not run again.",
+        "errors on the three alphabets that only the second has. Results that exist are not computed again.",
     )
-    omniglot.set_defaults(command=_omniglot)
-    omniglot.add_argument("--seeds", type=count, default=3, help="how many, from 0 on (3)")
-    omniglot.add_argument("--epochs", type=count, default=Characters.n_epochs, help="default: %(default)s")
-    omniglot.add_argument(
+    parser.set_defaults(command=_omniglot)
+    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser.add_argument("--epochs", type=count, default=Characters.n_epochs, help="default: %(default)s")
+    parser.add_argument(
         "--selection",
         action="store_true",
-        help="instead, selectors and losses side by side, in a quarter of the epochs",
+        help="compare selectors and losses instead, in a quarter of the epochs",
     )
-    omniglot.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    omniglot.add_argument("--out", type=Path, default=Path("runs/omniglot"), help="folder of the runs (%(default)s)")
-    omniglot.add_argument("--bfloat16", action="store_true", help="the network in 16-bit floating point, by autocast")
-    omniglot.add_argument("--data", type=Path, metavar="FOLDER", help="of Omniglot, see omniglot.load_omniglot")
-    omniglot.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU where there is one")
+    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("runs/omniglot"), help="folder of the runs (%(default)s)")
+    parser.add_argument("--bfloat16", action="store_true", help="run the network in bfloat16, by autocast")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of Omniglot; see load_omniglot")
+    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
 
 
 def _reproduce(given: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
-"""Which method is better: the five methods by the same figures, on classes that were trained on and on others.
+"""The comparison of the five methods by the same metrics, on seen and on unseen classes.
 
-Two parts, each a list of results in one JSON file: `seen` (all classes, test images) and `unseen` (trained on six
-classes, tested on the other four, and on the other data set).
+Each part is a list of results in a JSON file: `seen` (all classes, test images) and `unseen` (trained on six classes,
+tested on the other four and on the other data set).
 """
 
 import time
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from siamese_triplet.book.results import Key, check_whole, collect
+from siamese_triplet.book.results import Key, check_complete, collect
 from siamese_triplet.datasets import Images, load
 from siamese_triplet.evaluation import embed, few_shot_accuracy
 from siamese_triplet.evaluation.summary import among_themselves, seen_classes
@@ -22,14 +22,14 @@ from siamese_triplet.runs import provenance
 from siamese_triplet.trainer import History
 
 DATASETS = ("mnist", "fashion-mnist")
-INPUTS = {"siamese": 2, "triplet": 3}  # images that pass through the network for each image of an epoch
+INPUTS = {"siamese": 2, "triplet": 3}  # images through the network per image of an epoch
 N_SEEN = 6
 QUERIES, EPISODES = 15, 1000
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and on what to train."""
+    """The settings shared by the runs of a comparison."""
 
     n_epochs: int = FULL_EPOCHS
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -39,8 +39,8 @@ class Settings:
     speed: Speed = Speed()  # noqa: RUF009 - frozen
     verbose: bool = True
 
-    def in_key(self) -> Key:
-        """What decides every result that is made with these settings."""
+    def shared_key(self) -> Key:
+        """Return the part of a key that all results with these settings share."""
         return {"subset": self.subset, "speed": str(self.speed)}
 
     def load(self, dataset: str) -> tuple[Images, Images]:
@@ -56,7 +56,7 @@ class Settings:
         n_epochs: int,
         checkpoint: Path | None = None,
     ) -> tuple[nn.Module, History]:
-        """A trained model and its history. Raises KeyboardInterrupt where training was interrupted."""
+        """Train a model and return it with its history. Raises KeyboardInterrupt if training is interrupted."""
         model, history = fit_method(
             experiment,
             train,
@@ -68,28 +68,28 @@ class Settings:
             checkpoint=checkpoint,
             verbose=False,
         )
-        check_whole(history, n_epochs)
+        check_complete(history, n_epochs)
         return model, history
 
 
 def compare(path: Path | None, work: Path | None, settings: Settings) -> list[dict[str, Any]]:
-    """Part `seen`: each method on all classes, as many images through the network for each of them.
+    """Compare the methods on all classes (part `seen`), with equally many images through each network.
 
-    Siamese nets see two images for each of an epoch and triplet nets three, so they have a half and a third of the
-    epochs. `work` keeps the checkpoints, where it is not None.
+    A siamese net takes two images per image of an epoch and a triplet net three, so they train for a half and a third
+    of the epochs. Checkpoints are kept in `work`, unless it is None.
     """
 
-    def results(key: Key) -> dict[str, Any]:
+    def compute(key: Key) -> dict[str, Any]:
         train, test = settings.load(key["dataset"])
-        how = "-".join(key["speed"].replace(",", "").split())
-        name = f"{key['dataset']}-{key['method']}-{key['n_epochs']}-{key['seed']}-{how}"
-        part = f"-{key['subset'].replace(':', '-')}" if key["subset"] else ""
-        checkpoint = work and work / f"{name}{part}.pt"
+        speed = "-".join(key["speed"].replace(",", "").split())
+        name = f"{key['dataset']}-{key['method']}-{key['n_epochs']}-{key['seed']}-{speed}"
+        suffix = f"-{key['subset'].replace(':', '-')}" if key["subset"] else ""
+        checkpoint = work and work / f"{name}{suffix}.pt"
         experiment = METHODS[key["method"]]
         model, history = settings.fit(experiment, train, test, key["seed"], key["n_epochs"], checkpoint)
-        of_test = embed(model, test)
-        figures = seen_classes(embed(model, train), of_test) | one_shot(*of_test, n_way=10)
-        return figures | {"seconds": sum(history["seconds"]), "made": provenance(model)}
+        embedded_test = embed(model, test)
+        metrics = seen_classes(embed(model, train), embedded_test) | one_shot(*embedded_test, n_way=10)
+        return metrics | {"seconds": sum(history["seconds"]), "made": provenance(model)}
 
     keys = (
         {
@@ -97,36 +97,36 @@ def compare(path: Path | None, work: Path | None, settings: Settings) -> list[di
             "method": method,
             "seed": seed,
             "n_epochs": epochs_of(method, settings.n_epochs),
-            **settings.in_key(),
+            **settings.shared_key(),
         }
         for seed in settings.seeds
         for dataset in DATASETS
         for method in METHODS
     )
-    return collect(path, keys, results, settings.verbose)
+    return collect(path, keys, compute, settings.verbose)
 
 
 def compare_unseen(
     path: Path | None, settings: Settings, sizes: Sequence[int] = (2, 16), datasets: Sequence[str] = DATASETS
 ) -> list[dict[str, Any]]:
-    """Part `unseen`: each method on six classes, drawn from the seed; figures of test images of the other four.
+    """Compare the methods on unseen classes (part `unseen`): train on six, drawn from the seed, test on the other four.
 
-    Beside the trained networks stand the untrained one and the pixels. `transfer` is what the same embedding does on
-    the other data set.
+    The untrained network and the pixels are compared too. `transfer` has the metrics of the same embedding on the other
+    data set.
     """
 
-    def results(key: Key) -> dict[str, Any]:
+    def compute(key: Key) -> dict[str, Any]:
         train, test = settings.load(key["dataset"])
         other = settings.load(next(name for name in DATASETS if name != key["dataset"]))[1]
         seen, unseen = split_classes(len(train.classes), key["seed"])
         started = time.perf_counter()
         embed_images, model = _embedder(key, settings, train.of_classes(seen), test.of_classes(seen))
         seconds = time.perf_counter() - started
-        of_unseen, of_other = embed_images(test.of_classes(unseen)), embed_images(other)
+        embedded_unseen, embedded_other = embed_images(test.of_classes(unseen)), embed_images(other)
         return {
-            "unseen": among_themselves(of_unseen) | one_shot(*of_unseen, n_way=len(unseen)),
+            "unseen": among_themselves(embedded_unseen) | one_shot(*embedded_unseen, n_way=len(unseen)),
             "seen": among_themselves(embed_images(test.of_classes(seen))),
-            "transfer": among_themselves(of_other) | one_shot(*of_other, n_way=10),
+            "transfer": among_themselves(embedded_other) | one_shot(*embedded_other, n_way=10),
             "unseen_classes": [train.classes[number] for number in unseen],
             "seconds": seconds,
             "made": provenance(model),
@@ -135,7 +135,7 @@ def compare_unseen(
     keys = (
         {
             "dataset": dataset, "method": method, "seed": seed, "embedding_size": size,
-            "n_epochs": epochs_of(method, settings.n_epochs), **settings.in_key(),
+            "n_epochs": epochs_of(method, settings.n_epochs), **settings.shared_key(),
         }
         for seed in settings.seeds
         for dataset in datasets
@@ -143,16 +143,16 @@ def compare_unseen(
         for method in (*METHODS, "untrained", "pixels")
         if method != "pixels" or size == sizes[-1]
     )  # fmt: skip
-    return collect(path, keys, results, settings.verbose)
+    return collect(path, keys, compute, settings.verbose)
 
 
 def epochs_of(method: str, n_epochs: int) -> int:
-    """So many epochs that the network of `method` sees as many images as that of a softmax in `n_epochs`."""
+    """Return the epochs after which the network of `method` has seen as many images as a softmax in `n_epochs`."""
     return max(1, round(n_epochs / INPUTS.get(method, 1)))
 
 
 def one_shot(embeddings: Tensor, labels: Tensor, n_way: int) -> dict[str, float]:
-    """`one_shot`, the accuracy of `n_way` classification from one image a class, and `five_shot`, by prototypes."""
+    """Compute the accuracy of `n_way` classification by prototypes from one and from five images per class."""
     return {
         name: few_shot_accuracy(embeddings, labels, n_way, k_shot, QUERIES, EPISODES)["prototype"]
         for name, k_shot in (("one_shot", 1), ("five_shot", 5))
@@ -160,7 +160,7 @@ def one_shot(embeddings: Tensor, labels: Tensor, n_way: int) -> dict[str, float]
 
 
 def split_classes(n_classes: int, seed: int, n_seen: int = N_SEEN) -> tuple[list[int], list[int]]:
-    """`n_seen` classes to train on, drawn from `seed`, and the others, both in order."""
+    """Draw `n_seen` classes to train on from `seed`; return them and the others, both sorted."""
     order = torch.randperm(n_classes, generator=torch.Generator().manual_seed(seed)).tolist()
     return sorted(order[:n_seen]), sorted(order[n_seen:])
 
@@ -168,7 +168,7 @@ def split_classes(n_classes: int, seed: int, n_seen: int = N_SEEN) -> tuple[list
 def _embedder(
     key: Key, settings: Settings, train: Images, test: Images
 ) -> tuple[Callable[[Images], tuple[Tensor, Tensor]], nn.Module]:
-    """What gives the embeddings and labels of images, and the model behind it."""
+    """Train the model of `key`; return a function from images to embeddings and labels, and the model."""
     if key["method"] == "pixels":
         flat = nn.Flatten()
         return (lambda images: embed(flat, images)), nn.Linear(1, 1)

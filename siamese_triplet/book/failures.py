@@ -1,4 +1,4 @@
-"""Short training runs that are diagnosed at every step, and wrong labels: what the gallery of failures is made with."""
+"""Tools for the gallery of failures: short training runs that are diagnosed at every step, and wrong labels."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,27 +35,31 @@ def train_steps(
 ) -> History:
     """Train `model` with Adam on `n_steps` balanced batches, and diagnose each batch before its step.
 
-    The history has one number a step, not an epoch: `loss` and `triplets`, as `loss_fn` returned them; `active`, the
-    fraction of all triplets of the batch that have a loss; and the medians of `norm`, `positive distance` and `negative
-    distance`, plain distances. What a batch has none of is NaN. See `diagnose`. No steps give an empty history.
+    The history has one number per step, not per epoch; see `diagnose`:
+
+    - `loss`, `triplets`: as returned by `loss_fn`.
+    - `active`: the fraction of all triplets of the batch that have a loss.
+    - `norm`, `positive distance`, `negative distance`: medians; the distances are not squared.
+
+    Numbers that a batch does not have are NaN. No steps give an empty history.
     """
     sampler = BalancedBatchSampler(images.targets, n_classes, n_samples, seed=seed)
     loader = TensorLoader(images, batch_sampler=sampler, device=device_of(model), share=Share())
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     history = History()
     model.train()
-    for _, (batch, labels) in zip(range(n_steps), _endless(loader), strict=False):
+    for _, (batch, labels) in zip(range(n_steps), _repeat(loader), strict=False):
         embeddings = model(batch)  # (B, D)
         loss, n_triplets = loss_fn(embeddings, labels)
-        found = diagnose(embeddings.detach(), labels, loss_fn.margin)
+        diagnosis = diagnose(embeddings.detach(), labels, loss_fn.margin)
         history.append(
             {
                 "loss": loss.item(),
                 "triplets": int(n_triplets),
-                "active": found.active_fraction,
-                "norm": found.norms[1],
-                "positive distance": found.positive_distances[1],
-                "negative distance": found.negative_distances[1],
+                "active": diagnosis.active_fraction,
+                "norm": diagnosis.norms[1],
+                "positive distance": diagnosis.positive_distances[1],
+                "negative distance": diagnosis.negative_distances[1],
             }
         )
         optimizer.zero_grad()
@@ -64,15 +68,15 @@ def train_steps(
     return history
 
 
-def _endless(loader: TensorLoader) -> Iterator:
+def _repeat(loader: TensorLoader) -> Iterator:
     while True:
         yield from loader
 
 
 def with_wrong_labels(images: Images, fraction: float, seed: int = 0) -> tuple[Images, torch.Tensor]:
-    """`images`, of which `fraction` have the label of another class, drawn at random; and a mask (N,) of those.
+    """Give a random `fraction` of `images` the label of another class; return the images and a mask (N,) of those.
 
-    Raises ValueError for a fraction that is not between 0 and 1, and where there is one class only.
+    Raises ValueError for a fraction outside [0, 1], and for a single class.
     """
     n_classes = len(images.classes)
     if not 0 <= fraction <= 1 or n_classes < 2:
@@ -88,15 +92,15 @@ def with_wrong_labels(images: Images, fraction: float, seed: int = 0) -> tuple[I
 
 
 def plot_steps(runs: Mapping[str, History], stuck_at: Sequence[float] = ()) -> "Figure":
-    """Three panels on runs of `train_steps`, by name: the loss, the active triplets, and the median distances.
+    """Plot runs of `train_steps`, by name, in three panels: loss, active triplets and median distances.
 
-    Dotted lines mark the losses `stuck_at`, those of embeddings that all coincide: the margin, or log 2.
+    Dotted lines mark the losses `stuck_at` of embeddings that all coincide: the margin, or log 2.
     """
     from siamese_triplet.plots import COLOURS, new_figure
 
     figure, [[losses, active, distances]] = new_figure(1, 3, 2.7)
     for number, ((name, run), colour) in enumerate(zip(runs.items(), COLOURS[::2], strict=False)):
-        wide = 1.4 + 1.4 * (len(runs) - 1 - number)  # so that a curve below another one can be seen
+        wide = 1.4 + 1.4 * (len(runs) - 1 - number)  # so that a curve under another one can be seen
         losses.plot(run["loss"], color=colour, label=name, lw=wide)
         active.plot([100 * share for share in run["active"]], color=colour, label=name, lw=wide)
         distances.plot(run["negative distance"], color=colour, label="negative pairs")

@@ -1,7 +1,7 @@
-"""Make the images inside the package anew: `python -m siamese_triplet.book.make_embedded FOLDER`, always the same.
+"""Regenerate the images inside the package: `python -m siamese_triplet.book.make_embedded FOLDER`.
 
-Of each class, 600 training and 100 test images are drawn at random with a fixed seed and kept in their original order.
-The same folder gives the same files, byte for byte.
+Per class, 600 training and 100 test images are drawn at random with a fixed seed and kept in their original order. The
+same folder gives the same files, byte for byte.
 """
 
 import sys
@@ -18,7 +18,7 @@ IMAGES_PER_CLASS = {"train": 600, "test": 100}
 
 
 def balanced_subset(images: Images, per_class: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The uint8 images and labels of `per_class` random images of every class, in their original order."""
+    """Draw `per_class` random images per class; return them and their labels, uint8, in their original order."""
     generator = torch.Generator().manual_seed(seed)
     chosen = []
     for label in range(len(images.classes)):

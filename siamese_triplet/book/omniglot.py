@@ -1,6 +1,6 @@
-"""An embedding of characters from a few alphabets, tried on alphabets that it never saw: the experiment on Omniglot.
+"""The experiment on Omniglot: an embedding of characters from a few alphabets, evaluated on unseen alphabets.
 
-Online triplets on many more classes than fit a batch: P × K batches from few alphabets at a time, a deeper net, and a
+Online triplets with many more classes than fit a batch: P × K batches from few alphabets at a time, a deeper net, and a
 new warp of every drawing in every batch.
 """
 
@@ -17,7 +17,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from siamese_triplet._devices import best_device, device_of
-from siamese_triplet.book.results import check_whole, collect, table
+from siamese_triplet.book.results import check_complete, collect, table
 from siamese_triplet.datasets import Images, RandomWarp
 from siamese_triplet.datasets.omniglot import load_omniglot, rotations_as_classes
 from siamese_triplet.distributed import Share
@@ -37,11 +37,11 @@ SLIGHT: dict[str, Any] = {"degrees": 6, "shift": 0.04, "scale": 0.08, "shear": 0
 
 @dataclass(frozen=True)
 class Characters:
-    """What decides the result of a training run on characters.
+    """The settings that decide the result of a training run on characters.
 
     `selector` and `margin` are those of online triplets, see `Method`. Batches are `n_classes` characters ×
-    `n_samples` drawings; with `n_groups`, so many characters of each of `n_groups` alphabets, where turned ones count
-    as alphabets of their own.
+    `n_samples` drawings; with `n_groups`, the characters are `n_classes` from each of `n_groups` alphabets, and a
+    turned alphabet counts as another one.
     """
 
     selector: str = "batch-all"
@@ -60,7 +60,7 @@ class Characters:
     bfloat16: bool = False
 
     def load(self, train: bool, root: str | os.PathLike | None = None, subset: str | None = "minimal") -> Images:
-        """The characters to train on, or those to test on. See `load_omniglot`."""
+        """Load the characters to train or to test on. See `load_omniglot`."""
         images = load_omniglot(train, root, subset=subset, image_size=self.image_size)
         return rotations_as_classes(images) if train and self.turned else images
 
@@ -69,7 +69,7 @@ class Characters:
         return ConvEmbeddingNet(self.embedding_size, size, self.width, self.unit_sphere)
 
     def sampler(self, images: Images, seed: int) -> BalancedBatchSampler | GroupedBatchSampler:
-        """The batches of an epoch. A ValueError where `n_groups` are asked for and the images have none."""
+        """Make the batch sampler. Raises ValueError if `n_groups` is set but the images have no groups."""
         if self.n_groups is None:
             return BalancedBatchSampler(images.targets, self.n_classes, self.n_samples, seed=seed)
         if images.groups is None:
@@ -90,10 +90,10 @@ def train_characters(
     callbacks: Sequence[Callback] = (),
     verbose: bool = True,
 ) -> tuple[nn.Module, History]:
-    """Train a network on `train_set`; the network and its history.
+    """Train a network on `train_set`, and return it with its history.
 
-    The learning rate rises for the first tenth of the epochs and then falls to nothing (Smith and Topin, 2019). See
-    `fit` for the rest.
+    The learning rate rises over the first tenth of the epochs and then falls to zero (Smith and Topin, 2019). For the
+    other arguments see `fit`.
     """
     device = best_device() if device is None else torch.device(device)
     torch.manual_seed(seed)
@@ -121,9 +121,9 @@ def train_characters(
 
 
 def embed_views(model: nn.Module, images: Images, n_views: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """The embeddings (N, D) and labels (N,) of `images`, each the mean over the image and `n_views − 1` slight warps.
+    """Return embeddings (N, D) and labels (N,) of `images`, averaged over each image and `n_views − 1` slight warps.
 
-    Each view's embedding counts as the network gives it, and the mean is not scaled again.
+    The mean is of the network's outputs, and is not normalised again.
     """
     device = device_of(model)
     warp = RandomWarp(**SLIGHT, seed=seed)
@@ -139,22 +139,22 @@ def embed_views(model: nn.Module, images: Images, n_views: int = 1, seed: int = 
 def evaluate_characters(
     embeddings: Tensor, labels: Tensor, groups: Tensor, seed: int = 0, n_episodes: int | None = None
 ) -> dict[str, Any]:
-    """The errors of few-shot classification, by nearest prototype, and the figures of search among all characters.
+    """Compute the errors of few-shot classification by nearest prototype, and the retrieval metrics of all characters.
 
-    `within_<n>_way_<k>_shot`: the classes of an episode come from one group, all of a group that has fewer than n;
-    `over_…`: from all. Each with its 95 % interval over the `n_episodes`, by default 2,000 (`EPISODES`).
+    `within_<n>_way_<k>_shot`: the classes of an episode come from one group, or are the whole group if it has fewer
+    than n; `over_…`: from all groups. Each has its 95 % interval over the `n_episodes`, by default 2,000 (`EPISODES`).
     """
     n_episodes = EPISODES if n_episodes is None else n_episodes
-    figures: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for n_way, k_shot in TASKS:
-        for where, kinds in (("within", groups), ("over", None)):
-            found = few_shot_accuracy(
-                embeddings, labels, n_way, k_shot, QUERIES, n_episodes, seed, groups=kinds, allow_fewer=True
+        for where, within in (("within", groups), ("over", None)):
+            accuracy = few_shot_accuracy(
+                embeddings, labels, n_way, k_shot, QUERIES, n_episodes, seed, groups=within, allow_fewer=True
             )
             name = f"{where}_{n_way}_way_{k_shot}_shot"
-            low, high = found["prototype_interval"]
-            figures |= {name: 1 - found["prototype"], f"{name}_interval": (1 - high, 1 - low)}
-    return figures | among_themselves((embeddings, labels))
+            low, high = accuracy["prototype_interval"]
+            metrics |= {name: 1 - accuracy["prototype"], f"{name}_interval": (1 - high, 1 - low)}
+    return metrics | among_themselves((embeddings, labels))
 
 
 def reproduce_characters(
@@ -168,42 +168,42 @@ def reproduce_characters(
     n_episodes: int | None = None,
     verbose: bool = True,
 ) -> list[dict[str, Any]]:
-    """The results of `runs` (name, settings, seed), trained and evaluated where the list in `path` has none yet.
+    """Train and evaluate each of `runs` (name, settings, seed) without a result in the list `path`; return all results.
 
-    Checkpoints are in `work`; what was interrupted goes on from there. Without these paths nothing is kept.
+    Interrupted runs resume from their checkpoints in `work`. Without these paths nothing is kept.
     """
 
-    def results(key: dict[str, Any]) -> dict[str, Any]:
+    def compute(key: dict[str, Any]) -> dict[str, Any]:
         settings, seed = by_key[key["name"], key["seed"]], key["seed"]
         train_set, test_set = settings.load(True, root), settings.load(False, root)
         checkpoint = work and work / checkpoint_name(key["name"], settings, seed)
         model, history = train_characters(
             settings, train_set, seed, device=device, checkpoint=checkpoint, verbose=verbose
         )
-        check_whole(history, settings.n_epochs)
+        check_complete(history, settings.n_epochs)
         assert test_set.groups is not None  # the alphabets
-        figures = {
+        metrics = {
             kind: evaluate_characters(*embed_views(model, test_set, views), test_set.groups, n_episodes=n_episodes)
             for kind, views in (("one_view", 1), ("many_views", n_views))
         }
         sizes = {"train_classes": len(train_set.classes), "test_groups": test_set.group_names}
         sizes |= {"n_views": n_views, "n_episodes": n_episodes or EPISODES}
         made = {"seconds": sum(history["seconds"]), "made": provenance(model), "loss": history["train_loss"]}
-        return figures | sizes | made
+        return metrics | sizes | made
 
     by_key = {(name, seed): settings for name, settings, seed in runs}
-    keys = ({"name": name, "seed": seed, "settings": asdict(of)} for (name, seed), of in by_key.items())
-    return collect(path, keys, results, verbose)
+    keys = ({"name": name, "seed": seed, "settings": asdict(settings)} for (name, seed), settings in by_key.items())
+    return collect(path, keys, compute, verbose)
 
 
 def checkpoint_name(name: str, settings: Characters, seed: int) -> str:
-    """The name of the checkpoint of a run, another one for other settings."""
+    """Name the checkpoint of a run; other settings give another name."""
     digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
     return f"{name.replace(' ', '-').replace(',', '')}-{digest}-{seed}.pt"
 
 
 def error_table(results: Sequence[Mapping[str, Any]], views: str = "many_views") -> str:
-    """The errors of each run in per cent, mean ± standard deviation over its seeds, as a table in Markdown."""
+    """Format the errors of each run in per cent, mean ± standard deviation over its seeds, as a table in Markdown."""
     columns = {
         f"{where}, {n_way}-way {k_shot}-shot": (
             lambda result, name=f"{where}_{n_way}_way_{k_shot}_shot": result[views][name]
@@ -215,7 +215,7 @@ def error_table(results: Sequence[Mapping[str, Any]], views: str = "many_views")
 
 
 def selection_runs(base: Characters, seeds: Iterable[int] = (0,)) -> list[tuple[str, Characters, int]]:
-    """Selectors and losses side by side: where does mining pay?"""
+    """List runs that compare selectors and losses, to see where mining pays."""
     variants = {
         "batch-all": base,
         "batch-all, two alphabets a batch": replace(base, n_groups=2, n_classes=20),

@@ -1,6 +1,6 @@
-"""How a chapter trains: the full recipe of the book, or a quick one for a small machine.
+"""Training recipes of the chapters: the book's full one, or a quick one for a small machine.
 
-The one home of the two settings, of the variable that sets the default, and of the line that says what a run was.
+The environment variable SIAMESE_TRIPLET_RECIPE sets the default.
 """
 
 import os
@@ -25,7 +25,7 @@ RUNS_VARIABLE = "SIAMESE_TRIPLET_RUNS"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to train on, for how long and where; `choose` makes one."""
+    """The data, epochs and device of a chapter's training; made by `choose`."""
 
     name: str
     n_epochs: int
@@ -35,28 +35,30 @@ class Recipe:
 
     @property
     def step_size(self) -> int:
-        """After how many epochs the learning rate falls."""
+        """The number of epochs after which the learning rate falls."""
         return step_size(self.n_epochs)
 
     def __str__(self) -> str:
         _, _, per_class = (self.subset or "").partition(":")
-        data = ("the embedded subset" if self.subset else "the full data") + f", {per_class} a class" * bool(per_class)
+        data = ("the embedded subset" if self.subset else "the full data") + f", {per_class} per class" * bool(
+            per_class
+        )
         return f"{self.name} recipe: {data}, {self.n_epochs} epochs, on {self.device}"
 
     def checkpoint(self, name: str) -> Path | None:
-        """Where the run `name` is kept, for `fit`: in the folder that SIAMESE_TRIPLET_RUNS names, for full recipes.
+        """Return the checkpoint of the run `name`, for `fit`, in the folder set by SIAMESE_TRIPLET_RUNS.
 
-        A chapter that asks for it need not train what `python -m siamese_triplet reproduce --out FOLDER` has trained.
-        Without that variable, or in the quick recipe, None: nothing is kept.
+        A chapter then need not train what `python -m siamese_triplet reproduce --out FOLDER` has trained. Without that
+        variable, or in the quick recipe, this is None: nothing is kept.
         """
         folder = os.environ.get(RUNS_VARIABLE)
         return Path(folder) / name / "checkpoint.pt" if folder and self.name == "full" else None
 
     def report(self, train_set: Images, seed: int, training: float | None = None, n_epochs: int | None = None) -> str:
-        """What the outputs of a chapter came from: data, epochs, seed, device, versions and wall time.
+        """Report the origin of a chapter's outputs: data, epochs, seed, device, versions and wall time.
 
-        `training` is how many seconds training took, where that was not, or not all, in this run of the chapter.
-        `n_epochs` is for how many it trained, where that is not the recipe's number; 0 leaves it unsaid.
+        `training` is the training time in seconds, if not all of it was in this run of the chapter. `n_epochs` replaces
+        the recipe's number of epochs; 0 omits it.
         """
         seconds = time.perf_counter() - self.started
         if n_epochs is None:
@@ -80,18 +82,18 @@ class Recipe:
 
 
 def choose(name: str | None = None, quick_epochs: int = 3) -> Recipe:
-    """The recipe called `name`: "full" (all images, 20 epochs) or "quick" (the embedded subset, `quick_epochs`).
+    """Return the recipe `name`: "full" (all images, 20 epochs) or "quick" (the embedded subset, `quick_epochs`).
 
-    "full:N" is the full recipe cut to N epochs, "quick:N" likewise, and "quick:N:M" to M images of each class, which
-    only shows that a chapter runs. Without a name the environment variable SIAMESE_TRIPLET_RECIPE decides; where it
-    is not set, it is full on a machine with a GPU, else quick. Raises ValueError for another name.
+    "full:N" and "quick:N" train for N epochs, and "quick:N:M" on M images per class, enough to see a chapter run.
+    Without a name the environment variable SIAMESE_TRIPLET_RECIPE decides; if it is not set, the recipe is full on a
+    machine with a GPU, else quick. Raises ValueError for another name.
     """
     has_gpu = torch.cuda.is_available()
     given = name or os.environ.get(RECIPE_VARIABLE) or ("full" if has_gpu else "quick")
     if not re.fullmatch(r"full(:[1-9]\d*)?|quick(:[1-9]\d*){0,2}", given):
         raise ValueError(
-            f"unknown recipe {given!r}; it is 'full' or 'quick', or with a number of epochs, 'full:6', and "
-            "for quick with one of images of each class, 'quick:1:100'"
+            f"unknown recipe {given!r}; expected 'full' or 'quick', with a number of epochs as in 'full:6', or of "
+            "epochs and images per class as in 'quick:1:100'"
         )
     kind, epochs, per_class = [*given.split(":"), "", ""][:3]
     return Recipe(
@@ -104,7 +106,7 @@ def choose(name: str | None = None, quick_epochs: int = 3) -> Recipe:
 
 @dataclass(frozen=True)
 class Result:
-    """A trained model, its history, and the `(embeddings (N, D), labels (N,))` of the training and the test images."""
+    """A trained model, its history, and `(embeddings (N, D), labels (N,))` of the training and of the test images."""
 
     model: nn.Module
     history: History
@@ -123,10 +125,10 @@ def train(
     speed: Speed | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Result:
-    """Train the method `name` of `METHODS` on `train_set`, validating on `test_set`, as `recipe` says.
+    """Train the method `name` of `METHODS` on `train_set` by `recipe`, and validate on `test_set`.
 
-    The same `seed` gives the same result on one device. With a `checkpoint` (see `fit`) that is complete, nothing is
-    trained; `callbacks` are those of `fit`. Raises ValueError for an unknown name.
+    The same `seed` gives the same result on one device. If the `checkpoint` is complete, nothing is trained.
+    `checkpoint` and `callbacks` are those of `fit`. Raises ValueError for an unknown name.
     """
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; there are {', '.join(map(repr, METHODS))}")

@@ -1,4 +1,4 @@
-"""The comparison of methods as the book shows it: one table, one figure, and what they came from."""
+"""The book's report on the comparison of methods: tables and figures, with the origin of the results."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from siamese_triplet.datasets.mnist import n_training_images
 COMPARISON, UNSEEN, SWEEP = "comparison.json", "unseen.json", "sweep.json"
 REPORT, SWEEP_REPORT = "comparison.md", "sweep.md"
 FIGURE, SWEEP_FIGURE = "comparison.svg", "sweep.svg"
-SEEN_FIGURES = {
+SEEN_METRICS = {
     "kNN accuracy": "knn_accuracy",
     "recall@1": "recall_at_1",
     "R-precision": "r_precision",
@@ -24,9 +24,9 @@ SEEN_FIGURES = {
 
 
 def write_report(folder: Path) -> str:
-    """Write `comparison.md` and `sweep.md`, and their figures, from the results in `folder`; returns both texts.
+    """Write `comparison.md` and `sweep.md`, and their figures, from the results in `folder`; return both texts.
 
-    What there are no results for is left as it is.
+    A file without results is left unchanged.
     """
     seen, unseen, swept = _results(folder)
     if seen and unseen:
@@ -41,26 +41,26 @@ def write_report(folder: Path) -> str:
 
 
 def report(folder: Path) -> str:
-    """The tables of the methods from the results in `folder`, and what they came from.
+    """Format the tables of the methods from the results in `folder`, with the origin of the results.
 
-    Parts without results are left out. Of runs of several lengths only the longest count, and those on the embedded
-    images only where there are no others.
+    Parts without results are left out. Only the longest runs count, and runs on the embedded images only if there are
+    no others.
     """
     seen, unseen, _ = _results(folder)
     parts = []
     for dataset in DATASETS:
-        if of_dataset := [result for result in seen if result["dataset"] == dataset]:
-            parts += [f"**{TITLES[dataset]}**, all figures in per cent", _joint_table(of_dataset, unseen, dataset)]
+        if selected := [result for result in seen if result["dataset"] == dataset]:
+            parts += [f"**{TITLES[dataset]}**, all figures in per cent", _joint_table(selected, unseen, dataset)]
     if seen:
         parts += ["What the table of classes that were trained on came from:", origin(seen, _n_images(seen))]
     if seen and unseen:
-        of_six = f"those of six classes of {_n_images(unseen)}"
-        parts += ["And the columns of one-shot accuracy, on held-out classes:", origin(unseen, of_six)]
+        images = f"those of six classes of {_n_images(unseen)}"
+        parts += ["And the columns of one-shot accuracy, on held-out classes:", origin(unseen, images)]
     return "\n\n".join(parts) + "\n"
 
 
 def sweep_report(folder: Path) -> str:
-    """The tables of the sweep in `folder`, one for each setting, and what they came from."""
+    """Format the tables of the sweep in `folder`, one per setting, with the origin of the results."""
     swept = _results(folder)[2]
     parts = []
     for name in _swept_settings(swept):
@@ -72,21 +72,20 @@ def sweep_report(folder: Path) -> str:
 
 
 def _results(folder: Path) -> list[list[Mapping]]:
-    """The results that count: on seen classes, on unseen ones, and of the sweep."""
-    return [_longest(read_results(folder / name)) for name in (COMPARISON, UNSEEN, SWEEP)]
+    """Read the results that count: on seen classes, on unseen classes, and of the sweep."""
+    return [_best_trained(read_results(folder / name)) for name in (COMPARISON, UNSEEN, SWEEP)]
 
 
 def _n_images(results: Sequence[Mapping]) -> str:
-    """How many training images the data had, all of them or those that come with the package."""
+    """Format the number of training images in the full or the embedded data."""
     numbers = {n_training_images(result.get("subset")) for result in results}
     return " or ".join(f"{number:,}" for number in sorted(numbers))
 
 
-def _longest(results: Sequence[Mapping]) -> list[Mapping]:
-    """Those on the full data, if there are any, and of these those with the most epochs: among the results of one
-    method, size or setting of one data set."""
+def _best_trained(results: Sequence[Mapping]) -> list[Mapping]:
+    """Per configuration keep the best-trained results: full data first, then most epochs."""
 
-    def of(result: Mapping) -> tuple[str, ...]:
+    def configuration(result: Mapping) -> tuple[str, ...]:
         names = ("dataset", "method", "embedding_size", "swept", "change")
         return tuple(str(result.get(name)) for name in names)
 
@@ -95,8 +94,8 @@ def _longest(results: Sequence[Mapping]) -> list[Mapping]:
 
     most: dict[tuple[str, ...], tuple[int, int]] = {}
     for result in results:
-        most[of(result)] = max(extent(result), most.get(of(result), (0, 0)))
-    return [result for result in results if extent(result) == most[of(result)]]
+        most[configuration(result)] = max(extent(result), most.get(configuration(result), (0, 0)))
+    return [result for result in results if extent(result) == most[configuration(result)]]
 
 
 def _swept_settings(swept: Sequence[Mapping]) -> list[str]:
@@ -106,34 +105,34 @@ def _swept_settings(swept: Sequence[Mapping]) -> list[str]:
 def _joint_table(seen: Sequence[Mapping], unseen: Sequence[Mapping], dataset: str) -> str:
     columns = {
         title: (lambda result, name=name: result[name])
-        for title, name in SEEN_FIGURES.items()
+        for title, name in SEEN_METRICS.items()
         if name not in ("eer", "r_precision")
     }
     held_out = [result for result in unseen if result["dataset"] == dataset]
     sizes = sorted({result["embedding_size"] for result in held_out})
     for size in sizes:
-        columns[f"one-shot, {size}-D"] = _one_shot(size)
+        columns[f"one-shot, {size}-D"] = _one_shot_column(size)
     trained = {result["method"] for result in seen}
     return table([*seen, *(result for result in held_out if result["method"] in trained)], "method", columns)
 
 
-def _one_shot(size: int) -> Any:
-    def of(result: Mapping[str, Any]) -> float:
+def _one_shot_column(size: int) -> Any:
+    def one_shot(result: Mapping[str, Any]) -> float:
         if result.get("embedding_size") != size:
             raise KeyError(size)
         return result["unseen"]["one_shot"]
 
-    return of
+    return one_shot
 
 
 def _sweep_table(results: Sequence[Mapping]) -> str:
-    columns = {title: (lambda result, name=name: result[name]) for title, name in SEEN_FIGURES.items()}
+    columns = {title: (lambda result, name=name: result[name]) for title, name in SEEN_METRICS.items()}
     columns.pop("EER")
     return table(results, change_of, columns)
 
 
 def change_of(result: Mapping[str, Any]) -> str:
-    """What a result of the sweep changed, in words: the batch, and its learning rate, or the one setting's value."""
+    """Describe the change of a result of the sweep: the batch and its learning rate, or the value of the setting."""
     change = result["change"]
     if "n_samples" not in change:
         return str(next(iter(change.values())))
@@ -149,18 +148,18 @@ def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> Non
     size = max(result["embedding_size"] for result in unseen)
     unseen = [r for r in unseen if r["embedding_size"] == size and r["method"] in {s["method"] for s in seen}]
     one_shot = f"one-shot, {10 - N_SEEN} held-out\nclasses, {size}-D, %"
-    for ax, (label, results, of) in zip(
+    for ax, (label, results, metric) in zip(
         axes, (*kinds, (one_shot, unseen, lambda r: r["unseen"]["one_shot"])), strict=True
     ):
         groups: dict[str, dict[str, list[float]]] = {}
         for result in results:
-            groups.setdefault(TITLES[result["dataset"]], {}).setdefault(result["method"], []).append(of(result))
+            groups.setdefault(TITLES[result["dataset"]], {}).setdefault(result["method"], []).append(metric(result))
         plot_groups(groups, label, ax=ax)
         if ax.get_legend() is not None:
             ax.get_legend().remove()
     rows = [[label.get_text() for label in ax.get_yticklabels()] for ax in axes]
     for ax, names in zip(axes[1:], rows[1:], strict=True):
-        ax.tick_params(labelleft=names != rows[0])  # not the same methods once more
+        ax.tick_params(labelleft=names != rows[0])  # no repetition of the names of methods
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     _save(figure, path)
 

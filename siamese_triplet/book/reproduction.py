@@ -15,8 +15,8 @@ DATASETS = ("mnist", "fashion-mnist")
 REPRODUCTION = "reproduction.json"
 
 # The validation metrics at the last epoch of the tutorial that the book grew out of (Bielski, 2018), from its log. Its
-# online contrastive loss has no ½, and it uses one anchor per positive pair. Half of the logged loss and twice the
-# logged number of triplets stand here, for comparison with ours.
+# online contrastive loss has no ½, and it uses one anchor per positive pair. To be comparable with ours, these are half
+# of the logged loss and twice the logged number of triplets.
 ORIGINAL = {
     ("mnist", "softmax"): {"val_accuracy": 99.04, "val_loss": 0.0898},
     ("mnist", "siamese"): {"val_loss": 0.0041},
@@ -44,22 +44,22 @@ def reproduce(
     verbose: bool = True,
     **where: Any,
 ) -> list[dict[str, Any]]:
-    """Train every experiment that the list in `path` has no result of, one after the other, and return all results.
+    """Train every experiment without a result in the list `path`, one after the other, and return all results.
 
-    A result has the evaluation, history, seed, device, versions and wall time of its run. The runs themselves, with
-    their checkpoints, are in `work`, under the names of `run_name`; an interrupted one goes on. `where` is the `root`
-    of the data and the `device`, for `train_run`. Raises ValueError under `torchrun`, and where `work` holds a run of
-    the same name with other settings.
+    A result has the evaluation, history, seed, device, versions and wall time of its run. The runs are in `work`, with
+    their checkpoints, under the names of `run_name`; an interrupted one resumes. `where` is the `root` of the data and
+    the `device`, for `train_run`. Raises ValueError under `torchrun`, and if `work` holds a run of the same name with
+    other settings.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("reproduce trains one run after another in one process; start it without torchrun")
     methods, speed = tuple(methods), speed or Speed()
 
-    def results(key: Key) -> dict[str, Any]:
+    def compute(key: Key) -> dict[str, Any]:
         run = Run(Data(key["dataset"], embedded), METHODS[key["method"]], n_epochs, key["seed"], speed)
         folder = work / run_name(key["dataset"], key["method"], key["seed"], speed.bfloat16)
         evaluation = train_run(run, folder, **where)
-        assert evaluation is not None  # as there is one process
+        assert evaluation is not None  # there is only one process
         return evaluation | {"history": json.loads((folder / HISTORY).read_text())}
 
     keys = (
@@ -75,7 +75,7 @@ def reproduce(
         for dataset in datasets
         for method in methods
     )
-    return collect(path, keys, results, verbose)
+    return collect(path, keys, compute, verbose)
 
 
 def run_name(dataset: str, method: str, seed: int, bfloat16: bool) -> str:
@@ -95,8 +95,8 @@ def summary(path: Path) -> str:
     kinds = sorted({_arithmetic(result) for result in results})
     parts = []
     for dataset in sorted({result["dataset"] for result in results}, reverse=True):
-        of_dataset = [result for result in results if result["dataset"] == dataset]
-        rows = [row for method in METHODS for row in _rows(of_dataset, dataset, method, kinds)]
+        selected = [result for result in results if result["dataset"] == dataset]
+        rows = [row for method in METHODS for row in _rows(selected, dataset, method, kinds)]
         parts += [f"**{TITLES[dataset]}**", markdown_table(["method", "quantity", "log", *kinds], rows)]
     n_images = " or ".join(f"{n:,}" for n in sorted({result["n_train"] for result in results}))
     layouts = ("channels last" if "channels last" in result["speed"] else "channels first" for result in results)
@@ -110,9 +110,13 @@ def _rows(results: Results, dataset: str, method: str, kinds: Sequence[str]) -> 
         return []
     rows = []
     for quantity, logged in ORIGINAL[dataset, method].items():
-        cells = [_beside_log([result["last_epoch"][quantity] for result in of], quantity, logged) for of in groups]
+        cells = [
+            _beside_log([result["last_epoch"][quantity] for result in group], quantity, logged) for group in groups
+        ]
         rows.append([quantity.removeprefix("val_").replace("_", " "), f"{logged:.4g}", *cells])
-    rows.append(["kNN accuracy", "–", *(_spread([100 * result["knn_accuracy"] for result in of]) for of in groups)])
+    rows.append(
+        ["kNN accuracy", "–", *(_spread([100 * result["knn_accuracy"] for result in group]) for group in groups)]
+    )
     return [["" if number else method, *row] for number, row in enumerate(rows)]
 
 

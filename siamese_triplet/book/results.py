@@ -1,4 +1,4 @@
-"""The store of results, JSON lists that go on where they were interrupted, and the tables made from them."""
+"""Results in JSON lists, which resume after an interruption, and the tables made from them."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,14 +9,14 @@ from typing import Any
 from siamese_triplet.runs import write_json
 from siamese_triplet.trainer import History
 
-Key = dict[str, Any]  # all that decides a result; part of it
+Key = dict[str, Any]  # all that decides a result, and part of the result
 TITLES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 Results = Sequence[Mapping[str, Any]]
 Quantity = Callable[[Mapping[str, Any]], float]
 
 
-def check_whole(history: History, n_epochs: int) -> None:
-    """Raise KeyboardInterrupt for a run that ended before its `n_epochs`: `fit` returns the history at Ctrl-C."""
+def check_complete(history: History, n_epochs: int) -> None:
+    """Raise KeyboardInterrupt for a run with fewer than `n_epochs`: at Ctrl-C `fit` returns the history so far."""
     if history.n_epochs < n_epochs:
         raise KeyboardInterrupt
 
@@ -35,9 +35,9 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 
 
 def collect(
-    path: Path | None, keys: Iterable[Key], results: Callable[[Key], dict[str, Any]], verbose: bool = True
+    path: Path | None, keys: Iterable[Key], compute: Callable[[Key], dict[str, Any]], verbose: bool = True
 ) -> list[dict[str, Any]]:
-    """Return the result of each key, with the key in it: from the list in `path`, or made now and added to the list.
+    """Return the result of each key, including the key: from the list in `path`, or computed now and added to it.
 
     Without a path nothing is kept.
     """
@@ -48,7 +48,7 @@ def collect(
         if not known:
             if verbose:
                 print(", ".join(str(value) for value in key.values()), flush=True)
-            known = [key | results(key)]
+            known = [key | compute(key)]
             kept += known
             if path is not None:
                 write_json(path, kept)
@@ -74,18 +74,18 @@ def table(
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for result in results:
         groups.setdefault(str(name_of(result)), []).append(result)
-    values = {name: [quantities(group, of) for of in columns.values()] for name, group in groups.items()}
+    values = {name: [quantities(group, column) for column in columns.values()] for name, group in groups.items()}
     factor, digits = (100, 1) if percent else (1, 3)
-    tops = [
+    best_means = [
         max((round(factor * mean(row[number]), digits) for row in values.values() if row[number]), default=None)
         for number in range(len(columns))
     ]
     lines = []
     for name, row in values.items():
         cells = []
-        for of_seeds, top in zip(row, tops, strict=True):
-            cell = spread([factor * value for value in of_seeds], f".{digits}f")
-            is_best = best and of_seeds and round(factor * mean(of_seeds), digits) == top
+        for seed_values, best_mean in zip(row, best_means, strict=True):
+            cell = spread([factor * value for value in seed_values], f".{digits}f")
+            is_best = best and seed_values and round(factor * mean(seed_values), digits) == best_mean
             cells.append(f"**{cell}**" if is_best else cell)
         lines.append([name, *cells])
     return markdown_table(["", *columns], lines)
@@ -102,17 +102,19 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     | triplet | – |
     """
     columns = [[row[number] for row in rows] for number in range(1, len(head))]
-    are_numbers = [all(cell.strip("*")[:1] in "×+-–−" or cell.strip("*")[0].isdigit() for cell in of) for of in columns]
-    align = ["---", *("---:" if numeric else "---" for numeric in are_numbers)]
+    are_numeric = [
+        all(cell.strip("*")[:1] in "×+-–−" or cell.strip("*")[0].isdigit() for cell in column) for column in columns
+    ]
+    align = ["---", *("---:" if is_numeric else "---" for is_numeric in are_numeric)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))
 
 
-def quantities(results: Results, of: Quantity) -> list[float]:
-    """Compute `of` for each result that has the quantity."""
+def quantities(results: Results, quantity: Quantity) -> list[float]:
+    """Compute `quantity` for each result that has it."""
     found = []
     for result in results:
         try:
-            found.append(of(result))
+            found.append(quantity(result))
         except KeyError:
             continue
     return found
@@ -130,7 +132,7 @@ def spread(values: Sequence[float], form: str = ".1f", sd_form: str | None = Non
 
 
 def origin(results: Results, n_images: str, **more: Iterable[str]) -> str:
-    """List the origin of results: seeds, epochs, images, `more`, device, versions, dates and time, all that occur."""
+    """List the origin of results: all their seeds, epochs, images, `more`, devices, versions, dates, and the time."""
     made = [result["made"] for result in results]
     parts = {
         "seeds": (str(result["seed"]) for result in results),
@@ -139,9 +141,9 @@ def origin(results: Results, n_images: str, **more: Iterable[str]) -> str:
         ),
         "training images": [n_images],
         **more,
-        "device": (f"{of['device']}, threads: {of['threads']}" for of in made),
-        "versions": (f"torch {of['torch']}, Python {of['python']}" for of in made),
-        "dates": (of["date"] for of in made),
+        "device": (f"{run['device']}, threads: {run['threads']}" for run in made),
+        "versions": (f"torch {run['torch']}, Python {run['python']}" for run in made),
+        "dates": (run["date"] for run in made),
     }
     lines = [f"- {name}: {', '.join(_distinct(values))}" for name, values in parts.items()]
     hours = sum(result["seconds"] for result in results) / 3600

@@ -1,4 +1,4 @@
-"""A grid of settings, trained beforehand, to predict and then to look at."""
+"""A grid of settings, trained beforehand, whose outcomes the reader predicts and then sees."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,13 +16,13 @@ from siamese_triplet.methods import METHODS, Method
 from siamese_triplet.runs import provenance
 from siamese_triplet.selectors.by_name import BATCH_ALL
 
-NONE = "–"  # of a setting that a method does not have
+NONE = "–"  # the value of a setting that the method does not have
 MARGINS = (0.1, 1.0, 10.0)
 SELECTORS = {"online-contrastive": ("hard", "all"), "online-triplet": ("random", "semihard", "hardest", BATCH_ALL)}
 FIELDS = ("data", "method", "selector", "margin")
 N_POINTS = 500
-APART = 0.9  # of MAP@R
-ONE_POINT = 0.05  # of a mean distance to the middle
+APART = 0.9  # the least MAP@R of clusters that lie apart
+ONE_POINT = 0.05  # the mean distance to the middle below which embeddings have collapsed
 REMEDY = (
     "The network has collapsed: the loss stays at the margin. Begin with milder negatives, random or semi-hard, or "
     "with all triplets, and take the hardest later, if at all."
@@ -37,46 +37,46 @@ def train_settings(
     seed: int = 0,
     methods: Sequence[str] = tuple(METHODS),
 ) -> list[dict[str, Any]]:
-    """Train each of the grid's settings, evaluate it, and keep it with some of its test embeddings in the list `path`.
+    """Train and evaluate each setting of the grid, and keep the results and some test embeddings in the list `path`.
 
-    What the list has already is not trained again.
+    Settings that the list has already are not trained again.
     """
 
-    def results(key: Key) -> dict[str, Any]:
+    def compute(key: Key) -> dict[str, Any]:
         train, test = settings.load(key["data"])
         experiment = experiment_of(key)
         model, history = settings.fit(experiment, train, test, seed, key["n_epochs"])
         recorder = EmbeddingRecorder(test, N_POINTS)
         recorder.record(model, "last")
         points = recorder.embeddings[-1]
-        figures = seen_classes(embed(model, train), embed(model, test))
+        metrics = seen_classes(embed(model, train), embed(model, test))
         spread = float((points - points.mean(dim=0)).norm(dim=1).mean())
         curves = {"loss": history["train_loss"]}
         if "train_nonzero_triplets" in history:
             curves["triplets with a loss"] = history["train_nonzero_triplets"]
-        outcome = "collapse" if spread < ONE_POINT else "apart" if figures["map_at_r"] >= APART else "overlap"
+        outcome = "collapse" if spread < ONE_POINT else "apart" if metrics["map_at_r"] >= APART else "overlap"
         return {
             "outcome": outcome,
             "spread": spread,
             "labels": " ".join(map(str, recorder.labels.tolist())),  # on one line of the file
             "curves": curves,
             "n_images": len(train),
-            "figures": {name: figures[name] for name in ("knn_accuracy", "map_at_r", "auc")},
+            "figures": {name: metrics[name] for name in ("knn_accuracy", "map_at_r", "auc")},
             "seconds": sum(history["seconds"]),
             "made": provenance(model),
             **encode_points(points),
         }
 
     keys = (
-        {"data": dataset, **setting, "seed": seed, "n_epochs": settings.n_epochs, **settings.in_key()}
+        {"data": dataset, **setting, "seed": seed, "n_epochs": settings.n_epochs, **settings.shared_key()}
         for dataset in datasets
         for setting in grid(margins, methods)
     )
-    return collect(path, keys, results, settings.verbose)
+    return collect(path, keys, compute, settings.verbose)
 
 
 def grid(margins: Sequence[float] = MARGINS, methods: Sequence[str] = tuple(METHODS)) -> Iterator[Key]:
-    """The settings: every one of `methods`, with its selectors and with these margins, where it has such."""
+    """Yield the settings: each of `methods` with its selectors and these margins, if it has any."""
     for method in methods:
         for selector in SELECTORS.get(method, (NONE,)):
             for margin in margins if method != "softmax" else (NONE,):
@@ -84,7 +84,7 @@ def grid(margins: Sequence[float] = MARGINS, methods: Sequence[str] = tuple(METH
 
 
 def experiment_of(setting: Key) -> Method:
-    """What to train for a setting of `grid`."""
+    """Make the method to train for a setting of `grid`."""
     changes = {name: setting[name] for name in ("selector", "margin") if setting[name] != NONE}
     return replace(METHODS[setting["method"]], **changes)
 
@@ -97,14 +97,14 @@ def _origin(results: list[dict[str, Any]]) -> str:
 
 
 def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str = "settings") -> LiveFigure:
-    """The runs of `train_settings`, or the list in a file: choose settings, predict what they lead to, and see.
+    """Show the runs of `train_settings`, a list or its file: choose settings, predict the outcome, and see it.
 
     `name`: see `triplet_playground`. Raises ValueError for a file that holds no such list, and for no runs.
     """
     results = read_results(Path(results)) if isinstance(results, (str, Path)) else list(results)
     if not results:
         command = "python -m siamese_triplet compare --part settings"
-        raise ValueError(f"no runs to show: train_settings makes them, or {command}")
+        raise ValueError(f"no runs to show; make them with train_settings or {command}")
     runs = [
         {
             "settings": {field: result[field] for field in FIELDS},

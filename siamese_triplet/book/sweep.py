@@ -1,4 +1,4 @@
-"""One setting of online triplets changed at a time: selector, margin, embedding size and batch."""
+"""Sweeps of online triplets, one setting at a time: selector, margin, embedding size and batch."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -37,16 +37,16 @@ def sweep(
     dataset: str = "fashion-mnist",
     swept: Mapping[str, Sequence[dict[str, Any]]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Online triplets with the settings of `swept` changed one at a time, by default those of `SWEPT`."""
+    """Train online triplets with each change in `swept` alone, by default those in `SWEPT`."""
 
-    def results(key: Key) -> dict[str, Any]:
+    def compute(key: Key) -> dict[str, Any]:
         train, test = settings.load(dataset)
         experiment = replace(METHODS["online-triplet"], **key["change"])
         started = time.perf_counter()
         model, _ = settings.fit(experiment, train, test, key["seed"], key["n_epochs"])
         seconds = time.perf_counter() - started
-        figures = seen_classes(embed(model, train), embed(model, test))
-        return figures | {"seconds": seconds, "made": provenance(model)}
+        metrics = seen_classes(embed(model, train), embed(model, test))
+        return metrics | {"seconds": seconds, "made": provenance(model)}
 
     keys = (
         {
@@ -55,10 +55,10 @@ def sweep(
             "change": change,
             "seed": seed,
             "n_epochs": settings.n_epochs,
-            **settings.in_key(),
+            **settings.shared_key(),
         }
         for seed in settings.seeds
         for name, changes in (SWEPT if swept is None else swept).items()
         for change in changes
     )
-    return collect(path, keys, results, settings.verbose)
+    return collect(path, keys, compute, settings.verbose)

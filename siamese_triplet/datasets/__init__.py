@@ -1,7 +1,7 @@
-"""Data sets: labelled images, pairs and triplets of them, and where they come from.
+"""Data sets: labelled images, and pairs and triplets of them.
 
-`load` finds MNIST, FashionMNIST and Omniglot; `load_folder` and `FolderImages` read a folder of your own. All give
-`Images`, from which `SiameseMNIST` and `TripletMNIST` draw pairs and triplets.
+`load` gives the `Images` of MNIST, FashionMNIST and Omniglot, `load_folder` those of your own folder; `FolderImages`
+reads its files on access. `SiameseMNIST` and `TripletMNIST` draw pairs and triplets from `Images`.
 """
 
 from siamese_triplet.datasets.downloads import MissingDataError

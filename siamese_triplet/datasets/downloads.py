@@ -1,4 +1,4 @@
-"""Where data sets are looked for, and how torchvision is asked to download them."""
+"""Lookup of data folders, and downloads by torchvision."""
 
 import contextlib
 import io
@@ -10,38 +10,33 @@ from pathlib import Path
 
 DATA_VARIABLE = "SIAMESE_TRIPLET_DATA"
 DOWNLOAD_TIMEOUT = 20  # seconds without an answer
-ONE_AT_A_TIME = threading.Lock()  # the timeout and what is printed are those of the whole process
-DOWNLOAD_STEPS = (
-    "Downloading",
-    "Failed to download",
-    "Error downloading",
-    "Tried",
-)  # what torchvision says beside causes
+ONE_AT_A_TIME = threading.Lock()  # the socket timeout and stdout are shared by the whole process
+DOWNLOAD_STEPS = ("Downloading", "Failed to download", "Error downloading", "Tried")  # lines that name no cause
 
 
 class MissingDataError(FileNotFoundError):
-    """Data that are neither there nor could be downloaded. The message says what to do."""
+    """The data is not on disk and was not downloaded. The message says what to do."""
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows: the message alone, as no line of code is at fault."""
+        """Render only the message in a notebook: no line of the reader's code is at fault."""
         return [f"{type(self).__name__}: {self}"]
 
 
-def named_place(root: str | os.PathLike | None) -> Path | None:
-    """The folder of the data that was named: `root`, else what SIAMESE_TRIPLET_DATA says; None for neither."""
+def named_folder(root: str | os.PathLike | None) -> Path | None:
+    """Return the data folder given by `root`, else by SIAMESE_TRIPLET_DATA; None without either."""
     named = root or os.environ.get(DATA_VARIABLE)
     return Path(named) if named else None
 
 
 def cache_directory() -> Path:
-    """Where data go that no place was named for."""
+    """Return the data folder for when none is named."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_triplet"
 
 
 def download(fetch: Callable[[], object], folder: Path) -> str | None:
-    """Call `fetch`, which downloads into `folder`; returns the problem in a few words, None if there was none.
+    """Call `fetch`, which downloads into `folder`; return the problem in a few words, or None.
 
-    A second download, in another thread, waits for the first.
+    Downloads in several threads run one at a time.
     """
     with ONE_AT_A_TIME:
         return _download(fetch, folder)
@@ -53,10 +48,10 @@ def _download(fetch: Callable[[], object], folder: Path) -> str | None:
     new_folders = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        with _quiet(printed):
+        with _capture_stdout(printed):
             fetch()
     except (RuntimeError, OSError) as error:
-        with contextlib.suppress(OSError):  # not empty: what has arrived is kept for the next try
+        with contextlib.suppress(OSError):  # not empty: finished files are kept for the next try
             for new_folder in new_folders:
                 new_folder.rmdir()
         lines = f"{printed.getvalue()}\n{error}".splitlines()  # older versions of torchvision only print the cause
@@ -67,8 +62,8 @@ def _download(fetch: Callable[[], object], folder: Path) -> str | None:
     return None
 
 
-def _quiet(printed: io.StringIO) -> contextlib.AbstractContextManager:
-    """Takes what torchvision prints of every mirror that it tries; not beside the main thread, which prints as well."""
+def _capture_stdout(printed: io.StringIO) -> contextlib.AbstractContextManager:
+    """Capture torchvision's lines about each mirror; only in the main thread, as all threads share stdout."""
     if threading.current_thread() is threading.main_thread():
         return contextlib.redirect_stdout(printed)
     return contextlib.nullcontext()

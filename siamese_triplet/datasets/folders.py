@@ -1,4 +1,4 @@
-"""Images of your own: a folder with one sub-folder for each class."""
+"""Your own images: a folder with one sub-folder per class."""
 
 import copy
 import os
@@ -14,23 +14,24 @@ from torch.utils.data import Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms.v2 import functional
 
-from siamese_triplet.datasets.images import Images, chosen_places, class_numbers, renumbered
-from siamese_triplet.datasets.photos import check_shape, normalization_of, read_photo
+from siamese_triplet._sorting import members_by_class
+from siamese_triplet.datasets.images import Images, look_up_classes, renumber, to_indices
+from siamese_triplet.datasets.photos import check_shape, fit_normalization, read_photo
 
-TEST_SHARE = 5  # one image in so many of a class is a test image, where the folder does not say which are
-NAMED = 10  # files that cannot be read, in one message
+TEST_ONE_IN = 5  # one image in five of each class is a test image, unless the folder names its test images
+MAX_NAMED = 10  # unreadable files in one message
 
 
 class FolderImages(Dataset):
-    """The images of the folder `root`, which has a sub-folder for each class; each is read when it is asked for.
+    """The image files of `root`, a folder with one sub-folder per class; each file is read on access.
 
-    `images[i]` is `(transform(image), label)`, where `read_photo` has read a PIL image of `image_size` × `image_size`;
-    without a transform the item is that. `paths` are the files, `targets` int64 (N,), `classes` the names of the
-    sub-folders, in order. What is deeper inside a class belongs to it. Hidden files and folders are passed over, and so
-    are files that have no extension of an image.
+    `images[i]` is `(transform(image), label)`, for a PIL image of `image_size` × `image_size` from `read_photo`;
+    without a transform it is `(image, label)`. `paths` are the files, `targets` is int64 (N,), `classes` are the names
+    of the sub-folders, in order. Images in deeper folders belong to the class above them. Hidden files and folders are
+    skipped, and so are files without an image extension.
 
-    Raises FileNotFoundError where there is no such folder, and for sub-folders without an image; ValueError for other
-    `channels` than 1, grey, and 3, colour.
+    Raises FileNotFoundError if there is no such folder, and for sub-folders without images; ValueError unless
+    `channels` is 1 (grey) or 3 (colour).
     """
 
     def __init__(self, root: str | os.PathLike, image_size: int = 64, channels: int = 3, transform: Any = None) -> None:
@@ -38,12 +39,12 @@ class FolderImages(Dataset):
         root = Path(root)
         folders = sorted(filter(_is_folder, root.iterdir())) if root.is_dir() else []
         if not folders:
-            raise FileNotFoundError(f"{root} is no folder with a sub-folder of images for each class")
-        files = [_images_below(folder) for folder in folders]
+            raise FileNotFoundError(f"{root} is not a folder with one sub-folder of images per class")
+        files = [_find_images(folder) for folder in folders]
         if empty := [folder.name for folder, found in zip(folders, files, strict=True) if not found]:
             raise FileNotFoundError(
-                f"{root} must have a sub-folder of images for each class: in {', '.join(empty)} there is no file that "
-                f"ends with {', '.join(IMG_EXTENSIONS)}; remove it, or move it elsewhere"
+                f"{root} must have one sub-folder of images per class: in {', '.join(empty)} there is no file that "
+                f"ends with {', '.join(IMG_EXTENSIONS)}; add images, or move the sub-folder elsewhere"
             )
         self.image_size, self.channels, self.transform = image_size, channels, transform
         self.classes = [folder.name for folder in folders]
@@ -62,21 +63,21 @@ class FolderImages(Dataset):
         return f"{len(self):,} image files of {len(self.classes):,} classes"
 
     def subset(self, indices: Iterable[int] | Tensor) -> "FolderImages":
-        """Select images by index, or by a mask of one truth value per image; classes keep their numbers.
+        """Select images by index, or by a boolean mask (N,); classes keep their numbers.
 
         Raises ValueError for a mask of another length, and IndexError for an index out of range.
         """
-        part, places = copy.copy(self), chosen_places(indices, len(self)).tolist()
-        part.paths, part.targets = [self.paths[place] for place in places], self.targets[places]
+        part, chosen = copy.copy(self), to_indices(indices, len(self)).tolist()
+        part.paths, part.targets = [self.paths[index] for index in chosen], self.targets[chosen]
         return part
 
     def of_classes(self, classes: Sequence[str | int]) -> "FolderImages":
-        """Select the images of some classes, given by name or by number, and number those classes from 0, in order.
+        """Select the images of `classes`, given by name or number, and renumber these classes from 0, in their order.
 
-        Raises ValueError for a class that is not there, and for one that is named twice.
+        Raises ValueError for an unknown class, and for one that is named twice.
         """
-        numbers = class_numbers(classes, self.classes)
-        targets = renumbered(self.targets, numbers, len(self.classes))
+        numbers = look_up_classes(classes, self.classes)
+        targets = renumber(self.targets, numbers, len(self.classes))
         part = self.subset(targets >= 0)
         part.targets, part.classes = targets[targets >= 0], [self.classes[number] for number in numbers]
         return part
@@ -87,14 +88,14 @@ class FolderImages(Dataset):
         seed: int = 0,
         family: Callable[[str], str] | None = None,
     ) -> list["FolderImages"]:
-        """Parts without a class in common, such as those to train on, to validate with, and to test on at the end.
+        """Split into parts with no class in common, such as training, validation and test images.
 
-        Each has about its share of the classes, drawn from `seed`. `family(name)` tells what a class belongs to, such
-        as a product that comes in several colours: classes of one family stay together, and the shares are of families.
-        Raises ValueError for shares that are not positive or not 1 in sum, and where a part would be empty.
+        Each part has about its share of the classes, drawn from `seed`. `family(name)` names the family of a class,
+        such as a product that comes in several colours: families are never split, and shares are shares of families.
+        Raises ValueError for shares that are not positive or do not sum to 1, and if a part would be empty.
         """
         if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-            raise ValueError(f"{shares=} must be positive, and 1 in sum")
+            raise ValueError(f"{shares=} must be positive and sum to 1")
         family_of = {name: family(name) if family else name for name in self.classes}
         families = sorted(set(family_of.values()))
         order = torch.randperm(len(families), generator=torch.Generator().manual_seed(seed)).tolist()
@@ -105,11 +106,10 @@ class FolderImages(Dataset):
         return [self.of_classes([name for name in self.classes if family_of[name] in part]) for part in parts]
 
     def in_memory(self, transform: Any = None, train: bool = True) -> Images:
-        """All of these images, read now, as uint8: `image_size`² × `channels` bytes each.
+        """Read all images into memory, as uint8: `image_size`² × `channels` bytes each.
 
-        Without a `transform` they are normalised by their own mean and standard deviation, channel by channel; give
-        other images the `transform` of the training images. Raises ValueError for files that cannot be read, naming
-        them.
+        Without a `transform` they are normalised by their own mean and standard deviation per channel; pass the
+        training images' `transform` for any others. Raises ValueError for files that cannot be read, naming them.
         """
         data = torch.empty(len(self), self.image_size, self.image_size, self.channels, dtype=torch.uint8)
         errors: list[str] = []
@@ -124,24 +124,24 @@ class FolderImages(Dataset):
         with ThreadPoolExecutor() as threads:
             list(threads.map(read, range(len(self))))
         if errors:
-            named = "\n".join(sorted(errors)[:NAMED])
+            named = "\n".join(sorted(errors)[:MAX_NAMED])
             raise ValueError(f"{len(errors)} of {len(self):,} files cannot be read:\n{named}")
-        transform = transform or normalization_of(data)
+        transform = transform or fit_normalization(data)
         return Images(data.squeeze(3) if self.channels == 1 else data, self.targets, self.classes, train, transform)
 
 
 def load_folder(
     root: str | os.PathLike, image_size: int = 28, channels: int = 1, seed: int = 0
 ) -> tuple[Images, Images]:
-    """The training and the test images of the folder `root`, which has a sub-folder of images for each class.
+    """Load the training and the test images of `root`, a folder with one sub-folder of images per class.
 
-    Where `root` has two sub-folders `train` and `test` instead (or `val`), each with one sub-folder a class, those are
-    the two sets. Otherwise one image in five of each class, at least one of two, is a test image, drawn from `seed`;
-    to hold out whole classes, see `FolderImages.split_by_class`. Images are read by `read_photo`, grey with one channel
-    and in colour with three, and normalised by the mean and the standard deviation of the training images. All are held
-    in memory.
+    If `root` has sub-folders `train` and `test` (or `val`) instead, each with one sub-folder per class, they are the
+    two sets. Otherwise one image in five of each class, at least one of two, is a test image, drawn from `seed`. To
+    hold out whole classes, see `FolderImages.split_by_class`. Images are read by `read_photo`, grey with one channel
+    and in colour with three, and normalised by the mean and standard deviation of the training images. All are held in
+    memory.
 
-    Raises what `FolderImages` raises, and ValueError for files that cannot be read, naming them, for fewer than two
+    Raises the errors of `FolderImages`, and ValueError for files that cannot be read, naming them, for fewer than two
     classes, for classes of one image each, and for two sets with different classes.
 
     >>> from pathlib import Path
@@ -162,16 +162,17 @@ def load_folder(
         train, test = (FolderImages(folder, image_size, channels) for folder in (root / "train", tests[0]))
         if train.classes != test.classes:
             raise ValueError(
-                f"{root / 'train'} has the classes {train.classes}, {tests[0]} has {test.classes}; make them one"
+                f"{root / 'train'} has the classes {train.classes}, {tests[0]} has {test.classes}; both must have the "
+                "same classes"
             )
     else:
         images = FolderImages(root, image_size, channels)
-        is_test = _held_out(images.targets, seed)
+        is_test = _draw_test_images(images.targets, seed)
         if not is_test.any():
-            raise ValueError(f"each class in {root} has a single image, so that none is left for the test")
+            raise ValueError(f"each class in {root} has a single image, so none is left for testing")
         train, test = (images.subset(chosen.nonzero().squeeze(1)) for chosen in (~is_test, is_test))
     if len(train.classes) < 2:
-        raise ValueError(f"{root} has one class, {train.classes[0]!r}; at least two are needed, a sub-folder each")
+        raise ValueError(f"{root} has one class, {train.classes[0]!r}; at least two are needed, one sub-folder each")
     train_set = train.in_memory()
     return train_set, test.in_memory(train_set.transform, train=False)
 
@@ -180,8 +181,8 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.name.startswith(".")
 
 
-def _images_below(folder: Path) -> list[Path]:
-    """The image files in `folder` and its sub-folders, in order."""
+def _find_images(folder: Path) -> list[Path]:
+    """List the image files in `folder` and its sub-folders, in order."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -191,12 +192,11 @@ def _images_below(folder: Path) -> list[Path]:
     )
 
 
-def _held_out(labels: Tensor, seed: int) -> Tensor:
-    """Which images are for the test: of each class with at least two, one in `TEST_SHARE`, at least one. (N,) bool"""
+def _draw_test_images(labels: Tensor, seed: int) -> Tensor:
+    """Draw a mask (N,) of test images: one in `TEST_ONE_IN` of each class, at least one, but never its only image."""
     generator = torch.Generator().manual_seed(seed)
     is_test = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique():
-        members = (labels == label).nonzero().squeeze(1)
-        n_test = max(1, len(members) // TEST_SHARE) if len(members) > 1 else 0
+    for members in members_by_class(labels).values():
+        n_test = max(1, len(members) // TEST_ONE_IN) if len(members) > 1 else 0
         is_test[members[torch.randperm(len(members), generator=generator)[:n_test]]] = True
     return is_test

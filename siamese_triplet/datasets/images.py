@@ -1,4 +1,4 @@
-"""Labelled images in memory, and how they are turned into what a network sees."""
+"""Labelled images in memory, and their transforms into network input."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -10,12 +10,12 @@ from torch.utils.data import Dataset
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
-NAMED = 10  # classes in one message
+MAX_NAMED = 10  # missing classes in one message
 PIXELWISE = (v2.ToImage, v2.ToDtype, v2.Normalize, v2.ToPureTensor)
 
 
 class LabelledImages(Protocol):
-    """What the data sets of torchvision's MNIST family have in common: all that `SiameseMNIST` and the like need."""
+    """The attributes of torchvision's MNIST family, which `SiameseMNIST` and `TripletMNIST` need."""
 
     data: Any  # (N, H, W) or (N, H, W, C), a tensor or an array
     targets: Any  # (N,) integers
@@ -24,12 +24,14 @@ class LabelledImages(Protocol):
 
 
 class Images(Dataset):
-    """Images with labels, in memory: `images[i]` is `(transform(image), label)`, as in torchvision's MNIST.
+    """Labelled images in memory: `images[i]` is `(transform(image), label)`, as in torchvision's MNIST.
 
-    `data` is uint8 (N, H, W) or (N, H, W, C), `targets` int64 (N,), `classes` the names of the classes. `transform`
-    gets one PIL image, like any transform of torchvision; without one the item is the PIL image. `groups`, int64 (N,),
-    tell what the classes belong to, such as the alphabets of characters, and `group_names` what those are called; most
-    data sets have none.
+    - `data`: uint8 (N, H, W) or (N, H, W, C).
+    - `targets`: int64 (N,).
+    - `classes`: the names of the classes.
+    - `transform`: takes one PIL image, as in torchvision; without one the item is the PIL image.
+    - `groups`: int64 (N,), groups of classes, such as the alphabets of characters; most data sets have none.
+    - `group_names`: the names of the groups.
 
     >>> import torch
     >>> from siamese_triplet import Images
@@ -67,30 +69,31 @@ class Images(Dataset):
         return len(self.data)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        return transformed(self.data[index][None], self.transform)[0], int(self.targets[index])
+        return apply_transform(self.data[index][None], self.transform)[0], int(self.targets[index])
 
     def __getitems__(self, indices: list[int]) -> list[tuple[Any, int]]:
-        """A whole batch at once: the DataLoader prefers this to one call an image."""
-        return list(zip(transformed(self.data[indices], self.transform), self.targets[indices].tolist(), strict=True))
+        """Return a batch of items; a `DataLoader` calls this instead of `__getitem__` per image."""
+        images = apply_transform(self.data[indices], self.transform)
+        return list(zip(images, self.targets[indices].tolist(), strict=True))
 
     def draw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """What `TensorLoader` asks for: the images at `indices` (n,), as indices (n, 1), and their labels (n,)."""
+        """Return the images at `indices` (n,), as indices (n, 1), and their labels (n,), for `TensorLoader`."""
         return indices[:, None], self.targets[indices]
 
     def subset(self, indices: Iterable[int] | Tensor) -> "Images":
-        """Select images by index, or by a mask of one truth value per image; classes keep their numbers.
+        """Select images by index, or by a boolean mask (N,); classes keep their numbers.
 
         Raises ValueError for a mask of another length, and IndexError for an index out of range.
         """
-        places = chosen_places(indices, len(self))
-        groups = None if self.groups is None else torch.as_tensor(self.groups)[places]
-        data, targets = (torch.as_tensor(values)[places] for values in (self.data, self.targets))
+        chosen = to_indices(indices, len(self))
+        groups = None if self.groups is None else torch.as_tensor(self.groups)[chosen]
+        data, targets = (torch.as_tensor(values)[chosen] for values in (self.data, self.targets))
         return Images(data, targets, self.classes, self.train, self.transform, groups, self.group_names)
 
     def of_classes(self, classes: Sequence[str | int]) -> "Images":
-        """Select the images of some classes, given by name or by number, and number those classes from 0, in order.
+        """Select the images of `classes`, given by name or number, and renumber these classes from 0, in their order.
 
-        Raises ValueError for a class that is not there, and for one that is named twice.
+        Raises ValueError for an unknown class, and for one that is named twice.
 
         >>> import torch
         >>> from siamese_triplet import Images
@@ -100,8 +103,8 @@ class Images(Dataset):
         >>> part.classes, part.targets.tolist()
         (['eel', 'cat'], [1, 0])
         """
-        numbers = class_numbers(classes, self.classes)
-        targets = renumbered(torch.as_tensor(self.targets), numbers, len(self.classes))
+        numbers = look_up_classes(classes, self.classes)
+        targets = renumber(torch.as_tensor(self.targets), numbers, len(self.classes))
         part = self.subset(targets >= 0)
         part.targets, part.classes = targets[targets >= 0], [self.classes[number] for number in numbers]
         return part
@@ -112,9 +115,9 @@ class Images(Dataset):
 
 
 def normalization(mean: float | Sequence[float], std: float | Sequence[float]) -> v2.Compose:
-    """The transform of these chapters: pixels 0…255 to float32 (C, H, W), scaled to [0, 1] and normalised.
+    """Make a transform of pixels 0…255 to float32 (C, H, W), scaled to [0, 1] and normalised.
 
-    `mean` and `std` are numbers for grey images, else one number a channel.
+    `mean` and `std` are numbers for grey images, else one number per channel.
 
     >>> import torch
     >>> from siamese_triplet.datasets import normalization
@@ -128,11 +131,11 @@ def normalization(mean: float | Sequence[float], std: float | Sequence[float]) -
     )
 
 
-def transformed(images: Tensor, transform: Any) -> list[Any]:
-    """`transform` of each of `images`, (n, H, W) or (n, H, W, C).
+def apply_transform(images: Tensor, transform: Any) -> list[Any]:
+    """Apply `transform` to each of `images`, (n, H, W) or (n, H, W, C).
 
-    A transform that treats every pixel alike, such as `normalization`, is applied to all images at once. Any other gets
-    them one by one, as PIL images where they are uint8 and as tensors where they are not.
+    A pixelwise transform, such as `normalization`, is applied to all images at once. Any other takes one image at a
+    time, a PIL image if they are uint8, else a tensor.
     """
     pixelwise = pixelwise_transform(transform)
     if pixelwise is not None:
@@ -143,7 +146,7 @@ def transformed(images: Tensor, transform: Any) -> list[Any]:
 
 
 def pixelwise_transform(transform: Any) -> v2.Compose | None:
-    """A transform of many images (n, C, H, W) at once that does to each what `transform` does, or None.
+    """Return a transform of a batch (n, C, H, W) that equals `transform` on each image, or None.
 
     There is one for `normalization`, and for torchvision's older `ToTensor` and `Normalize`.
     """
@@ -155,23 +158,23 @@ def pixelwise_transform(transform: Any) -> v2.Compose | None:
     return None
 
 
-def chosen_places(indices: Iterable[int] | Tensor, n_images: int) -> Tensor:
-    """Turn indices, or a mask of `n_images` truth values, into int64 indices (n,)."""
-    places = torch.as_tensor(indices if isinstance(indices, Tensor) else list(indices)).cpu()
-    if places.dtype == torch.bool:
-        if places.shape != (n_images,):
-            raise ValueError(f"a mask of shape {tuple(places.shape)} for {n_images} images; give one truth value each")
-        return places.nonzero().squeeze(1)
-    return places.long()
+def to_indices(indices: Iterable[int] | Tensor, n_images: int) -> Tensor:
+    """Convert indices, or a boolean mask of `n_images`, to int64 indices (n,)."""
+    chosen = torch.as_tensor(indices if isinstance(indices, Tensor) else list(indices)).cpu()
+    if chosen.dtype == torch.bool:
+        if chosen.shape != (n_images,):
+            raise ValueError(f"a mask of shape {tuple(chosen.shape)} for {n_images} images; give one boolean per image")
+        return chosen.nonzero().squeeze(1)
+    return chosen.long()
 
 
-def class_numbers(classes: Sequence[str | int], names: Sequence[str]) -> list[int]:
-    """Look up the numbers of `classes`, names among `names` or numbers already."""
+def look_up_classes(classes: Sequence[str | int], names: Sequence[str]) -> list[int]:
+    """Return the numbers of `classes`, each given by number or by one of `names`."""
     number_of = {name: number for number, name in enumerate(names)}
     numbers = [number_of.get(given, -1) if isinstance(given, str) else int(given) for given in classes]
     missing = [given for given, number in zip(classes, numbers, strict=True) if not 0 <= number < len(names)]
     if missing:
-        listed = ", ".join(map(repr, missing[:NAMED])) + ", …" * (len(missing) > NAMED)
+        listed = ", ".join(map(repr, missing[:MAX_NAMED])) + ", …" * (len(missing) > MAX_NAMED)
         raise ValueError(
             f"no class {listed} among {len(names)} classes; give names, or numbers from 0 to {len(names) - 1}"
         )
@@ -180,24 +183,24 @@ def class_numbers(classes: Sequence[str | int], names: Sequence[str]) -> list[in
     return numbers
 
 
-def renumbered(targets: Tensor, numbers: Sequence[int], n_classes: int) -> Tensor:
-    """Replace each target (N,) by its place among the class `numbers`, −1 for other classes."""
-    place = torch.full((n_classes,), -1)
-    place[list(numbers)] = torch.arange(len(numbers))
-    return place[targets]
+def renumber(targets: Tensor, numbers: Sequence[int], n_classes: int) -> Tensor:
+    """Replace each target (N,) by its position in `numbers`, −1 for other classes."""
+    position = torch.full((n_classes,), -1)
+    position[list(numbers)] = torch.arange(len(numbers))
+    return position[targets]
 
 
 def unit_range(pixels: Tensor) -> Tensor:
-    """Scale pixels linearly to 0…1, whatever their normalisation; constant ones become 0."""
+    """Scale pixels linearly to 0…1, whatever their normalisation; constant pixels become 0."""
     low, high = pixels.min(), pixels.max()
     return (pixels - low) / (high - low).clamp(min=1e-6)
 
 
 def without_channel(images: Tensor) -> Tensor:
-    """Images (n, H, W, 1) as a view (n, H, W), which Pillow wants of grey ones; others as they are."""
+    """View grey images (n, H, W, 1) as (n, H, W), the shape Pillow takes; return others unchanged."""
     return images.squeeze(3) if images.shape[3:] == (1,) else images
 
 
 def channels_first(images: Tensor) -> Tensor:
-    """Images (n, H, W) or (n, H, W, C) as a view (n, C, H, W)."""
+    """View images (n, H, W) or (n, H, W, C) as (n, C, H, W)."""
     return images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""MNIST, FashionMNIST and Omniglot: found on disk, downloaded, or taken from the subset inside the package."""
+"""MNIST, FashionMNIST and Omniglot: from disk, by download, or from the subset inside the package."""
 
 import hashlib
 import os
@@ -14,13 +14,13 @@ from torch.nn import functional
 from torchvision import datasets as torchvision_datasets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from siamese_triplet.datasets.downloads import DATA_VARIABLE, MissingDataError, cache_directory, named_place
+from siamese_triplet.datasets.downloads import DATA_VARIABLE, MissingDataError, cache_directory, named_folder
 from siamese_triplet.datasets.downloads import download as fetch
 from siamese_triplet.datasets.images import Images, normalization
 from siamese_triplet.datasets.omniglot import OMNIGLOT, load_omniglot
 
 EMBEDDED = Path(__file__).parent / "embedded"
-EMBEDDED_PER_CLASS = 600  # training images; of the test images there are 100
+EMBEDDED_PER_CLASS = 600  # training images; there are 100 test images per class
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class _Source:
     torchvision_class: type[torchvision_datasets.MNIST]
     mean: float
     std: float
-    md5: dict[str, str]  # of the unpacked files; torchvision knows those of the archives
+    md5: dict[str, str]  # of the unpacked files; torchvision has only those of the archives
 
 
 SOURCES = {
@@ -66,24 +66,24 @@ def load(
     *,
     image_size: int | None = None,
 ) -> Images:
-    """The training or the test images of `"mnist"`, `"fashion-mnist"` or `"omniglot"`, normalised for a network.
+    """Load the training or the test images of `"mnist"`, `"fashion-mnist"` or `"omniglot"`, normalised for a network.
 
-    What follows is about the first two; for Omniglot, `subset="minimal"` and `image_size` see
+    The rest is about the first two; for Omniglot, `subset="minimal"` and `image_size` see
     `siamese_triplet.datasets.omniglot.load_omniglot`.
 
-    The full data, 60,000 and 10,000 images, is looked for in `root`, else in the folder that the environment variable
-    SIAMESE_TRIPLET_DATA names, else in the user's cache directory, under `MNIST/raw` or `FashionMNIST/raw` as
-    torchvision keeps it. What is not there is downloaded, if `download` allows it.
+    The full data, 60,000 training and 10,000 test images, is looked up in `root`, else in the folder named by the
+    environment variable SIAMESE_TRIPLET_DATA, else in the user's cache directory, under `MNIST/raw` or
+    `FashionMNIST/raw` as torchvision keeps it. If it is missing and `download` is true, it is downloaded.
 
-    `subset="embedded"` gives 6,000 training or 1,000 test images, balanced over the classes, that come with the
-    package; "embedded:60" the first 60 of each class of them. Where no place was named and the full data cannot be
-    had, the embedded images are used instead, with a line that says so.
+    `subset="embedded"` gives the 6,000 training or 1,000 test images that come with the package, balanced over the
+    classes; "embedded:60" gives the first 60 of each class. If no folder is named and the full data is not available,
+    the embedded images are used instead, and a printed line says so.
 
     Returns `Images`: `.data` uint8 (N, 28, 28), `.targets` int64 (N,), `.classes`, `.transform`; items are
     `(float32 (1, 28, 28), label)`.
 
-    Raises ValueError for an unknown `name` or `subset` and for a file that is truncated or corrupt, naming the file;
-    FileNotFoundError where a named place lacks the data and it cannot be downloaded.
+    Raises ValueError for an unknown `name` or `subset`, and for a truncated or corrupt file, naming it;
+    FileNotFoundError if a named folder lacks the data and it cannot be downloaded.
 
     Sources: LeCun, Cortes and Burges, MNIST (CC BY-SA 3.0); Xiao, Rasul and Vollgraf, "Fashion-MNIST", 2017 (MIT).
 
@@ -104,36 +104,36 @@ def load(
         raise ValueError(f"the images of {name} have one size, 28; {image_size=} is for Omniglot")
     source = SOURCES[name]
     if per_class:
-        return _images(source, *_read_embedded(name, train, per_class), train)
+        return _make_images(source, *_read_embedded(name, train, per_class), train)
 
-    named = named_place(root)
-    place = named or cache_directory()
-    files = _files(source, place, train)
+    named = named_folder(root)
+    folder = named or cache_directory()
+    files = _idx_files(source, folder, train)
     if not all(file.is_file() for file in files):
         problem = (
-            fetch(lambda: source.torchvision_class(place, download=True), _raw(source, place))
+            fetch(lambda: source.torchvision_class(folder, download=True), _raw_folder(source, folder))
             if download
             else "download=False"
         )
         if problem:
-            return _without_full_data(name, train, place, problem, is_named=named is not None)
-    images, labels = _read(files[0], read_image_file, source), _read(files[1], read_label_file, source)
+            return _use_embedded_or_raise(name, train, folder, problem, is_named=named is not None)
+    images, labels = _read_idx(files[0], read_image_file, source), _read_idx(files[1], read_label_file, source)
     n_classes = len(source.torchvision_class.classes)
     if len(images) != len(labels) or labels.max() >= n_classes:
         raise ValueError(
             f"{files[0]} and {files[1]} do not belong together: {len(images)} images, {len(labels)} labels up to "
             f"{labels.max()}; there must be a label from 0 to {n_classes - 1} for each image"
         )
-    return _images(source, images, labels, train)
+    return _make_images(source, images, labels, train)
 
 
 def n_training_images(subset: str | None) -> int:
-    """How many training images `load` gives of MNIST and of FashionMNIST; ValueError for an unknown subset."""
+    """Return the number of training images in a `subset` of (Fashion)MNIST; ValueError for an unknown one."""
     return (_per_class(subset) or 6_000) * 10
 
 
 def _per_class(subset: str | None) -> int | None:
-    """How many images of a class there are at most in this subset; None for the full data."""
+    """Return the largest number of images per class in `subset`; None for the full data."""
     if subset is None:
         return None
     found = re.fullmatch(r"embedded(?::([1-9][0-9]*))?", str(subset))
@@ -146,8 +146,8 @@ def _per_class(subset: str | None) -> int | None:
     return n
 
 
-def _without_full_data(name: str, train: bool, place: Path, problem: str, is_named: bool) -> Images:
-    raw_folder = _raw(SOURCES[name], place)
+def _use_embedded_or_raise(name: str, train: bool, folder: Path, problem: str, is_named: bool) -> Images:
+    raw_folder = _raw_folder(SOURCES[name], folder)
     if is_named:
         raise MissingDataError(
             f"no {name} data in {raw_folder} ({'train' if train else 't10k'}-images-idx3-ubyte and its labels), and "
@@ -162,44 +162,44 @@ def _without_full_data(name: str, train: bool, place: Path, problem: str, is_nam
     return images
 
 
-def _raw(source: _Source, place: Path) -> Path:
-    return place / source.torchvision_class.__name__ / "raw"
+def _raw_folder(source: _Source, folder: Path) -> Path:
+    return folder / source.torchvision_class.__name__ / "raw"
 
 
-def _files(source: _Source, place: Path, train: bool) -> tuple[Path, Path]:
-    raw = _raw(source, place)
+def _idx_files(source: _Source, folder: Path, train: bool) -> tuple[Path, Path]:
+    raw = _raw_folder(source, folder)
     split = "train" if train else "t10k"
     return raw / f"{split}-images-idx3-ubyte", raw / f"{split}-labels-idx1-ubyte"
 
 
-def _read(file: Path, reader: Callable[[str], Tensor], source: _Source) -> Tensor:
-    """The contents of an idx file. One of the official length must be the official file; others must be consistent."""
-    advice = "delete it, so that it is downloaded again, or copy it anew"
+def _read_idx(file: Path, reader: Callable[[str], Tensor], source: _Source) -> Tensor:
+    """Read an idx file. One of the official length must also have the official checksum."""
+    advice = "delete it to have it downloaded again, or copy it again"
     try:
         contents = reader(str(file))
     except Exception as error:
         raise ValueError(f"{file} is truncated or corrupt: {error or type(error).__name__}; {advice}") from error
     official_length = 60_000 if file.name.startswith("train") else 10_000
     if len(contents) == official_length and hashlib.md5(file.read_bytes()).hexdigest() != source.md5[file.name]:
-        raise ValueError(f"{file} is corrupt: its checksum is not that of the official file; {advice}")
+        raise ValueError(f"{file} is corrupt: its checksum differs from the official one; {advice}")
     return contents
 
 
 def _read_embedded(name: str, train: bool, per_class: int) -> tuple[Tensor, Tensor]:
-    """The first `per_class` images of each class and their labels, in the order of the file."""
+    """Read the first `per_class` images of each class and their labels, in file order."""
     file = EMBEDDED / f"{name}.npz"
     split = "train" if train else "test"
     try:
         with np.load(file) as arrays:
-            images, labels = (torch.from_numpy(arrays[f"{split}_{what}"]) for what in ("images", "labels"))
+            images, labels = (torch.from_numpy(arrays[f"{split}_{part}"]) for part in ("images", "labels"))
     except Exception as error:
         raise ValueError(f"{file} is missing or corrupt: {error}; reinstall siamese_triplet") from error
     labels = labels.long()
-    place_in_class = functional.one_hot(labels).cumsum(0).gather(1, labels[:, None])[:, 0]
-    is_kept = place_in_class <= per_class
+    rank_in_class = functional.one_hot(labels).cumsum(0).gather(1, labels[:, None])[:, 0]  # (N,), from 1
+    is_kept = rank_in_class <= per_class
     return images[is_kept], labels[is_kept]
 
 
-def _images(source: _Source, data: Tensor, targets: Tensor, train: bool) -> Images:
+def _make_images(source: _Source, data: Tensor, targets: Tensor, train: bool) -> Images:
     transform = normalization(source.mean, source.std)
     return Images(data, targets, source.torchvision_class.classes, train=train, transform=transform)

@@ -1,4 +1,4 @@
-"""Pairs and triplets of images, drawn from a data set before training: what siamese and triplet networks learn from."""
+"""Random pairs and triplets of images, the training data of siamese and triplet networks."""
 
 from typing import Any
 
@@ -6,20 +6,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from siamese_triplet.datasets.images import LabelledImages, transformed
+from siamese_triplet.datasets.images import LabelledImages, apply_transform
 
 
 class SiameseMNIST(Dataset):
     """Pairs of images: item i is `((image1, image2), target)`, with target 1 for two images of one class, else 0.
 
-    `dataset` is any with `.data`, `.targets`, `.train` and `.transform`. Image i is always the first of pair i.
+    `dataset` is any data set with `.data`, `.targets`, `.train` and `.transform`. Image i is the first of pair i.
 
-    - Training: the second is drawn anew each time, with probability ½ each a positive (another image of its class,
-      never itself) or a negative (any image of another class).
-    - Test: the pairs are fixed by `seed`, alternately positive and negative, and stand in `pairs` (N, 2).
+    - Training: the second image is drawn on each access: with equal probability a positive (another image of the
+      class, never the same one) or a negative (any image of another class).
+    - Test: the pairs are fixed by `seed`, alternately positive and negative, and stored in `pairs` (N, 2).
 
-    An image that is the only one of its class has no positive, and always gets a negative. Raises ValueError for a data
-    set that is empty or has a single class.
+    The only image of a class has no positive and always gets a negative. Raises ValueError for a data set that is empty
+    or has a single class.
 
     >>> import torch
     >>> from siamese_triplet import Images, SiameseMNIST
@@ -38,7 +38,7 @@ class SiameseMNIST(Dataset):
         self.train = dataset.train
         if not self.train:
             first = torch.arange(len(self.source))
-            self.pairs = torch.stack([first, self._partners(first, first % 2 == 0)], dim=1)
+            self.pairs = torch.stack([first, self._draw_partners(first, first % 2 == 0)], dim=1)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -52,31 +52,32 @@ class SiameseMNIST(Dataset):
         return list(zip(images, targets.tolist(), strict=True))
 
     def draw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """The pairs at `indices` (n,), as indices of images (n, 2), and their targets (n,)."""
+        """Return the pairs at `indices` (n,) as image indices (n, 2), and their targets (n,)."""
         if self.train:
             wants_positive = torch.rand(len(indices), generator=self.source.generator()) < 0.5
-            pairs = torch.stack([indices, self._partners(indices, wants_positive)], dim=1)
+            pairs = torch.stack([indices, self._draw_partners(indices, wants_positive)], dim=1)
         else:
             pairs = self.pairs[indices]
         first, second = self.source.targets[pairs.T]
         return pairs, (first == second).long()
 
-    def _partners(self, first: Tensor, wants_positive: Tensor) -> Tensor:
+    def _draw_partners(self, first: Tensor, wants_positive: Tensor) -> Tensor:
         can_be_positive = wants_positive & self.source.has_positive[first]
-        return torch.where(can_be_positive, self.source.positives(first), self.source.negatives(first))
+        return torch.where(can_be_positive, self.source.draw_positives(first), self.source.draw_negatives(first))
 
 
 class TripletMNIST(Dataset):
-    """Triplets of images: item i is `((anchor, positive, negative), [])`; the empty list stands where a target would.
+    """Triplets of images: item i is `((anchor, positive, negative), [])`, with an empty list in place of a target.
 
-    `dataset` is any with `.data`, `.targets`, `.train` and `.transform`. Every image is the anchor of one triplet, in
-    the order of the data set; the positive is another image of its class, the negative any image of another class.
+    `dataset` is any data set with `.data`, `.targets`, `.train` and `.transform`. Every image is the anchor of one
+    triplet, in the order of the data set. The positive is another image of its class, the negative any image of another
+    class.
 
-    - Training: positive and negative are drawn anew each time.
-    - Test: the triplets are fixed by `seed` and stand in `triplets` (N, 3).
+    - Training: positive and negative are drawn on each access.
+    - Test: the triplets are fixed by `seed` and stored in `triplets` (N, 3).
 
-    An image that is the only one of its class has no positive: it is left out as an anchor and serves as a negative
-    only. Raises ValueError for a data set that is empty, has a single class, or has no two images of one class.
+    The only image of a class has no positive: it is never an anchor, only a negative. Raises ValueError for a data set
+    that is empty, has a single class, or has no two images of one class.
 
     >>> import torch
     >>> from siamese_triplet import Images, TripletMNIST
@@ -98,7 +99,7 @@ class TripletMNIST(Dataset):
                 "a triplet needs two images of one class"
             )
         if not self.train:
-            self.triplets = self._triplets(self.anchors)
+            self.triplets = self._draw_triplets(self.anchors)
 
     def __len__(self) -> int:
         return len(self.anchors)
@@ -112,21 +113,21 @@ class TripletMNIST(Dataset):
         return [(triplet, []) for triplet in zip(*images, strict=True)]
 
     def draw(self, indices: Tensor) -> tuple[Tensor, None]:
-        """The triplets at `indices` (n,), as indices of images (n, 3), and None where a target would stand."""
-        return self._triplets(self.anchors[indices]) if self.train else self.triplets[indices], None
+        """Return the triplets at `indices` (n,) as image indices (n, 3), and None in place of targets."""
+        return self._draw_triplets(self.anchors[indices]) if self.train else self.triplets[indices], None
 
-    def _triplets(self, anchors: Tensor) -> Tensor:
-        return torch.stack([anchors, self.source.positives(anchors), self.source.negatives(anchors)], dim=1)
+    def _draw_triplets(self, anchors: Tensor) -> Tensor:
+        return torch.stack([anchors, self.source.draw_positives(anchors), self.source.draw_negatives(anchors)], dim=1)
 
 
 class _Source:
-    """A data set sorted by class, so that a random image of the same, or of another, class is one look-up."""
+    """A data set sorted by class: a random image of the same or of another class is one look-up."""
 
     def __init__(self, dataset: LabelledImages, seed: int) -> None:
         missing = [name for name in ("data", "targets", "train", "transform") if not hasattr(dataset, name)]
         if missing:
             raise ValueError(
-                f"a data set must have .data, .targets, .train and .transform, as torchvision's MNIST has; "
+                f"a data set must have .data, .targets, .train and .transform, like torchvision's MNIST; "
                 f"{type(dataset).__name__} lacks {', '.join(missing)}"
             )
         self.data = torch.as_tensor(dataset.data)
@@ -137,7 +138,7 @@ class _Source:
         self._worker_seed: int | None = None
         if self.targets.ndim != 1 or self.targets.is_floating_point() or len(self.targets) != len(self.data):
             raise ValueError(
-                f"targets must be {len(self.data)} integers, one an image, "
+                f"targets must be {len(self.data)} integers, one per image, "
                 f"got {self.targets.dtype} of shape {tuple(self.targets.shape)}"
             )
         classes, label, size = self.targets.unique(return_inverse=True, return_counts=True)
@@ -146,32 +147,32 @@ class _Source:
                 f"the data set has {len(self.data)} images of {len(classes)} classes; "
                 "negatives need at least two classes"
             )
-        self.by_class = label.argsort(stable=True)  # (N,) images, class after class
-        self.start = (size.cumsum(0) - size)[label]  # (N,) where the image's class begins in by_class
-        self.size = size[label]  # (N,) how many images its class has
-        self.rank = self.by_class.argsort() - self.start  # (N,) its place within its class
+        self.by_class = label.argsort(stable=True)  # (N,) image indices, class after class
+        self.start = (size.cumsum(0) - size)[label]  # (N,) start of the image's class in by_class
+        self.size = size[label]  # (N,) number of images of its class
+        self.rank = self.by_class.argsort() - self.start  # (N,) its position within its class
         self.has_positive = self.size > 1  # (N,)
 
     def __len__(self) -> int:
         return len(self.data)
 
     def images(self, indices: Tensor) -> list[Any]:
-        return transformed(self.data[indices], self.transform)
+        return apply_transform(self.data[indices], self.transform)
 
-    def positives(self, indices: Tensor) -> Tensor:
-        """A uniformly random other image of each one's class; the image itself where there is no other."""
+    def draw_positives(self, indices: Tensor) -> Tensor:
+        """Draw a uniformly random other image of each image's class; the image itself if there is no other."""
         others = self._random_below(self.size[indices] - 1)
         others += others >= self.rank[indices]
         return self.by_class[self.start[indices] + torch.where(self.has_positive[indices], others, 0)]
 
-    def negatives(self, indices: Tensor) -> Tensor:
-        """A uniformly random image of another class than each one's."""
+    def draw_negatives(self, indices: Tensor) -> Tensor:
+        """Draw a uniformly random image of another class for each image."""
         others = self._random_below(len(self) - self.size[indices])
         others += (others >= self.start[indices]) * self.size[indices]
         return self.by_class[others]
 
     def generator(self) -> torch.Generator:
-        """The random state of this process: a DataLoader's worker has its own, new each epoch."""
+        """Return the generator of this process: each worker of a `DataLoader` has its own, reseeded each epoch."""
         worker = get_worker_info()
         if worker is not None and worker.seed != self._worker_seed:
             self._generator = torch.Generator().manual_seed(worker.seed + self.seed)

@@ -1,4 +1,4 @@
-"""Another drawing of the same thing: random affine and elastic warps, a whole batch at once, on its device."""
+"""Augmentation by random affine and elastic warps, for a whole batch at once, on its device."""
 
 import math
 
@@ -8,15 +8,18 @@ from torch.nn import functional as F
 
 
 class RandomWarp:
-    """Warps each image of a batch (B, C, H, W) in its own way: `warp(images)` are as many, of the same size.
+    """Random warps: `warp(images)` distorts each image of a batch (B, C, H, W) in its own way; the shape stays.
 
-    Drawn uniformly for each image, from `seed`: a rotation by up to `degrees`; a shift by up to the share `shift` of
-    the side; a scale between 1 / (1 + `scale`) and 1 + `scale`, for both sides separately; a shear by up to `shear`.
-    The elastic part displaces a grid of `cells` × `cells` points by normal numbers of the standard deviation `elastic`,
-    a share of the side, and all between them smoothly (Simard, Steinkraus and Platt, 2003). The border is repeated
-    outwards.
+    All are drawn uniformly for each image, from `seed`, except for the elastic part:
 
-    Raises ValueError for negative numbers, and for images of another shape.
+    - `degrees`: the largest rotation, in both directions.
+    - `shift`: the largest shift, as a share of the side.
+    - `scale`: each side is scaled separately, by a factor from 1 / (1 + `scale`) to 1 + `scale`.
+    - `shear`: the largest shear.
+    - `elastic`, `cells`: a grid of `cells` × `cells` points is displaced by normal numbers with standard deviation
+      `elastic`, a share of the side, and smoothly in between (Simard, Steinkraus and Platt, 2003).
+
+    Border pixels are repeated outwards. Raises ValueError for negative numbers, and for images of another shape.
 
     >>> import torch
     >>> from siamese_triplet import RandomWarp
@@ -50,21 +53,21 @@ class RandomWarp:
                 f"RandomWarp warps floating-point images (B, C, H, W), got {images.dtype} of shape "
                 f"{tuple(images.shape)}"
             )
-        places = F.affine_grid(self._maps(len(images)).to(images), list(images.shape), align_corners=False)
+        grid = F.affine_grid(self._affine_maps(len(images)).to(images), list(images.shape), align_corners=False)
         if self.elastic:
-            displaced = torch.randn(len(images), 2, self.cells, self.cells, generator=self.generator)
-            displaced = (2 * self.elastic * displaced).to(images)  # a side is 2 long
-            smooth = F.interpolate(displaced, images.shape[2:], mode="bicubic", align_corners=True)
-            places = places + smooth.permute(0, 2, 3, 1)
-        return F.grid_sample(images, places, padding_mode="border", align_corners=False)
+            offsets = torch.randn(len(images), 2, self.cells, self.cells, generator=self.generator)
+            offsets = (2 * self.elastic * offsets).to(images)  # a side is 2 long
+            smooth = F.interpolate(offsets, images.shape[2:], mode="bicubic", align_corners=True)
+            grid = grid + smooth.permute(0, 2, 3, 1)
+        return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
-    def _maps(self, n: int) -> Tensor:
-        """From places of the result to places of the image, (n, 2, 3)."""
-        angle = self._uniform(n) * math.radians(self.degrees)
-        turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=1).view(n, 2, 2)
-        stretch = torch.diag_embed(torch.exp(self._uniform(n, 2) * math.log1p(self.scale)))
-        stretch[:, 0, 1] = self._uniform(n) * self.shear
-        return torch.cat([turn @ stretch, 2 * self.shift * self._uniform(n, 2, 1)], dim=2)
+    def _affine_maps(self, n: int) -> Tensor:
+        """Draw `n` affine maps from output to input coordinates, (n, 2, 3)."""
+        angle = self._draw_uniform(n) * math.radians(self.degrees)
+        rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=1).view(n, 2, 2)
+        stretch = torch.diag_embed(torch.exp(self._draw_uniform(n, 2) * math.log1p(self.scale)))
+        stretch[:, 0, 1] = self._draw_uniform(n) * self.shear
+        return torch.cat([rotation @ stretch, 2 * self.shift * self._draw_uniform(n, 2, 1)], dim=2)
 
-    def _uniform(self, *shape: int) -> Tensor:
+    def _draw_uniform(self, *shape: int) -> Tensor:
         return 2 * torch.rand(*shape, generator=self.generator) - 1

@@ -1,8 +1,8 @@
-"""From a trained model to embeddings, and from embeddings to numbers that can be compared between methods.
+"""Embeddings of a trained model, and metrics of embeddings that compare methods.
 
-Everything here takes embeddings (N, D) and integer labels (N,), on a CPU or a GPU, whatever the network and the loss
-were that made them; is exact; and goes block by block, so that memory is linear in the number of images. Ties between
-distances count against the embedding: one that puts all images on one point scores nothing.
+All functions take embeddings (N, D) and integer labels (N,), on a CPU or a GPU, from any network and loss. They are
+exact and work block by block, so that memory is linear in the number of images. Ties between distances count against
+the embedding: one that puts all images on one point scores nothing.
 """
 
 from siamese_triplet.evaluation.embeddings import embed, extract_embeddings

@@ -12,11 +12,11 @@ from siamese_triplet.loader import TensorLoader
 
 
 def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, Tensor]:
-    """Embed all images of `dataloader`, and return the embeddings (N, D) and the labels (N,), both on the CPU.
+    """Embed all images of `dataloader`; return the embeddings (N, D) and the labels (N,), both on the CPU.
 
     `dataloader` yields batches of (images, labels). The embeddings are `model.get_embedding(images)`, or
-    `model(images)` for a model without that method, in evaluation mode and without gradients. The model is left in the
-    mode it was in. Raises ValueError for a loader without batches.
+    `model(images)` for a model without that method, in evaluation mode and without gradients. Afterwards the model is
+    in its previous mode. Raises ValueError for a loader without batches.
 
     >>> import torch
     >>> from siamese_triplet import EmbeddingNet, extract_embeddings
@@ -38,9 +38,9 @@ def extract_embeddings(dataloader: Iterable, model: nn.Module) -> tuple[Tensor, 
 
 
 def embed(model: nn.Module, images: Images) -> tuple[Tensor, Tensor]:
-    """Embed all `images` in their order, and return the embeddings (N, D) and the labels (N,), both on the CPU.
+    """Embed all `images` in their order; return the embeddings (N, D) and the labels (N,), both on the CPU.
 
-    As `extract_embeddings` of a `TensorLoader`, in batches of 1,000 on the model's device; raises as these do.
+    Like `extract_embeddings` of a `TensorLoader`, in batches of 1,000 on the model's device; raises the same errors.
 
     >>> from siamese_triplet import EmbeddingNet, embed, load
     >>> embeddings, labels = embed(EmbeddingNet(), load("mnist", train=False, subset="embedded:10"))

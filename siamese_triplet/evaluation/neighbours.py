@@ -1,8 +1,8 @@
 """Exact nearest neighbours without a matrix of all distances.
 
 Distances are computed in blocks of queries, on a CPU one block per thread at a time. There the smallest of a row are
-sought among the distances below a threshold that a sample gives: a partition of the whole row would take most of the
-time.
+sought only among distances up to a threshold, estimated from a sample: to partition the whole row would take most of
+the time.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from siamese_triplet._validation import check_finite, check_labels, check_matrix
 from siamese_triplet.distances import SquaredDistances, block_rows, full_precision, root
 
 BLOCK = 2**20  # distances of a block on a CPU
-ONE_OF = 12  # columns goes into the sample that gives a threshold
+ONE_OF = 12  # one column in 12 is in the sample that gives a threshold
 Result = TypeVar("Result")
 AS_INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # the bits of numbers ≥ 0 sort alike
 
@@ -56,9 +56,9 @@ def nearest(queries: Tensor, gallery: Tensor | None = None, k: int = 5) -> Neigh
 
 
 def search(queries: Tensor, gallery: Tensor | None, k: int) -> Neighbours:
-    """Find neighbours as `nearest` does, of arguments that are checked already."""
+    """Find neighbours like `nearest`, for checked arguments."""
     queries, gallery, itself = in_full_precision(queries, gallery)
-    found = of_blocks(queries, gallery, itself, lambda _, distances: _first(distances, k))
+    found = map_blocks(queries, gallery, itself, lambda _, distances: _first(distances, k))
     if not found:
         return Neighbours(queries.new_empty(0, k), torch.empty(0, k, dtype=torch.int64, device=queries.device))
     distances, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
@@ -68,7 +68,7 @@ def search(queries: Tensor, gallery: Tensor | None, k: int) -> Neighbours:
 def knn_predictions(train_embeddings: Tensor, train_labels: Tensor, test_embeddings: Tensor, k: int = 5) -> Tensor:
     """Predict the class (M,) of each test image: the most frequent one among its `k` nearest `train_embeddings` (N, D).
 
-    A tie goes to the smaller label. For equal distances, and for what is raised, see `nearest`.
+    A tie goes to the smaller label. For equal distances and errors see `nearest`.
 
     >>> import torch
     >>> from siamese_triplet import knn_predictions
@@ -84,7 +84,7 @@ def knn_predictions(train_embeddings: Tensor, train_labels: Tensor, test_embeddi
 
 
 def vote(train_embeddings: Tensor, train_labels: Tensor, test_embeddings: Tensor, k: int) -> Tensor:
-    """Predict as `knn_predictions` does, of arguments that are checked already."""
+    """Predict like `knn_predictions`, for checked arguments."""
     votes = train_labels[search(test_embeddings, train_embeddings, k).indices]  # (M, k)
     return votes.long().mode(dim=1).values.to(train_labels.dtype)
 
@@ -203,7 +203,7 @@ def candidates(keys: np.ndarray, k: int) -> np.ndarray | None:
     return chosen
 
 
-def of_blocks(
+def map_blocks(
     queries: Tensor, gallery: Tensor, itself: bool, function: Callable[[slice, Tensor], Result]
 ) -> list[Result]:
     """Call `function(rows, distances)` for every block: a slice of the queries, and their squared distances (b, N).
@@ -215,7 +215,7 @@ def of_blocks(
     distances = SquaredDistances(queries, None if itself else gallery)
     size = block_rows(gallery, BLOCK)
 
-    def of_block(first: int) -> Result:
+    def call(first: int) -> Result:
         block = distances.block(first, first + size)
         if itself:
             block.diagonal(first).fill_(torch.inf)
@@ -224,12 +224,12 @@ def of_blocks(
     starts = range(0, len(queries), size)
     n_threads = torch.get_num_threads()
     if queries.device.type != "cpu" or min(n_threads, len(starts)) < 2:
-        return [of_block(first) for first in starts]
+        return [call(first) for first in starts]
     try:
         with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(of_block, starts))
+            return list(pool.map(call, starts))
     finally:
-        torch.set_num_threads(n_threads)  # for libraries with one number for all threads
+        torch.set_num_threads(n_threads)  # some libraries keep one number for all threads
 
 
 def _first(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:

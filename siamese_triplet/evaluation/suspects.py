@@ -1,4 +1,4 @@
-"""Images that somebody should look at: almost the same as another, or unlike the others of their class."""
+"""Images to look at: almost the same as another image, or unlike the others of their class."""
 
 import torch
 from torch import Tensor
@@ -7,25 +7,25 @@ from torch.nn import functional as F
 from siamese_triplet._validation import check_batch
 from siamese_triplet.datasets import Images
 from siamese_triplet.datasets.images import channels_first
-from siamese_triplet.evaluation.neighbours import in_full_precision, of_blocks, search
+from siamese_triplet.evaluation.neighbours import in_full_precision, map_blocks, search
 
-SIDE = 16  # of the thumbnails
-FAINT = 0.1  # a thumbnail, less its mean, that is shorter than this has no contrast: what is left is rounding
-ROUNDING = 1e-6  # of a correlation in float32: that of two copies is 1 only give or take some of its last digits
+SIDE = 16  # of a thumbnail, in pixels
+FAINT = 0.1  # a thumbnail less its mean has no contrast below this norm: the rest is rounding
+ROUNDING = 1e-6  # of a correlation in float32: two copies correlate by 1 only up to the last digits
 
 
 def near_duplicates(images: Images, least: float = 0.99) -> Tensor:
-    """Pairs of images that are almost the same, as indices (P, 2), the most alike first.
+    """Find pairs of images that are almost the same, as indices (P, 2), the most alike first.
 
-    Each image is scaled to a thumbnail, and compared with the one that is the most alike: they are a pair if their
-    pixels, of all channels, correlate by at least `least`, rounding allowed for. An image without contrast correlates
-    with none. Memory is linear in the number of images. Fewer than two images give (0, 2). Raises ValueError for a
-    `least` that is not above 0 and at most 1.
+    Each image is scaled to a thumbnail and compared with the image most like it. The two are a pair if their pixels,
+    of all channels, correlate by at least `least`, up to rounding. An image without contrast correlates with none.
+    Memory is linear in the number of images. Fewer than two images give (0, 2). Raises ValueError for a `least` that is
+    not above 0 and at most 1.
     """
     if not 0 < least <= 1:
         raise ValueError(f"near_duplicates: {least=} must be above 0 and at most 1")
-    thumbnails = torch.cat([_thumbnails(some) for some in channels_first(images.data).split(1000)])  # (N, C · SIDE²)
-    place = thumbnails.any(dim=1).nonzero().squeeze(1)  # (M,) with contrast: the others are nearer than what is unlike
+    thumbnails = torch.cat([_thumbnails(chunk) for chunk in channels_first(images.data).split(1000)])  # (N, C · SIDE²)
+    place = thumbnails.any(dim=1).nonzero().squeeze(1)  # (M,) with contrast: zeros would be nearer than unlike images
     if len(place) < 2:
         return torch.empty(0, 2, dtype=torch.int64)
     thumbnails = thumbnails[place]
@@ -38,28 +38,29 @@ def near_duplicates(images: Images, least: float = 0.99) -> Tensor:
 
 
 def doubtful_labels(embeddings: Tensor, labels: Tensor) -> Tensor:
-    """How much farther the nearest image of its own class is than the nearest of another, for each image, (N,).
+    """Compute for each image how much farther its own class is than another class, (N,): the doubt about its label.
 
-    Distances are Euclidean, not squared, between `embeddings` (N, D), none to the image itself. The greater, the more
-    doubtful the label; most of a good embedding are negative. An image alone in its class has no figure, NaN. Memory is
-    linear in N. Raises ValueError for embeddings that are not finite, and for a single class.
+    This is the distance to the nearest other image of the class, less the distance to the nearest image of another
+    class. Distances between `embeddings` (N, D) are Euclidean, not squared. The greater, the more doubtful the label;
+    in a good embedding most values are negative. An image alone in its class has NaN. Memory is linear in N. Raises
+    ValueError for embeddings that are not finite, and for a single class.
     """
     check_batch(embeddings, labels)
     if len(labels.unique()) < 2:
-        raise ValueError("doubtful_labels compares classes, and needs two at least")
+        raise ValueError("doubtful_labels compares classes and needs at least two")
     queries, gallery, itself = in_full_precision(embeddings, None)
 
-    def of_block(rows: slice, distances: Tensor) -> Tensor:
+    def compare(rows: slice, distances: Tensor) -> Tensor:
         is_same = labels[rows, None] == labels  # (b, N)
-        own = distances.masked_fill(~is_same, torch.inf).amin(dim=1)  # that to itself is infinite
+        own = distances.masked_fill(~is_same, torch.inf).amin(dim=1)  # the distance to itself is infinite
         return own.sqrt() - distances.masked_fill(is_same, torch.inf).amin(dim=1).sqrt()
 
-    doubts = torch.cat(of_blocks(queries, gallery, itself, of_block))
+    doubts = torch.cat(map_blocks(queries, gallery, itself, compare))
     return doubts.masked_fill(doubts.isinf(), torch.nan)
 
 
 def _thumbnails(images: Tensor) -> Tensor:
-    """uint8 images (n, C, H, W) as vectors (n, C · SIDE²) of mean 0 and length 1; of length 0 without contrast."""
+    """Scale uint8 images (n, C, H, W) to vectors (n, C · SIDE²) of mean 0 and length 1, or 0 without contrast."""
     small = F.interpolate(images.float(), (SIDE, SIDE), mode="bilinear", antialias=True).flatten(1)
     small -= small.mean(dim=1, keepdim=True)
     length = small.norm(dim=1, keepdim=True)  # (n, 1)

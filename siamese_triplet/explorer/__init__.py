@@ -1,4 +1,4 @@
-"""Live widgets: train with other settings and watch, and see what a selector selects. They need a running kernel.
+"""Live widgets, which need a running kernel: train with other settings and watch, or step through a selection.
 
 `settings` → `session` (a thread: load, train, evaluate) → snapshots, records → pictures, tables → `panel`, `view`.
 

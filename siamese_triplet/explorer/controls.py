@@ -10,8 +10,8 @@ from siamese_triplet.explorer.settings import OWN, Settings, devices, has_margin
 from siamese_triplet.methods import METHODS, SELECTORS_OF
 
 NO_SELECTOR = "–"
-WIDE = {"width": "20em"}
-LABEL = {"description_width": "10em"}
+WIDE = {"width": "21em"}
+LABEL = {"description_width": "11em"}
 
 
 class Controls:
@@ -29,8 +29,8 @@ class Controls:
         self.soft = widgets.Checkbox(description="soft margin", style=LABEL, layout=WIDE, indent=True)
         self.embedding_size = _whole("embedding size", 2, 1024)
         self.unit_sphere = widgets.Checkbox(description="unit sphere", style=LABEL, layout=WIDE, indent=True)
-        self.n_classes = _whole("classes a batch (P)", 1, 100_000)
-        self.n_samples = _whole("images a class (K)", 1, 100_000)
+        self.n_classes = _whole("classes per batch (P)", 1, 100_000)
+        self.n_samples = _whole("images per class (K)", 1, 100_000)
         self.batch_size = _whole("batch size", 1, 100_000)
         self.learning_rate = _number("learning rate", minimum=0.0, maximum=100.0, step=None)
         self.n_epochs = _whole("epochs", 1, 10_000)
@@ -154,7 +154,7 @@ def _fill(control: widgets.ValueWidget, name: str, value: Any) -> None:
 
 
 def keep_in_order(controls: Iterable[widgets.DOMWidget]) -> None:
-    """Have the kernel handle the messages of all `controls` in the order in which they are sent, in one thread.
+    """Have the kernel handle the messages of all `controls` in one thread, in the order they are sent.
 
     From version 7.4 on, ipykernel handles a widget's messages in the thread that last sent a message to that widget.
     If a click had another thread than the value changed before it, both would be handled at the same time or, while a

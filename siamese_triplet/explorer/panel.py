@@ -13,12 +13,12 @@ from siamese_triplet.explorer.pictures import curves_image, embedding_image
 from siamese_triplet.explorer.records import Outcome, as_csv, as_html, as_json
 from siamese_triplet.explorer.watching import Snapshot
 
-READY = "Press Train: the pictures show the network from before its first batch on."
+READY = "Press Train: the pictures follow the network, beginning before its first batch."
 PLACE = (
     '<div style="box-sizing:border-box;width:{width}px;max-width:100%;height:200px;padding:85px 1em 0;'
     'text-align:center;border:1px dashed rgba(128,128,128,.6);line-height:1.3">{text}</div>'
 )
-REST = 0.1  # seconds between two pictures, which leave the interpreter to the training
+REST = 0.1  # seconds between two pictures, to leave the interpreter to the training
 Drawn = TypeVar("Drawn")
 WARNING = "border-left:4px solid #CC6677"
 NOTE = "border-left:4px solid rgba(128,128,128,.5)"
@@ -65,7 +65,7 @@ class Painter(Generic[Drawn]):
 
 
 class Panel:
-    """The listener of the sessions: it is called in their threads, and writes into widgets without controls.
+    """The listener of the sessions. It is called in their threads, and writes to widgets without controls.
 
     `ended` is called after the end of every session. `outcomes` are the records of the runs by their number.
     """
@@ -86,15 +86,15 @@ class Panel:
         """Restore the display to that before the first run, except for the table."""
         self.status(READY, 0.0)
         self.warning_html.value = ""
-        self.embedding_html.value = PLACE.format(width=634, text="here the embeddings of test images in the plane")
-        self.curves_html.value = PLACE.format(width=455, text="here the loss")
+        self.embedding_html.value = PLACE.format(width=634, text="The embeddings of test images appear here.")
+        self.curves_html.value = PLACE.format(width=455, text="The loss appears here.")
 
     def begin(self) -> None:
         """Prepare for a new run; the pictures of the last one stay until its own come."""
         self.warning_html.value = ""
 
     def status(self, text: str, done: float) -> None:
-        """Show what is going on, in words, and how much of the training is done, 0 to 1."""
+        """Show a status text and the fraction of the training that is done."""
         self.text, self.progress.value = text, done
         self.status_text.value = status_html(text)
 

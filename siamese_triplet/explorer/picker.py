@@ -51,7 +51,7 @@ def pick_triplets(
 
 
 class TripletPicker:
-    """The widget of `pick_triplets`; `selection` and `place` are what it shows. It displays itself in a notebook."""
+    """The widget of `pick_triplets`, which shows tuple `place` of `selection`. It displays itself in a notebook."""
 
     def __init__(self, batch: Batch, kind: str, selector: str, margin: float, seed: int = 0) -> None:
         self.batch, self.seed, self.place = batch, seed, 0
@@ -63,8 +63,10 @@ class TripletPicker:
         self.margin = widgets.BoundedFloatText(
             description="margin", min=0, max=max(1000, margin), step=0.1, value=margin, style=LABEL, layout=WIDE
         )
-        self.previous_button = widgets.Button(description="Previous", icon="arrow-left", tooltip="The one before")
-        self.next_button = widgets.Button(description="Next", icon="arrow-right", tooltip="The one after")
+        self.previous_button = widgets.Button(
+            description="Previous", icon="arrow-left", tooltip="Show the previous one"
+        )
+        self.next_button = widgets.Button(description="Next", icon="arrow-right", tooltip="Show the next one")
         self.count_html, self.chosen_html, self.picture_html, self.examples_html = (widgets.HTML() for _ in range(4))
         wrap = {"flex_flow": "row wrap"}
         beside = widgets.VBox(
@@ -111,7 +113,7 @@ class TripletPicker:
         self._show()
 
     def _offer(self, change: dict) -> None:
-        self.selector.options = SELECTORS[self.kind.value]  # which chooses its first
+        self.selector.options = SELECTORS[self.kind.value]  # this chooses the first one
         self._select()
 
     def _select(self) -> None:

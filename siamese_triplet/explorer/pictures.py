@@ -27,7 +27,7 @@ DRAWN = 60  # tuples at most, besides the chosen one
 
 
 def plane(embeddings: Tensor) -> tuple[Tensor, float | None]:
-    """Project `embeddings` (N, D) to points of the plane (N, 2); also return the share of their variance in it.
+    """Project `embeddings` (N, D) to points of the plane (N, 2), and return the share of their variance kept.
 
     The axes are the first two principal components. Each points to where its greatest weight is positive, so that
     pictures do not flip from one moment to the next. For D = 2 nothing is projected and the share is None; for D = 1
@@ -67,7 +67,7 @@ def embedding_image(snapshot: Snapshot) -> str:
 
 
 def curves_image(snapshot: Snapshot) -> str:
-    """Draw the curves of the loss and of the number that the method counts, if it counts one."""
+    """Draw the curve of the loss and, if the method counts something, that of the counts."""
     counted = counted_by(snapshot)
     figure = Figure(figsize=(4.6, 5.2), dpi=DPI, layout="constrained")
     axes = figure.subplots(2 if counted else 1, 1, sharex=True, squeeze=False)[:, 0]
@@ -86,7 +86,7 @@ def curves_image(snapshot: Snapshot) -> str:
 
 
 def moment_of(snapshot: Snapshot) -> str:
-    """Say when a snapshot was taken, in words."""
+    """Describe in words when a snapshot was taken."""
     if not snapshot.epochs:
         return "before training"
     if snapshot.epochs == int(snapshot.epochs):
@@ -95,18 +95,18 @@ def moment_of(snapshot: Snapshot) -> str:
 
 
 def counted_by(snapshot: Snapshot) -> tuple[str, str] | None:
-    """Return the name in the history and the label of the second curve; None for a method that has none."""
+    """Return the name in the history and the label of the second curve; None if the method has none."""
     method = snapshot.method
     if method.method == "softmax":
         return "accuracy", "accuracy (%)"
     if method.method != "online-triplet":
         return None
     counts_all = method.selector in SOFT and method.selector != BATCH_ALL  # with or without a loss
-    return "nonzero_triplets", f"{'selected' if counts_all else 'active'} triplets a batch"
+    return "nonzero_triplets", f"{'selected' if counts_all else 'active'} triplets per batch"
 
 
 def image(figure: Figure, alt: str) -> str:
-    """Render `figure` as an HTML image, no wider than there is room for."""
+    """Render `figure` as an HTML image that shrinks to the width available."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     width, height = (round(side * figure.dpi * 0.9) for side in figure.get_size_inches())

@@ -38,7 +38,7 @@ class Outcome:
     map_at_r: float | None = None
     message: str = ""  # an error, a collapse
     history: History = field(default_factory=History)
-    seconds_to_stop: float | None = None  # from the call of stop to the report of it
+    seconds_to_stop: float | None = None  # from the call of `stop` to its report
 
     def row(self) -> dict[str, Any]:
         """Return all but the history as one flat dict; settings that do not apply are None."""

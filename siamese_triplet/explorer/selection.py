@@ -60,7 +60,7 @@ def select(batch: Batch, kind: str, selector: str, margin: float, seed: int = 0)
     kind, selector or margin.
     """
     if selector not in SELECTORS.get(kind, ()):
-        known = "; ".join(f"for {of_kind}: {', '.join(map(repr, names))}" for of_kind, names in SELECTORS.items())
+        known = "; ".join(f"for {other}: {', '.join(map(repr, names))}" for other, names in SELECTORS.items())
         raise ValueError(f"unknown selector {selector!r} for {kind!r}; there are, {known}")
     margin, generator = check_margin(margin), torch.Generator().manual_seed(seed)
     squared = pairwise_distances(batch.embeddings)  # (B, B)
@@ -90,7 +90,7 @@ def batch_of(
     n_samples: int = 16,
     seed: int = 0,
 ) -> Batch:
-    """Draw a balanced batch of `n_classes` × `n_samples` images, or of fewer where there are no more.
+    """Draw a balanced batch of `n_classes` × `n_samples` images, or of fewer if there are no more.
 
     With `embeddings` (N, D) and `labels` (N,), the batch is drawn from those; `images`, if given, are the same N.
     Without, `model` embeds a batch of `images`, by default of the embedded MNIST's test images. Without a model, one is
@@ -139,9 +139,9 @@ def describe(batch: Batch, selection: Selection, chosen: int) -> str:
     row = selection.indices[chosen].tolist()
     names = names_of(batch, selection, chosen)
     far = [float((batch.embeddings[row[0]] - batch.embeddings[index]).norm()) for index in row[1:]]
-    of_each = [f"{name} at distance {distance:.3g}" for name, distance in zip(names[1:], far, strict=True)]
+    parts = [f"{name} at distance {distance:.3g}" for name, distance in zip(names[1:], far, strict=True)]
     kind = f"{selection.kind[:-1]} {chosen + 1:,} of {len(selection):,}"
-    return f"{kind[0].upper()}{kind[1:]}: {', '.join(of_each)}; loss {float(selection.losses[chosen]):.3g}"
+    return f"{kind[0].upper()}{kind[1:]}: {', '.join(parts)}; loss {float(selection.losses[chosen]):.3g}"
 
 
 def names_of(batch: Batch, selection: Selection, chosen: int) -> list[str]:

@@ -29,7 +29,7 @@ class Listener(Protocol):
     """The reports of a session. All are called in its threads."""
 
     def status(self, text: str, done: float) -> None:
-        """Take what is going on, in words, and how much of the training is done, 0 to 1."""
+        """Take a status text and the fraction of the training that is done."""
         ...
 
     def snapshot(self, snapshot: Snapshot) -> None:
@@ -50,10 +50,10 @@ class _Stopped(Exception):
 
 
 class Session:
-    """One run with `settings` on what `load` returns, training and test images.
+    """One run with `settings` on the training and test images that `load` returns.
 
-    `start` returns at once; `outcome` is the record so far. A run that is stopped after an epoch or more still gets its
-    metrics, those of the network as it is then; a second `stop` leaves them out.
+    `start` returns at once; `outcome` is the record so far. A run that is stopped after at least one epoch still
+    gets the metrics of its network; a second `stop` leaves them out.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Session:
         return how
 
     def _unless_stopped(self, function: Callable[[], Result]) -> Result:
-        """Return what `function` returns. Raises _Stopped where a stop comes first, and leaves `function` running."""
+        """Call `function` and return its result. Raises _Stopped if a stop comes first; `function` then runs on."""
         result = _in_a_thread(function)
         _wait_for_one(result, self._stopped)
         if not result.done():
@@ -179,7 +179,7 @@ class Session:
             return
         self._done = n_done / (per_epoch * n_epochs)
         left = time_left(time.perf_counter() - self._started, self._done)
-        epoch = max(0, n_done - 1) // per_epoch  # from 0; after its last batch, while it is validated, still this one
+        epoch = max(0, n_done - 1) // per_epoch  # from 0; the same one during its validation
         batch = n_done - epoch * per_epoch
         self._say(f"epoch {epoch + 1} of {n_epochs}, batch {batch} of {per_epoch}{left and f'; {left}'}")
 
@@ -202,7 +202,7 @@ class Session:
 
 
 def run_metrics(model: nn.Module, train_set: Images, test_set: Images) -> dict[str, float]:
-    """Compute `knn_accuracy` of the test images and `map_at_r` among them; NaN where no class has two of them."""
+    """Compute `knn_accuracy` of the test images and `map_at_r` among them, NaN if no class has two of them."""
     train, (embeddings, labels) = embed(model, train_set), embed(model, test_set)
     has_pairs = int(labels.unique(return_counts=True)[1].max()) > 1
     return {
@@ -229,17 +229,17 @@ def collapse_message(settings: Settings, loss: float, first_spread: float, now: 
     `loss` is the mean over an epoch; the spreads are those of test images, untrained and after that epoch.
     `SpreadMetric` warns by the same rule, but a warning from a thread could appear under any cell.
     """
-    of_point = collapsed_loss(settings)
-    if of_point is None or not is_collapsed(loss, of_point, first_spread, now):
+    point_loss = collapsed_loss(settings)
+    if point_loss is None or not is_collapsed(loss, point_loss, first_spread, now):
         return ""
     easier = {
         "online-triplet": "choose the selector random, semihard or batch-all, whose negatives are easier to begin with",
         "online-contrastive": "choose the selector all, whose negatives are easier to begin with",
     }.get(settings.method, "choose another method")
-    said = describe_collapse(loss, first_spread, now)
+    collapse = describe_collapse(loss, first_spread, now)
     return (
-        f"{said[0].upper()}{said[1:]} It will not recover on its own: {easier}, lower the learning rate, or put the "
-        "embeddings on the unit sphere."
+        f"{collapse[0].upper()}{collapse[1:]} It will not recover on its own: {easier}, lower the learning rate, or "
+        "put the embeddings on the unit sphere."
     )
 
 

@@ -1,4 +1,4 @@
-"""The explorer: a form and buttons around the session that trains, and the panel that shows it."""
+"""The explorer: a form and buttons, the session that trains, and the panel that shows it."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from siamese_triplet.explorer.session import Session
 from siamese_triplet.explorer.settings import OWN, DataSets, Settings, devices, problems, unused
 from siamese_triplet.live import IN_BOOK
 
-BUSY = "A run is going on: press Stop, or wait for its end, before you train another."
+BUSY = "A run is going on: press Stop or wait for its end before you train another."
 PATIENCE = 3.0  # seconds that Reset waits for the current batch
 
 
@@ -30,7 +30,7 @@ def explore(
 
     - `dataset`: "mnist", "fashion-mnist", or a pair of training and test images of your own, as from `load_folder`.
     - `root`: the folder of the full data; see `datasets.load`.
-    - `embedded`: use the small subset that comes with the package; by default where there is no GPU.
+    - `embedded`: use the small subset inside the package; by default if there is no GPU.
     - `settings`: the first state of the form, except for the data set.
 
     Training runs beside the kernel's main loop, so that other cells can run meanwhile. A run seeds torch's global
@@ -59,7 +59,7 @@ class Explorer:
         self.controls = Controls(settings, datasets.names(), self._judge)
         self.panel = Panel(ended=lambda: self._switch(is_running=self.is_running))
         self.train_button = _button("Train", "play", "Train with these settings", "primary", self.train)
-        self.stop_button = _button("Stop", "stop", "End the run; its network stays as it is", "", self.stop)
+        self.stop_button = _button("Stop", "stop", "End the run and keep its network", "", self.stop)
         self.reset_button = _button("Reset", "undo", "End the run and put the settings back", "", self.reset)
         self.message_html = widgets.HTML()
         buttons = widgets.Box(

@@ -1,7 +1,7 @@
-"""Figures that move in the page itself, without a kernel: playgrounds, a bench of selectors, embeddings to look into.
+"""Interactive figures that run in the page, without a kernel: playgrounds, a selector bench and an embedding viewer.
 
-Each function returns a `LiveFigure`. As the last line of a notebook's cell it is shown; what it computes, it computes
-in the browser, with the arithmetic of `js/*.mjs`, which equals the package's (a test compares them).
+Each function returns a `LiveFigure`, which a notebook shows if it is the last line of a cell. All computation is in the
+browser, by the JavaScript in `js/*.mjs`; a test compares it with the package.
 """
 
 from siamese_triplet.live.element import IN_BOOK, LiveFigure, script

@@ -1,4 +1,4 @@
-"""A figure as HTML: a custom element with its data, and the JavaScript that draws it."""
+"""Figures as HTML: a custom element with its data, and the JavaScript that draws it."""
 
 import html
 import json
@@ -9,10 +9,10 @@ from importlib import resources
 from typing import Any
 
 TAG = "siamese-triplet-figure"
-IN_BOOK = "SIAMESE_TRIPLET_IN_BOOK"  # set while the book's notebooks are executed: its pages bring the library along
+IN_BOOK = "SIAMESE_TRIPLET_IN_BOOK"  # set while the book's notebooks run: its pages load the script themselves
 IMPORT = re.compile(r'^import \{(.*?)\} from "\./(\w+)\.mjs";', re.MULTILINE | re.DOTALL)
 EXPORT = re.compile(r"^export (?:function|const) (\w+)", re.MULTILINE)
-MODULES = (  # each after those it imports from
+MODULES = (  # in the order of their imports
     "arithmetic",
     "random",
     "address",
@@ -31,11 +31,14 @@ MODULES = (  # each after those it imports from
 
 @dataclass(frozen=True)
 class LiveFigure:
-    """A figure that a notebook and a page of the book show.
+    """An interactive figure, for a notebook or a page of the book.
 
-    `kind` says what draws it, `name` stands for it in the page's address, `title` above it; `data` is what it draws,
-    numbers and text that JSON can hold. `alt` describes it where it cannot be drawn; `still`, HTML of a picture, takes
-    its place on paper.
+    - `kind`: selects the JavaScript that draws it.
+    - `name`: identifies it in the page's address.
+    - `title`: stands above it.
+    - `data`: its content, as JSON can hold it.
+    - `alt`: describes it where it cannot be drawn.
+    - `still`: HTML of a picture that replaces it on paper.
     """
 
     kind: str
@@ -49,10 +52,11 @@ class LiveFigure:
         return f"{self.title}: {self.alt}"
 
     def to_html(self, with_script: bool = True) -> str:
-        """The figure, with the library that draws it or, for a page that has it already, without."""
+        """Return the figure as HTML, with the script that draws it unless the page has that already."""
         if not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
             raise ValueError(
-                f"name={self.name!r} stands in an address: small letters, digits and hyphens, a letter first"
+                f"name={self.name!r} must be lower-case letters, digits and hyphens, a letter first: it is part of the "
+                "page's address"
             )
         data = json.dumps({"title": self.title, **self.data}, separators=(",", ":")).replace("<", "\\u003c")
         still = self.still or f"<p>{html.escape(self.alt)}</p>"
@@ -67,16 +71,15 @@ class LiveFigure:
 
 
 def script() -> str:
-    """The modules in `js/` as one script: one that works in a page opened from a file, where browsers load no
-    modules."""
+    """Bundle the modules in `js/` into one script, since browsers load no modules in a page opened from a file."""
     folder = resources.files("siamese_triplet.live") / "js"
     parts = [_as_function(name, (folder / f"{name}.mjs").read_text(encoding="utf-8")) for name in MODULES]
     return "(() => {\nconst modules = {};\n" + "\n".join(parts).replace("</script", "<\\/script") + "})();\n"
 
 
 def _as_function(name: str, source: str) -> str:
-    """A module as a function that returns what it exports, called once."""
+    """Wrap a module in a function that is called at once and returns the exports."""
     exports = ", ".join(EXPORT.findall(source))
-    body = EXPORT.sub(lambda found: found[0].removeprefix("export "), source)
+    body = EXPORT.sub(lambda match: match[0].removeprefix("export "), source)
     body = IMPORT.sub(r"const {\1} = modules.\2;", body)
     return f"modules.{name} = (() => {{\n{body}return {{ {exports} }};\n}})();\n"

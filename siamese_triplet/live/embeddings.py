@@ -1,4 +1,4 @@
-"""Embeddings to look into: of test images through the epochs, and of a batch with what is selected in it."""
+"""Interactive figures of embeddings: of test images through the epochs, and of a batch with its selected tuples."""
 
 import base64
 import functools
@@ -21,17 +21,17 @@ from siamese_triplet.live.element import LiveFigure
 from siamese_triplet.selectors.by_name import SELECTORS
 from siamese_triplet.trainer import History
 
-GREYS = 16  # levels of grey in the images of a page, which must stay small
-COLUMNS = 40  # of the sheet with all images
-GREATEST = 2**15 - 1  # of a 16-bit integer
+GREYS = 16  # grey levels of the images, few to keep the page small
+COLUMNS = 40  # images side by side in the sheet
+GREATEST = 2**15 - 1  # the largest 16-bit integer
 
 
 class EmbeddingRecorder:
-    """A callback of `fit` that keeps the embeddings of some images after every epoch.
+    """A callback of `fit` that records the embeddings of some images after every epoch.
 
-    `images` are looked at as they are; `which` are the indices of those to keep, or how many: spread evenly over all,
-    in their order. `record(model, "untrained")` before training keeps an epoch more. `embeddings` is then
-    (epochs, N, D), on the CPU, `labels` (N,), and `epochs` the names of the epochs.
+    `images` are embedded without augmentation; `which` are the indices of those to record, or their number, evenly
+    spaced and in order. `record(model, "untrained")` before training adds an epoch. `embeddings` (epochs, N, D) are on
+    the CPU, `labels` are (N,), and `epochs` are the names of the epochs.
     """
 
     def __init__(self, images: Images, which: int | Sequence[int] | Tensor = 1000) -> None:
@@ -47,7 +47,7 @@ class EmbeddingRecorder:
 
     @property
     def embeddings(self) -> Tensor:
-        """The embeddings (epochs, N, D). Raises ValueError where none were recorded."""
+        """The embeddings (epochs, N, D). Raises ValueError if none were recorded."""
         if not self._embeddings:
             raise ValueError(
                 "no embeddings were recorded: give the recorder to fit(…, callbacks=[recorder]), or call record"
@@ -55,14 +55,11 @@ class EmbeddingRecorder:
         return torch.stack(self._embeddings)
 
     def record(self, model: nn.Module, name: str) -> None:
-        """Keep the embeddings that `model` gives now, as those of the epoch `name`."""
+        """Record the current embeddings of `model` as the epoch `name`."""
         self.keep(embed(model, self.images)[0], name)
 
     def keep(self, embeddings: Tensor, name: str) -> None:
-        """Keep `embeddings` (N, D) of the images, from wherever they come, as those of the epoch `name`.
-
-        Raises ValueError where they are not as many as the images.
-        """
+        """Record given `embeddings` (N, D) as the epoch `name`. Raises ValueError unless there is one per image."""
         if embeddings.ndim != 2 or len(embeddings) != len(self.images):
             raise ValueError(f"expected embeddings of {len(self.images)} images, got shape {tuple(embeddings.shape)}")
         self._embeddings.append(embeddings.detach().cpu())
@@ -73,10 +70,10 @@ class EmbeddingRecorder:
 
 
 def embedding_viewer(recorder: EmbeddingRecorder, name: str = "embeddings", title: str | None = None) -> LiveFigure:
-    """The 2-D embeddings of a recorder's images, to look into: their images, their neighbours, and all epochs.
+    """Show 2-D embeddings from a recorder through all epochs, with the images behind the points and their neighbours.
 
-    On paper stands a scatter plot of the last epoch. `name`: see `triplet_playground`. Raises ValueError for embeddings
-    that are not 2-D, and where none were recorded.
+    On paper it is a scatter plot of the last epoch. `name`: see `triplet_playground`. Raises ValueError for embeddings
+    that are not 2-D, and if none were recorded.
     """
     images = recorder.images
     alt = (
@@ -87,9 +84,9 @@ def embedding_viewer(recorder: EmbeddingRecorder, name: str = "embeddings", titl
         "embedding-viewer",
         name,
         title or "Embeddings through the epochs",
-        _shown(recorder),
+        _recorded_data(recorder),
         alt,
-        still=_scatter(recorder, alt),
+        still=_scatter_image(recorder, alt),
     )
 
 
@@ -101,11 +98,11 @@ def selector_bench(
     *,
     kind: str = "triplets",
 ) -> LiveFigure:
-    """Show what selectors take from one batch: the 2-D embeddings of a recorder that was given a batch's images.
+    """Show which tuples selectors take from a batch: the 2-D embeddings in a recorder of the batch's images.
 
-    `kind` is "triplets" or "pairs". `selector`, one of the names of `bench_selectors(kind)`, and `margin` are those of
-    the first state. `name`: see `triplet_playground`. Raises ValueError for another kind or selector, embeddings that
-    are not 2-D, and where none were recorded.
+    `kind` is "triplets" or "pairs". `selector`, a name from `bench_selectors(kind)`, and `margin` are the first state.
+    `name`: see `triplet_playground`. Raises ValueError for another kind or selector, for embeddings that are not 2-D,
+    and if none were recorded.
     """
     known = bench_selectors(kind) if kind in SELECTORS else ()
     if selector not in known:
@@ -117,28 +114,33 @@ def selector_bench(
         "pairs that a selector takes from it; their number falls from epoch to epoch."
     )
     return LiveFigure(
-        "selector-bench", name, "Selector bench", _shown(recorder) | chosen, alt, still=_scatter(recorder, alt)
+        "selector-bench",
+        name,
+        "Selector bench",
+        _recorded_data(recorder) | chosen,
+        alt,
+        still=_scatter_image(recorder, alt),
     )
 
 
 def evenly_spaced(n: int, n_chosen: int) -> Tensor:
-    """Choose at most `n_chosen` of the places 0 … n − 1, evenly spaced."""
+    """Return at most `n_chosen` of the indices 0 … n − 1, evenly spaced."""
     n_chosen = min(n, n_chosen)
     return torch.arange(n_chosen) * n // max(1, n_chosen)
 
 
 @functools.cache
 def bench_selectors(kind: str) -> tuple[str, ...]:
-    """List the selectors that the bench offers, those of `kind` in `selectors.by_name.SELECTORS` that run in a page."""
+    """List the selectors of the bench: the names of `kind` in `selectors.by_name.SELECTORS` that run in a page."""
     source = (resources.files("siamese_triplet.live") / "js" / "arithmetic.mjs").read_text(encoding="utf-8")
     [names] = re.findall(rf"const {kind.removesuffix('s').upper()}_SELECTORS = \[(.*?)\]", source, re.DOTALL)
     return tuple(re.findall(r'"(.*?)"', names))
 
 
 def encode_points(points: Tensor) -> dict[str, Any]:
-    """Points (N, 2) as the base64 of little-endian 16-bit integers, and the `unit` they are multiples of.
+    """Encode points (N, 2) as base64 of little-endian 16-bit integers, in multiples of `unit`.
 
-    The unit is a power of two, so that it costs no further rounding.
+    The unit is a power of two, so scaling by it adds no rounding.
     """
     if points.ndim != 2 or points.shape[1] != 2 or not points.isfinite().all():
         raise ValueError(f"the page draws finite points (N, 2) of the plane, got {tuple(points.shape)}")
@@ -148,19 +150,19 @@ def encode_points(points: Tensor) -> dict[str, Any]:
     return {"points": base64.b64encode(numbers.tobytes()).decode(), "unit": unit}
 
 
-def _shown(recorder: EmbeddingRecorder) -> dict[str, Any]:
-    """What a page needs of a recorder: the epochs, and the images with their classes."""
+def _recorded_data(recorder: EmbeddingRecorder) -> dict[str, Any]:
+    """Collect the data of a recorder for a page: the epochs, and the images with their classes."""
     epochs = zip(recorder.epochs, recorder.embeddings, strict=True)
     return {
         "epochs": [{"name": name, **encode_points(points)} for name, points in epochs],
         "labels": recorder.labels.tolist(),
         "classes": recorder.images.classes,
-        "sheet": _sheet(recorder.images.data),
+        "sheet": _image_sheet(recorder.images.data),
     }
 
 
-def _sheet(data: Tensor) -> dict[str, Any]:
-    """Images uint8 (N, H, W) or (N, H, W, C) side by side in one PNG, dark on light where they are grey."""
+def _image_sheet(data: Tensor) -> dict[str, Any]:
+    """Tile images, uint8 (N, H, W) or (N, H, W, C), into one PNG; grey images become dark on light."""
     data = without_channel(data)
     n_images, height, width = data.shape[:3]
     columns = min(COLUMNS, n_images)
@@ -169,11 +171,11 @@ def _sheet(data: Tensor) -> dict[str, Any]:
         sheet.paste(Image.fromarray(image.numpy()), (number % columns * width, number // columns * height))
     stream = io.BytesIO()
     sheet.quantize(GREYS if data.ndim == 3 else 256).save(stream, "PNG", optimize=True)
-    return {"source": _png(stream.getvalue()), "width": width, "height": height, "columns": columns}
+    return {"source": _png_url(stream.getvalue()), "width": width, "height": height, "columns": columns}
 
 
-def _scatter(recorder: EmbeddingRecorder, alt: str) -> str:
-    """The last epoch as a picture."""
+def _scatter_image(recorder: EmbeddingRecorder, alt: str) -> str:
+    """Draw the last epoch as an HTML image."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -184,8 +186,8 @@ def _scatter(recorder: EmbeddingRecorder, alt: str) -> str:
     plot_embeddings(recorder.embeddings[-1], recorder.labels, classes=recorder.images.classes, ax=figure.add_subplot())
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=80)
-    return f'<img alt="{alt}" src="{_png(stream.getvalue())}">'
+    return f'<img alt="{alt}" src="{_png_url(stream.getvalue())}">'
 
 
-def _png(contents: bytes) -> str:
+def _png_url(contents: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(contents).decode()}"

@@ -1,14 +1,14 @@
-"""Two and three points to drag about."""
+"""Playgrounds: two or three points to drag, with their loss."""
 
 from siamese_triplet._validation import check_margin
 from siamese_triplet.live.element import LiveFigure
 
 
 def triplet_playground(margin: float = 1.0, name: str = "triplet") -> LiveFigure:
-    """An anchor, a positive and a negative in the plane, to drag about, with the triplet loss that they have.
+    """Show an anchor, a positive and a negative in the plane, to drag, with their triplet loss.
 
-    Distances are squared, as in `TripletLoss`. `name` stands for the figure in the page's address, so two on a page
-    need two names. Raises ValueError for a margin that is not a finite number ≥ 0.
+    Distances are squared, as in `TripletLoss`. `name` identifies the figure in the page's address, so two figures on a
+    page need two names. Raises ValueError for a margin that is not a finite number ≥ 0.
     """
     alt = (
         "an anchor, a positive and a negative in the plane. Around the anchor a circle through the positive, within "
@@ -19,9 +19,9 @@ def triplet_playground(margin: float = 1.0, name: str = "triplet") -> LiveFigure
 
 
 def pair_playground(margin: float = 1.0, name: str = "pair") -> LiveFigure:
-    """Two images in the plane, of one class or of two, to drag about, with the contrastive loss that they have.
+    """Show two images in the plane, of one class or of two, to drag, with their contrastive loss.
 
-    Distances are not squared, as the margin of `ContrastiveLoss`. See `triplet_playground`.
+    Distances are not squared, like the margin of `ContrastiveLoss`. See `triplet_playground`.
     """
     alt = (
         "two images in the plane. Of one class, they pull each other together; of two classes, they push each other "

@@ -1,7 +1,7 @@
-"""Losses of pairs and triplets, for embeddings given one by one and for batches that a selector looks through.
+"""Losses of pairs and triplets: of given ones, and of those selected in a batch.
 
 d is the Euclidean distance, d² its square, m the margin. Every loss is computed in at least float32. A batch without
-any pair or triplet gives a zero with a gradient, never NaN.
+pairs or triplets gives a differentiable zero, never NaN.
 """
 
 from siamese_triplet.losses.batch_all import BatchAllTripletLoss

@@ -1,20 +1,23 @@
-"""The exact loss of all triplets of a batch, without listing one.
+"""The exact loss of all triplets of a batch, without listing them.
 
-An anchor a with a positive p has a loss with every negative n nearer than the *reach* of p, d(a, p) + margin. So an
-anchor needs only its reaches, as many as it has positives: sort them, and find for each negative between which of them
-it lies. The number k of reaches beyond a negative is the number of its triplets that have a loss, and minus the
-derivative of the summed loss with respect to d(a, n); the number of negatives within a reach is the derivative with
-respect to d(a, p). That is the whole loss: the sum of reach × negatives within it, less the sum of k × d(a, n). It
-takes O(B² log K) comparisons for B images with K of a class.
+An anchor a and a positive p have a loss with every negative n nearer than the *reach* of p, d(a, p) + margin. So it is
+enough to sort the reaches of each anchor, one per positive, and to find the place of each negative between them:
 
-Anchors come in blocks. A block's distances are turned into its part of the gradient of the embeddings at once, by two
-matrix products, and forgotten: no (B, B) matrix is ever held, and memory is linear in B. The backward pass only scales
-the stored gradient. All pairs' hinge losses in log-linear time are due to Airola and others (2011) and Rust and Hocking
-(2023), working through a big matrix in blocks that keep only their sums to Dao and others (2022).
+- The number of reaches beyond a negative, k, is the number of its active triplets, and minus the derivative of the
+  summed loss with respect to d(a, n).
+- The number of negatives within a reach is the derivative with respect to d(a, p).
+- The summed loss is the sum of reach × negatives within it, less the sum of k × d(a, n).
 
-Cancellation: distances and gradients come from products in float64 of centred embeddings (see `distances`), the
-derivatives in between are whole numbers, and each anchor's distances are counted from its greatest reach, so that the
-two sums above have terms ≥ 0 that are small where the loss is.
+This takes O(B² log K) comparisons for B images, K per class.
+
+Anchors are processed in blocks. Two matrix products turn the distances of a block into its share of the gradient of the
+embeddings; then the distances are dropped. No (B, B) matrix is ever held, so memory is linear in B. The backward pass
+only scales the stored gradient. Hinge losses of all pairs in log-linear time are due to Airola and others (2011) and
+Rust and Hocking (2023); processing a big matrix in blocks that keep only their sums, to Dao and others (2022).
+
+Cancellation is avoided: distances and gradients come from products in float64 of centred embeddings (see `distances`),
+and the derivatives in between are whole numbers. Distances of an anchor are counted from its greatest reach, so that
+both sums have terms ≥ 0, which are small where the loss is small.
 """
 
 from functools import partial
@@ -26,18 +29,17 @@ from torch.nn import functional as F
 
 from siamese_triplet._sorting import ClassOrder, class_order, count_at_most
 from siamese_triplet._validation import check_finite, check_labels, check_margin_or_soft
-from siamese_triplet.distances import centred, distance_blocks, full_precision, wide_dtype
+from siamese_triplet.distances import distance_blocks, full_precision, subtract_mean, wide_dtype
 
 
 class BatchAllTripletLoss(nn.Module):
-    """The triplet loss of all triplets of a batch, mean over those with a loss: batch-all (Hermans and others, 2017).
+    """Triplet loss of all triplets of a batch, mean over the active ones: batch-all (Hermans and others, 2017).
 
-    The same as `OnlineTripletLoss(margin, AllTripletSelector())` for every ordered triplet (anchor, positive,
-    negative), but for the mean, in O(B² log K) time and memory linear in B: no triplet is ever listed. With
-    `mean_over="all"` the mean is over all triplets. `margin="soft"` and `squared`: see `TripletLoss`; the soft margin
-    takes O(B²K) time.
+    Active triplets have a loss > 0. `mean_over="all"` takes the mean over all triplets instead, and so equals
+    `OnlineTripletLoss(margin, AllTripletSelector())`. Triplets are never listed: the loss takes O(B² log K) time, with
+    the soft margin O(B²K), and memory linear in B. For `margin="soft"` and `squared` see `TripletLoss`.
 
-    The second derivative is not supported: asking for it raises a RuntimeError.
+    The second derivative is not supported and raises a RuntimeError.
 
     >>> import torch
     >>> from siamese_triplet import BatchAllTripletLoss
@@ -54,13 +56,12 @@ class BatchAllTripletLoss(nn.Module):
         self.mean_over = mean_over
 
     def forward(self, embeddings: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean loss of `embeddings` (B, D) with integer labels `target` (B,), and how many triplets are active.
+        """Return the mean loss and the number of active triplets of `embeddings` (B, D) with labels `target` (B,).
 
-        Active are those with a loss. Their number is an int64 tensor on the embeddings' device, so that no host sync is
-        needed there; with the soft margin all triplets are active, and a sync is needed. A batch without triplets, or
-        without active ones, gives a zero and 0. Raises ValueError for embeddings that are not a (B, D) matrix and for
-        labels that are not B integers; for embeddings that are not finite it raises on a CPU, elsewhere the loss is
-        NaN.
+        Labels are integers. The number is an int64 tensor on the embeddings' device, so that no host sync is needed
+        there. With the soft margin all triplets are active, and a sync is needed. A batch without triplets, or without
+        active ones, gives a zero and 0. Raises ValueError for embeddings that are not a (B, D) matrix and for labels
+        that are not B integers. Embeddings that are not finite raise it on a CPU; on other devices the loss is NaN.
         """
         check_labels(embeddings, target, labels_name="target")
         if embeddings.device.type == "cpu":  # elsewhere a sync
@@ -71,7 +72,7 @@ class BatchAllTripletLoss(nn.Module):
 def batch_all_loss(
     embeddings: Tensor, labels: Tensor, margin: float | str, squared: bool, mean_over: str
 ) -> tuple[Tensor, Tensor]:
-    """Compute `BatchAllTripletLoss` of arguments that are checked already."""
+    """Compute `BatchAllTripletLoss` for checked arguments."""
     return _MeanLoss.apply(full_precision(embeddings), class_order(labels), margin, squared, mean_over)
 
 
@@ -81,15 +82,15 @@ def _count_triplets(classes: ClassOrder) -> Tensor:
 
 
 class _MeanLoss(torch.autograd.Function):
-    """The mean loss, and the number of triplets that have one."""
+    """Compute the mean loss and the number of active triplets, and in the same pass the gradient."""
 
     @staticmethod
     def forward(
         ctx: Any, rows: Tensor, classes: ClassOrder, margin: float | str, squared: bool, mean_over: str
     ) -> tuple[Tensor, Tensor]:
         by_class = rows.index_select(0, classes.image)
-        n_ones = 8 - rows.shape[1] % 8  # a column of ones sums up the weights; products of a width of 8s are faster
-        wide = F.pad(centred(by_class), (0, n_ones), value=1.0)  # (B, D + n_ones)
+        n_ones = 8 - rows.shape[1] % 8  # a column of ones sums the weights; products are faster for multiples of 8
+        wide = F.pad(subtract_mean(by_class), (0, n_ones), value=1.0)  # (B, D + n_ones)
         products = torch.zeros_like(wide)
         total, n_active = wide.new_zeros(()), torch.zeros((), dtype=torch.int64, device=rows.device)
         cost = _soft if isinstance(margin, str) else partial(_hinge, margin=margin)
@@ -98,16 +99,16 @@ class _MeanLoss(torch.autograd.Function):
             block = slice(first, first + len(squares))
             first = block.stop
             distances = squares if squared else squares.sqrt_()  # (b, B)
-            positives = _positives(classes, block, exact=isinstance(margin, str))
-            loss, n, of_positives, of_negatives = cost(distances, positives)
+            positives = _locate_positives(classes, block, exact=isinstance(margin, str))
+            loss, n, grad_positives, minus_grad_negatives = cost(distances, positives)
             total += loss
             n_active += n
             if not ctx.needs_input_grad[0]:
                 continue
-            weights = of_negatives.neg_().scatter_(1, positives.column, of_positives)  # (b, B): ∂ loss / ∂ distance
+            weights = minus_grad_negatives.neg_().scatter_(1, positives.column, grad_positives)  # (b, B): ∂ loss / ∂ d
             if not squared:
                 weights = weights.div_(2 * distances).masked_fill_(distances == 0, 0)
-            if len(weights) == len(wide):  # one block: one product does for both roles of an image
+            if len(weights) == len(wide):  # a single block: one product covers both roles of an image
                 products += (weights + weights.T).to(wide.dtype) @ wide
             else:
                 weights = weights.to(wide.dtype)
@@ -123,71 +124,86 @@ class _MeanLoss(torch.autograd.Function):
         return (total / n_triplets).to(rows.dtype), n_active
 
     @staticmethod
-    def backward(ctx: Any, of_loss: Tensor, of_count: None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_loss: Tensor, grad_count: None) -> tuple[Tensor | None, ...]:
         gradient, rows = ctx.saved_tensors
-        gradient = of_loss * gradient
+        gradient = grad_loss * gradient
         return _OnceOnly.apply(gradient, rows) if torch.is_grad_enabled() else gradient, None, None, None, None
 
 
 class _OnceOnly(torch.autograd.Function):
-    """Returns the gradient. It depends on the rows, and whoever asks how is told that this is not known."""
+    """Return the gradient, and raise when it is differentiated: how it depends on the rows is not stored."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, rows: Tensor) -> Tensor:
         return gradient.view_as(gradient)
 
     @staticmethod
-    def backward(ctx: Any, of_gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad_gradient: Tensor) -> tuple[Tensor, Tensor]:
         raise RuntimeError(
-            "BatchAllTripletLoss has no second derivative: it stores its gradient, not how it came about; "
+            "BatchAllTripletLoss has no second derivative: it stores only the value of its gradient; "
             "use OnlineTripletLoss(margin, AllTripletSelector()) where you need one"
         )
 
 
 class _Positives(NamedTuple):
-    """The positives of each anchor of a block, side by side; both (b, W), W the size of the largest class."""
+    """The positives of each anchor of a block, side by side; both (b, W), with W the size of the largest class."""
 
-    column: Tensor  # the positive's place in the class order, or the anchor's own where there are fewer
-    is_there: Tensor
+    column: Tensor  # places in the class order, padded with the anchor's own
+    is_positive: Tensor  # False in the padding
 
 
-def _positives(classes: ClassOrder, block: slice, exact: bool) -> _Positives:
+def _locate_positives(classes: ClassOrder, block: slice, exact: bool) -> _Positives:
+    """Locate the positives of the anchors in `block`. On a GPU, W is B unless `exact`, which takes a sync."""
     start, end = classes.start[block, None], classes.end[block, None]
     n_images = len(classes.start)
-    is_free = start.device.type == "cpu" or exact  # elsewhere the exact width costs a sync, and B will do
-    width = int((classes.end - classes.start).max()) if is_free else n_images
+    exact = exact or start.device.type == "cpu"  # elsewhere a sync
+    width = int((classes.end - classes.start).max()) if exact else n_images
     column = start + torch.arange(width, device=start.device)
     anchor = torch.arange(block.start, block.stop, device=start.device)[:, None]
-    is_there = (column < end) & (column != anchor)
-    return _Positives(torch.where(is_there, column, anchor), is_there)
+    is_positive = (column < end) & (column != anchor)
+    return _Positives(torch.where(is_positive, column, anchor), is_positive)
 
 
 def _hinge(distances: Tensor, positives: _Positives, margin: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For anchors × images `distances` (b, B): the summed loss, the number of triplets that have one, and the
-    derivatives.
+    """Compute the summed loss, the number of active triplets and the derivatives, from anchors' `distances` (b, B).
 
-    Those with respect to the distances are (b, W) for the positives and, with the sign changed, (b, B) for the
-    negatives.
+    The derivatives with respect to the distances are (b, W) for the positives and, with the sign changed, (b, B) for
+    the negatives.
+
+    Example: on a line, the anchor is at 0, its positives are at 1 and 3, its negatives at 1.5 and 2.5. With margin 1
+    the reaches are 2 and 4. The negative at 1.5 passes no reach: 2 lie beyond it. The negative at 2.5 passes the first:
+    1 lies beyond it. So 1 negative is within the first reach, 2 are within the second, and the loss of these 3 triplets
+    is 2 × 1 + 4 × 2 − (2 × 1.5 + 1 × 2.5) = 4.5:
+
+    >>> import torch
+    >>> from siamese_triplet.losses.batch_all import _hinge, _Positives
+    >>> distances = torch.tensor([[0, 1, 3, 1.5, 2.5]])
+    >>> positives = _Positives(torch.tensor([[0, 1, 2]]), torch.tensor([[False, True, True]]))
+    >>> loss, n_active, grad_positives, minus_grad_negatives = _hinge(distances, positives, margin=1.0)
+    >>> loss.item(), n_active.item()
+    (4.5, 3)
+    >>> grad_positives, minus_grad_negatives
+    (tensor([[0., 1., 2.]]), tensor([[0., 0., 0., 2., 1.]]))
     """
-    reach = distances.gather(1, positives.column).add_(margin).masked_fill_(~positives.is_there, -torch.inf)  # (b, W)
+    reach = distances.gather(1, positives.column).add_(margin)
+    reach = reach.masked_fill_(~positives.is_positive, -torch.inf)  # (b, W)
     reach, position = reach.sort(dim=1)  # the first is −∞: the anchor itself
     width = reach.shape[1] - 1
-    passed = count_at_most(reach[:, 1:], distances).scatter_(
-        1, positives.column, width
-    )  # (b, B) int32: reaches ≤ d(a, n)
-    within = F.pad(_cumulative_counts(passed, width, distances.dtype), (1, 0))  # (b, W): negatives nearer than a reach
-    beyond = passed.neg_().add_(width).to(distances.dtype)  # (b, B): how many reaches are beyond a negative
+    n_passed = count_at_most(reach[:, 1:], distances)  # (b, B) int32: reaches ≤ d(a, n)
+    n_passed = n_passed.scatter_(1, positives.column, width)
+    n_within = F.pad(_cumulative_counts(n_passed, width, distances.dtype), (1, 0))  # (b, W): negatives within a reach
+    n_beyond = n_passed.neg_().add_(width).to(distances.dtype)  # (b, B): reaches beyond a negative
     reach = reach.clamp_(min=0)
     greatest = reach[:, -1:]
-    gains, excess = (greatest - distances).mul_(beyond), (greatest - reach).mul_(within)
+    gains, excess = (greatest - distances).mul_(n_beyond), (greatest - reach).mul_(n_within)
     wide = wide_dtype(distances)
     loss = gains.sum(dim=1).to(wide).sum() - excess.sum(dim=1).to(wide).sum()
-    return loss, within.long().sum(), torch.empty_like(within).scatter_(1, position, within), beyond
+    return loss, n_within.long().sum(), torch.empty_like(n_within).scatter_(1, position, n_within), n_beyond
 
 
 def _cumulative_counts(numbers: Tensor, n: int, dtype: torch.dtype) -> Tensor:
-    """How many of the `numbers` (R, N) of each row, from 0 to n, are ≤ 0, ≤ 1, … ≤ n − 1: (R, n)."""
-    if n == 1:  # a histogram of two bins would wait for its own additions
+    """Count the `numbers` (R, N) from 0 to n in each row that are ≤ 0, ≤ 1, … ≤ n − 1: (R, n)."""
+    if n == 1:  # in a histogram of two bins the additions would wait for each other
         return (numbers == 0).sum(dim=1, keepdim=True, dtype=dtype)
     histogram = torch.zeros(len(numbers), n + 1, dtype=dtype, device=numbers.device)
     histogram.scatter_add_(1, numbers.long(), histogram.new_ones(numbers.shape))
@@ -195,18 +211,18 @@ def _cumulative_counts(numbers: Tensor, n: int, dtype: torch.dtype) -> Tensor:
 
 
 def _soft(distances: Tensor, positives: _Positives) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """As `_hinge`, for log(1 + exp(d(a, p) − d(a, n)))."""
-    column, is_there = positives
+    """Compute the same as `_hinge` for the soft margin, log(1 + exp(d(a, p) − d(a, n)))."""
+    column, is_positive = positives
     to_negatives = distances.scatter(1, column, torch.inf)  # (b, B)
-    to_positives = distances.gather(1, column).masked_fill_(~is_there, -torch.inf)  # (b, W)
+    to_positives = distances.gather(1, column).masked_fill_(~is_positive, -torch.inf)  # (b, W)
     wide = wide_dtype(distances)
     loss = distances.new_zeros((), dtype=wide)
-    of_negatives, of_positives = torch.zeros_like(distances), torch.zeros_like(to_positives)
+    minus_grad_negatives, grad_positives = torch.zeros_like(distances), torch.zeros_like(to_positives)
     for rank in range(column.shape[1]):
         gap = to_positives[:, rank, None] - to_negatives  # (b, B)
         loss -= F.logsigmoid(-gap).sum(dim=1).to(wide).sum()
         slope = gap.sigmoid_()
-        of_negatives += slope
-        of_positives[:, rank] = slope.sum(dim=1)
+        minus_grad_negatives += slope
+        grad_positives[:, rank] = slope.sum(dim=1)
     n_negatives = to_negatives.isfinite().sum(dim=1)
-    return loss, (is_there.sum(dim=1) * n_negatives).sum(), of_positives, of_negatives
+    return loss, (is_positive.sum(dim=1) * n_negatives).sum(), grad_positives, minus_grad_negatives

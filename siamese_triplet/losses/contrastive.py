@@ -1,4 +1,4 @@
-"""The contrastive loss, of pairs that are given and of pairs that a selector finds in a batch."""
+"""The contrastive loss, of given pairs and of pairs selected in a batch."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from siamese_triplet.selectors import PairSelector, pairs_of
 
 
 class ContrastiveLoss(nn.Module):
-    """½·y·d² + ½·(1 − y)·max(0, m − d)², mean over the pairs (Hadsell, Chopra and LeCun, 2006).
+    """Contrastive loss ½·y·d² + ½·(1 − y)·max(0, m − d)², mean over the pairs (Hadsell, Chopra and LeCun, 2006).
 
     Positive pairs (y = 1) are pulled together, negative pairs (y = 0) pushed apart up to the distance m.
 
@@ -26,17 +26,17 @@ class ContrastiveLoss(nn.Module):
         self.margin = check_margin(margin)
 
     def forward(self, out1: Tensor, out2: Tensor, target: Tensor) -> Tensor:
-        """The mean loss of pairs of embeddings `out1`, `out2`, both (P, D), with `target` (P,), 1 for one class, else
-        0.
+        """Return the mean loss of pairs of embeddings `out1` and `out2`, both (P, D).
 
-        P = 0 gives a zero. Raises ValueError for embeddings that are not (P, D) matrices of one shape, and for a target
-        that is not P numbers; on a CPU also for embeddings that are not finite and for a target other than 0 and 1.
-        Elsewhere that would take a sync; there NaN gives NaN.
+        `target` (P,) is 1 for positive pairs and 0 for negative ones. P = 0 gives a zero. Raises ValueError for
+        embeddings that are not (P, D) matrices of one shape and for a target that is not P numbers. On a CPU it also
+        raises ValueError for embeddings that are not finite and for a target other than 0 and 1; on other devices this
+        would take a sync, and NaN gives NaN.
         """
         check_embeddings(out1=out1, out2=out2)
         if target.shape != out1.shape[:1]:
             raise ValueError(
-                f"got {len(out1)} pairs but a target of shape {tuple(target.shape)}; there must be one each"
+                f"got {len(out1)} pairs but a target of shape {tuple(target.shape)}; there must be one number per pair"
             )
         if target.device != out1.device:
             raise ValueError(f"the embeddings are on {out1.device}, the target on {target.device}; move one of them")
@@ -45,11 +45,11 @@ class ContrastiveLoss(nn.Module):
             raise ValueError(
                 f"target must be 1 for a pair of one class and 0 for others, got {target.unique().tolist()}"
             )
-        return mean_or_zero(_contrastive(row_distances(out1, out2, squared=True), is_positive, self.margin))
+        return mean_or_zero(_contrastive_losses(row_distances(out1, out2, squared=True), is_positive, self.margin))
 
 
 class OnlineContrastiveLoss(nn.Module):
-    """The contrastive loss of the pairs that `pair_selector` finds in a batch; see `ContrastiveLoss`.
+    """Contrastive loss of the pairs that `pair_selector` selects in a batch; see `ContrastiveLoss`.
 
     >>> import torch
     >>> from siamese_triplet import HardNegativePairSelector, OnlineContrastiveLoss
@@ -64,7 +64,7 @@ class OnlineContrastiveLoss(nn.Module):
         self.pair_selector = check_selector(pair_selector, "get_pairs")
 
     def forward(self, embeddings: Tensor, target: Tensor) -> Tensor:
-        """The mean loss over the selected pairs of `embeddings` (B, D) with integer class labels `target` (B,).
+        """Return the mean loss over the selected pairs of `embeddings` (B, D) with integer class labels `target` (B,).
 
         A batch without pairs gives a zero. Raises ValueError for embeddings that are not a finite (B, D) matrix and for
         labels that are not B integers.
@@ -75,10 +75,10 @@ class OnlineContrastiveLoss(nn.Module):
         pairs = torch.cat([positive_pairs, negative_pairs])  # (P + N, 2)
         is_positive = torch.arange(len(pairs), device=pairs.device) < len(positive_pairs)
         squared = chosen_distances(embeddings, distances, pairs[:, 0], pairs[:, 1])  # (P + N,)
-        return mean_or_zero(_contrastive(squared, is_positive, self.margin))
+        return mean_or_zero(_contrastive_losses(squared, is_positive, self.margin))
 
 
-def _contrastive(squared: Tensor, is_positive: Tensor, margin: float) -> Tensor:
+def _contrastive_losses(squared: Tensor, is_positive: Tensor, margin: float) -> Tensor:
     return 0.5 * torch.where(is_positive, squared, F.relu(margin - root(squared)).square())
 
 

@@ -1,4 +1,4 @@
-"""The triplet loss, of triplets that are given and of triplets that a selector finds in a batch."""
+"""The triplet loss, of given triplets and of triplets selected in a batch."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,10 +10,10 @@ from siamese_triplet.selectors import TripletSelector, triplets_of
 
 
 class TripletLoss(nn.Module):
-    """max(0, d²(anchor, positive) + m − d²(anchor, negative)), mean over the triplets (Schroff and others, 2015).
+    """Triplet loss max(0, d²(anchor, positive) + m − d²(anchor, negative)), mean over the triplets.
 
-    With `margin="soft"` it is log(1 + exp(d²(anchor, positive) − d²(anchor, negative))), which never quite vanishes
-    (Hermans, Beyer and Leibe, 2017). With `squared` False plain distances d take the place of d².
+    From Schroff and others (2015). `margin="soft"` gives log(1 + exp(d²(anchor, positive) − d²(anchor, negative))),
+    which never quite vanishes (Hermans, Beyer and Leibe, 2017). `squared=False` takes plain distances d instead of d².
 
     >>> import torch
     >>> from siamese_triplet import TripletLoss
@@ -29,22 +29,21 @@ class TripletLoss(nn.Module):
         self.margin, self.squared = check_margin_or_soft(margin), squared
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """The mean loss of triplets of embeddings, each (T, D).
+        """Return the mean loss of triplets of embeddings, each (T, D).
 
-        T = 0 gives a zero. Raises ValueError for embeddings that are not (T, D) matrices of one shape, on a CPU also
-        for those that are not finite; elsewhere, where that would take a sync, NaN gives NaN.
+        T = 0 gives a zero. Raises ValueError for embeddings that are not (T, D) matrices of one shape, and on a CPU for
+        embeddings that are not finite; on other devices this would take a sync, and NaN gives NaN.
         """
         check_embeddings(anchor=anchor, positive=positive, negative=negative)
         positive_distances = row_distances(anchor, positive, self.squared)  # (T,)
         negative_distances = row_distances(anchor, negative, self.squared)  # (T,)
-        return mean_or_zero(_triplet(positive_distances, negative_distances, self.margin))
+        return mean_or_zero(_triplet_losses(positive_distances, negative_distances, self.margin))
 
 
 class OnlineTripletLoss(nn.Module):
-    """The triplet loss of the triplets that `triplet_selector` finds in a batch; for its options see `TripletLoss`.
+    """Triplet loss of the triplets that `triplet_selector` selects in a batch; for its options see `TripletLoss`.
 
-    A selector that looks for triplets with a loss has a margin too, and measures squared or plain distances: give both
-    the same.
+    A selector of triplets with a loss has a `margin` and `squared` of its own: give selector and loss the same.
 
     >>> import torch
     >>> from siamese_triplet import HardestNegativeTripletSelector, OnlineTripletLoss
@@ -65,24 +64,23 @@ class OnlineTripletLoss(nn.Module):
             )
 
     def forward(self, embeddings: Tensor, target: Tensor) -> tuple[Tensor, int]:
-        """The mean loss over the selected triplets of `embeddings` (B, D) with integer class labels `target` (B,),
-        and how many triplets those are.
+        """Return the mean loss over the triplets selected from `embeddings` (B, D), and the number of these triplets.
 
-        A batch without triplets gives a zero, and 0. Raises ValueError for embeddings that are not a finite (B, D)
-        matrix and for labels that are not B integers.
+        `target` (B,) are integer class labels. A batch without triplets gives a zero and 0. Raises ValueError for
+        embeddings that are not a finite (B, D) matrix and for labels that are not B integers.
         """
         check_batch(embeddings, target, labels_name="target")
         distances = pairwise_distances(embeddings.detach())  # (B, B), squared, for the selector and the loss alike
         triplets = triplets_of(self.triplet_selector, embeddings, target, distances)  # (T, 3)
-        anchor = triplets[:, 0].repeat(2)  # (2T,): of the positive pairs, then of the negative ones
+        anchor = triplets[:, 0].repeat(2)  # (2T,): of the positive pairs, then of the negative pairs
         other = triplets[:, 1:].T.reshape(-1)  # (2T,)
         chosen = chosen_distances(embeddings, distances, anchor, other)
         chosen = chosen if self.squared else root(chosen)
         to_positives, to_negatives = chosen.chunk(2)  # (T,), (T,)
-        return mean_or_zero(_triplet(to_positives, to_negatives, self.margin)), len(triplets)
+        return mean_or_zero(_triplet_losses(to_positives, to_negatives, self.margin)), len(triplets)
 
 
-def _triplet(positive_distances: Tensor, negative_distances: Tensor, margin: float | str) -> Tensor:
-    if isinstance(margin, str):  # the soft one
+def _triplet_losses(positive_distances: Tensor, negative_distances: Tensor, margin: float | str) -> Tensor:
+    if isinstance(margin, str):  # the soft margin
         return -F.logsigmoid(negative_distances - positive_distances)
     return F.relu(positive_distances + margin - negative_distances)

@@ -1,7 +1,7 @@
-"""The pictures of the book. A function of one panel draws into the `ax` it is given, or into a
-new figure, and returns it; one of several panels returns a new figure.
+"""The pictures of the book.
 
-matplotlib is imported when this module is; `import siamese_triplet` does not import it.
+Functions with one panel draw into `ax`, by default the axes of a new figure, and return it. Functions with several
+panels return a new figure. Importing this module imports matplotlib; `import siamese_triplet` does not.
 """
 
 from siamese_triplet._style import COLOURS, MARKERS

@@ -1,4 +1,4 @@
-"""Embeddings in the plane, and the negatives of one pair in it."""
+"""Pictures of embeddings in the plane, and of the negatives of one positive pair."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,10 +26,10 @@ def plot_embeddings(
     max_points: int = 10_000,
     ax: Axes | None = None,
 ) -> Axes:
-    """A scatter of 2-D `embeddings` (N, 2), one colour and marker for each class of `targets` (N,).
+    """Scatter 2-D `embeddings` (N, 2), with one colour and marker per class of `targets` (N,).
 
-    `classes` are the names for the legend, by default the labels. Both axes have one scale, so that distances can be
-    read off. Of more than `max_points` images an evenly spaced part is drawn. Raises ValueError for embeddings that
+    `classes` are the names for the legend, by default the labels. Both axes have the same scale, so that distances can
+    be read off. Of more than `max_points` images, evenly spaced ones are drawn. Raises ValueError for embeddings that
     are not (N, 2).
     """
     embeddings, targets = torch.as_tensor(embeddings).cpu(), torch.as_tensor(targets).cpu()
@@ -50,12 +50,12 @@ def plot_embeddings(
     ax.set(title=title, **{name: limits for name, limits in given.items() if limits is not None})
     ax.set_aspect("equal", adjustable="datalim" if xlim is None and ylim is None else "box")
     if legend:
-        _opaque(ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2))
+        _make_opaque(ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2))
     return ax
 
 
 def plot_side_by_side(panels: Mapping[str, tuple[Tensor, Tensor]], classes: Sequence[str] | None = None) -> Figure:
-    """Scatters of several sets of `(embeddings (N, 2), targets (N,))` beside one another, all on one scale.
+    """Scatter several sets of `(embeddings (N, 2), targets (N,))` side by side, all on the same scale.
 
     The keys of `panels` are the titles. See `plot_embeddings`.
     """
@@ -70,18 +70,18 @@ def plot_side_by_side(panels: Mapping[str, tuple[Tensor, Tensor]], classes: Sequ
         plot_embeddings(embeddings, targets, *limits, classes=classes, title=title, legend=False, ax=ax)
         handles |= {name: handle for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
     place = {"loc": "outside lower center", "ncols": 5, "frameon": False, "markerscale": 2}
-    _opaque(figure.legend(handles.values(), handles.keys(), **place))
+    _make_opaque(figure.legend(handles.values(), handles.keys(), **place))
     return figure
 
 
 def plot_negative_zones(
     embeddings: Tensor, labels: Tensor, anchor: int, positive: int, margin: float, *, ax: Axes | None = None
 ) -> Axes:
-    """The negatives of one positive pair in the plane, by what the triplet loss says of them.
+    """Plot the negatives of one positive pair in the plane: hard, semi-hard and easy ones for the triplet loss.
 
-    `embeddings` (B, 2), `labels` (B,); `anchor` and `positive` are indices. Hard negatives lie within the inner circle,
-    nearer to the anchor than the positive; semi-hard ones between the circles, where the loss is below the margin;
-    easy ones, without a loss, outside.
+    `anchor` and `positive` are indices into `embeddings` (B, 2) and `labels` (B,). Hard negatives lie within the inner
+    circle, nearer to the anchor than the positive. Semi-hard negatives lie between the circles, where the loss is below
+    the margin. Easy negatives, without a loss, lie outside.
     """
     ax = ax or new_axes(4.6)
     embeddings, labels = embeddings.cpu(), labels.cpu()
@@ -109,6 +109,6 @@ def plot_negative_zones(
     return ax
 
 
-def _opaque(legend: Legend) -> None:
+def _make_opaque(legend: Legend) -> None:
     for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)

@@ -1,4 +1,4 @@
-"""The figures that plots are drawn into: of one style, and as wide as a page, which would shrink a wider one."""
+"""Figures in the book's style, as wide as a page, to which wider figures would be shrunk."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,13 +9,13 @@ PAGE_WIDTH = 7.2  # inches, of 100 pixels each
 
 
 def new_figure(n_rows: int, n_columns: int, height: float, *, width: float = PAGE_WIDTH) -> tuple[Figure, np.ndarray]:
-    """A figure of `width` × `height` inches in the book's style, and its axes (n_rows, n_columns)."""
+    """Make a figure of `width` × `height` inches in the book's style, and its axes (n_rows, n_columns)."""
     figure, axes = plt.subplots(n_rows, n_columns, figsize=(width, height), layout="constrained", squeeze=False)
-    for ax in axes.flat:  # not by rc_context, which would turn off that a notebook shows its figures
+    for ax in axes.flat:  # with rc_context, a notebook would no longer show its figures
         ax.spines[["right", "top"]].set_visible(False)
     return figure, axes
 
 
 def new_axes(height: float) -> Axes:
-    """The axes of a new figure with one panel, as wide as a page and `height` inches high."""
+    """Make the axes of a new figure with one panel, as wide as a page and `height` inches high."""
     return new_figure(1, 1, height)[1][0, 0]

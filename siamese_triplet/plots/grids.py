@@ -1,4 +1,4 @@
-"""Images in rows and columns, with words above them."""
+"""Images in rows and columns, with titles."""
 
 from collections.abc import Sequence
 
@@ -11,29 +11,29 @@ from siamese_triplet.datasets import Images
 from siamese_triplet.datasets.images import unit_range
 from siamese_triplet.plots.figure import PAGE_WIDTH, new_figure
 
-LARGEST = 1.25  # inches of an image, with its border
-WORDS = 8  # points
+MAX_SIDE = 1.25  # inches, of an image with its border
+TITLE_SIZE = 8  # points
 
 
 def plot_images(images: Images, indices: Tensor) -> Figure:
-    """The images at `indices` (rows, columns) in a grid, each under the name of its class."""
+    """Plot the images at `indices` (rows, columns) in a grid, each under the name of its class."""
     grid = [[images[index] for index in row] for row in indices.tolist()]
     figure, axes = _image_grid([[image for image, _ in row] for row in grid])
     for ax, (_, label) in zip(axes.flat, (item for row in grid for item in row), strict=True):
-        ax.set_title(images.classes[label], fontsize=WORDS)
+        ax.set_title(images.classes[label], fontsize=TITLE_SIZE)
     return figure
 
 
 def plot_tuples(dataset: Dataset, indices: Sequence[int], titles: Sequence[str] | None = None) -> Figure:
-    """The pairs or triplets at `indices` of `dataset`, a column each: `titles` name the rows, by default by number.
+    """Plot the pairs or triplets at `indices` of `dataset`, one per column.
 
-    Above the column of a pair stands whether it is positive or negative.
+    `titles` name the rows, by default by number. The title of a pair says whether it is positive or negative.
     """
     items = [dataset[index] for index in indices]
     figure, axes = _image_grid(list(zip(*(images for images, _ in items), strict=True)))
     for ax, (_, target) in zip(axes[0], items, strict=True):
         if isinstance(target, int):
-            ax.set_title("positive" if target else "negative", fontsize=WORDS)
+            ax.set_title("positive" if target else "negative", fontsize=TITLE_SIZE)
     for row, ax in enumerate(axes[:, 0]):
         ax.set_ylabel(titles[row] if titles else f"image {row + 1}")
     return figure
@@ -42,10 +42,9 @@ def plot_tuples(dataset: Dataset, indices: Sequence[int], titles: Sequence[str] 
 def plot_neighbours(
     queries: Images, gallery: Images, indices: Sequence[int], found: Tensor, distances: Tensor | None = None
 ) -> Figure:
-    """A row for each of `indices` into `queries`: the image, then those of `gallery` that were `found` (n, k) for it.
+    """Plot one row per query: the image at each of `indices`, then the images of `gallery` `found` (n, k) for it.
 
-    Above each stands its class, in red with a cross where it is not the query's, and, with `distances` (n, k), how far
-    it is.
+    Titles are the classes, in red with a cross if not the query's, with `distances` (n, k) followed by the distance.
     """
     rows = [
         [queries[index][0], *(gallery[neighbour][0] for neighbour in row)]
@@ -54,13 +53,13 @@ def plot_neighbours(
     figure, axes = _image_grid(rows, n_lines=1 if distances is None else 2)
     for number, (index, row) in enumerate(zip(indices, found.tolist(), strict=True)):
         label = int(queries.targets[index])
-        axes[number, 0].set_title(queries.classes[label], fontsize=WORDS, fontweight="bold")
+        axes[number, 0].set_title(queries.classes[label], fontsize=TITLE_SIZE, fontweight="bold")
         for place, (ax, neighbour) in enumerate(zip(axes[number, 1:], row, strict=True)):
             other = int(gallery.targets[neighbour])
             far = "" if distances is None else f"\n{distances[number, place]:.2f}"
             right = other == label
             title = f"{'' if right else '✗ '}{gallery.classes[other]}{far}"
-            ax.set_title(title, fontsize=WORDS, color="black" if right else "#AA2222")
+            ax.set_title(title, fontsize=TITLE_SIZE, color="black" if right else "#AA2222")
     for ax in axes[:, 0]:
         for spine in ax.spines.values():
             spine.set_linewidth(2.5)
@@ -68,12 +67,12 @@ def plot_neighbours(
 
 
 def _image_grid(rows: Sequence[Sequence[Tensor]], n_lines: int = 1) -> tuple[Figure, np.ndarray]:
-    """Images (1 or 3, H, W) in rows of equal length, without ticks, with room for lines of words above each.
+    """Draw images (1 or 3, H, W) in rows of equal length, without ticks, with room for titles of `n_lines` lines.
 
     Returns the figure and its axes.
     """
     n_rows, n_columns = len(rows), len(rows[0])
-    side = min(LARGEST, PAGE_WIDTH / n_columns)
+    side = min(MAX_SIDE, PAGE_WIDTH / n_columns)
     figure, axes = new_figure(n_rows, n_columns, n_rows * (side + 0.17 * n_lines), width=side * n_columns)
     for ax, image in zip(axes.flat, (image for row in rows for image in row), strict=True):
         ax.imshow(_as_array(image), cmap="gray_r")

@@ -1,4 +1,4 @@
-"""Curves over the epochs, figures of several seeds, and distances on a line."""
+"""Pictures of numbers: curves over the epochs, metrics of several seeds, and distances on a line."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from siamese_triplet.plots.figure import new_axes
 
 
 def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, ax: Axes | None = None) -> Axes:
-    """The curves `train_<name>` and `val_<name>` of a history of `fit` over the epochs."""
+    """Plot the curves `train_<name>` and `val_<name>` of a history of `fit` over the epochs."""
     ax = ax or new_axes(3.2)
     styles = {"train": ("training", "-", "o", COLOURS[0]), "val": ("validation", "--", "s", COLOURS[4])}
     for part, (label, line, marker, colour) in styles.items():
@@ -28,22 +28,22 @@ def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, 
 def plot_groups(
     groups: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, *, percent: bool = True, ax: Axes | None = None
 ) -> Axes:
-    """Figures of several seeds, one row for each name in a group and one colour and marker for each group.
+    """Plot the values of several seeds, with one row per name in a group, and one colour and marker per group.
 
-    `groups[group][name]` are the values; each is a small mark, their mean a large one, and a line joins the least and
-    the greatest. Data sets and methods of the book have the same colour and marker in every picture.
+    `groups[group][name]` are the values. Each value is a small mark, their mean a large one, and a line joins the least
+    and the greatest. Data sets and methods of the book have the same colour and marker in every picture.
     """
-    names = list(dict.fromkeys(name for of_group in groups.values() for name in of_group))
+    names = list(dict.fromkeys(name for rows in groups.values() for name in rows))
     ax = ax or new_axes(0.9 + 0.42 * len(names))
     factor = 100 if percent else 1
     offsets = np.linspace(-0.18, 0.18, len(groups)) if len(groups) > 1 else [0.0]
-    for number, ((group, of_group), offset) in enumerate(zip(groups.items(), offsets, strict=True)):
+    for number, ((group, rows), offset) in enumerate(zip(groups.items(), offsets, strict=True)):
         colour, marker = series_style(group, number)
-        for name, values in of_group.items():
+        for name, values in rows.items():
             row, scaled = names.index(name) + offset, [factor * value for value in values]
             ax.plot([min(scaled), max(scaled)], [row, row], "-", color=colour, lw=1.2)
             ax.plot(scaled, [row] * len(scaled), marker, color=colour, ms=3, alpha=0.6)
-            label = group if name == next(iter(of_group)) else ""
+            label = group if name == next(iter(rows)) else ""
             ax.plot([sum(scaled) / len(scaled)], [row], marker, color=colour, ms=8, mec="white", label=label)
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
@@ -62,10 +62,10 @@ def plot_negative_choices(
     *,
     ax: Axes | None = None,
 ) -> Axes:
-    """Which of some `negatives` on a line each selector chooses for one anchor, which stands at 0; a row each.
+    """Plot which of the `negatives` on a line each selector can choose for one anchor at 0, one row per selector.
 
-    All numbers are distances from the anchor, not squared, but for the `margin`, which is that of a loss of squared
-    distances. The band of semi-hard negatives, from the positive to where the loss ends, is shaded.
+    All numbers are distances from the anchor, not squared, except the `margin`, which is for squared distances. The
+    band of semi-hard negatives, from the positive to the end of the loss, is shaded.
     """
     ax = ax or new_axes(1.1 + 0.42 * len(choices))
     end = (positive**2 + margin) ** 0.5

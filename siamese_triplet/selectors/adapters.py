@@ -1,8 +1,7 @@
-"""Selectors as miners of pytorch-metric-learning, and its miners as selectors.
+"""Adapters to pytorch-metric-learning: selectors as its miners, and its miners as selectors.
 
-Neither needs that library to be installed: what it calls a miner is any function of embeddings and labels that returns
-a tuple of indices, three tensors for triplets (anchor, positive, negative), four for pairs (anchor, positive, anchor,
-negative).
+The library need not be installed: a miner is any function of embeddings and labels that returns a tuple of index
+tensors, three for triplets (anchor, positive, negative) and four for pairs (anchor, positive, anchor, negative).
 """
 
 from collections.abc import Callable
@@ -18,7 +17,7 @@ Miner = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 class SelectorMiner(nn.Module):
     """A selector of this package as a miner: `loss_fn(embeddings, labels, miner(embeddings, labels))`.
 
-    Pairs, which are unordered here, are listed in both orders, as that library does.
+    Pairs are unordered in this package; the miner lists them in both orders, as that library does.
 
     >>> import torch
     >>> from siamese_triplet import BatchHardTripletSelector, SelectorMiner
@@ -39,11 +38,11 @@ class SelectorMiner(nn.Module):
     def forward(
         self, embeddings: Tensor, labels: Tensor, ref_emb: Tensor | None = None, ref_labels: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """The indices (T,) of anchors, positives and negatives, or those of positive pairs (2P,), (2P,) and of negative
-        pairs (2N,), (2N,), in a batch of `embeddings` (B, D) with integer `labels` (B,).
+        """Return the indices selected in a batch of `embeddings` (B, D) with integer `labels` (B,).
 
-        Raises ValueError for reference embeddings, as a selector chooses within one batch; for the rest see
-        `PairSelector.get_pairs` and `TripletSelector.get_triplets`.
+        For triplets these are anchors, positives and negatives, each (T,); for pairs both sides of the positive pairs,
+        each (2P,), and of the negative pairs, each (2N,). Raises ValueError for reference embeddings, as a selector
+        chooses within one batch, and as `PairSelector.get_pairs` and `TripletSelector.get_triplets` do.
         """
         if ref_emb is not None or ref_labels is not None:
             raise ValueError(
@@ -58,10 +57,10 @@ class SelectorMiner(nn.Module):
 
 
 class MinerTripletSelector(TripletSelector):
-    """A miner of triplets as a selector, for `OnlineTripletLoss`.
+    """A triplet miner as a selector, for `OnlineTripletLoss`.
 
-    Mind the miner's own idea of distance: by default those of pytorch-metric-learning normalise the embeddings and take
-    plain distances. `LpDistance(normalize_embeddings=False, power=2)` is the squared distance of this package.
+    The miner computes its own distances: by default, miners of pytorch-metric-learning normalise the embeddings and
+    take plain distances. `LpDistance(normalize_embeddings=False, power=2)` is the squared distance of this package.
 
     >>> import torch
     >>> from siamese_triplet import MinerTripletSelector, OnlineTripletLoss
@@ -78,14 +77,15 @@ class MinerTripletSelector(TripletSelector):
 
     @torch.no_grad()
     def get_triplets(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """The miner's triplets (T, 3); a ValueError if it returns anything but three tensors of one length."""
-        indices = _mined(self.miner, 3, "triplets", "MinerPairSelector", embeddings, labels)
+        """Return the miner's triplets (T, 3). Raises ValueError if it does not return three tensors."""
+        indices = _mine(self.miner, 3, "triplets", "MinerPairSelector", embeddings, labels)
         return torch.stack(indices, dim=1)
 
 
 class MinerPairSelector(PairSelector):
-    """A miner of pairs as a selector, for `OnlineContrastiveLoss`; each pair is listed once. See
-    `MinerTripletSelector`.
+    """A pair miner as a selector, for `OnlineContrastiveLoss`; each pair is listed once.
+
+    For the miner's distances see `MinerTripletSelector`.
 
     >>> import torch
     >>> from siamese_triplet import MinerPairSelector
@@ -101,16 +101,18 @@ class MinerPairSelector(PairSelector):
 
     @torch.no_grad()
     def get_pairs(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The miner's positive pairs (P, 2) and negative pairs (N, 2); a ValueError if it does not return four
-        tensors."""
-        indices = _mined(self.miner, 4, "pairs", "MinerTripletSelector", embeddings, labels)
+        """Return the miner's positive pairs (P, 2) and negative pairs (N, 2).
+
+        Raises ValueError if the miner does not return four tensors.
+        """
+        indices = _mine(self.miner, 4, "pairs", "MinerTripletSelector", embeddings, labels)
         positive_pairs, negative_pairs = (
             torch.stack(pair, dim=1).sort(dim=1).values.unique(dim=0) for pair in (indices[:2], indices[2:])
         )
         return positive_pairs, negative_pairs
 
 
-def _mined(
+def _mine(
     miner: Miner, n_expected: int, kind: str, other: str, embeddings: Tensor, labels: Tensor
 ) -> tuple[Tensor, ...]:
     if not len(labels):
@@ -120,6 +122,6 @@ def _mined(
         given = f"{len(indices)} tensors" if isinstance(indices, tuple) else type(indices).__name__
         raise ValueError(
             f"a miner of {kind} returns {n_expected} tensors of indices, but {type(miner).__name__} returned {given}; "
-            f"for a miner of the other kind there is {other}"
+            f"for miners of the other kind use {other}"
         )
     return tuple(index.to(embeddings.device) for index in indices)

@@ -1,4 +1,4 @@
-"""Base classes of the selectors, and the way the losses call them.
+"""Base classes of the selectors, and the functions through which the losses call them.
 
 A selector is one method, `select`: it sees the batch's squared distances and its positive and negative pairs, as (B, B)
 matrices, and returns indices. `get_pairs` and `get_triplets` check the input and prepare those matrices; the online
@@ -79,44 +79,44 @@ class TripletSelector:
 
 
 def pairs_of(selector: PairSelector, embeddings: Tensor, labels: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Select pairs of a batch that is checked, and whose squared `distances` (B, B) are known already.
+    """Select pairs of a checked batch whose squared `distances` (B, B) are known already.
 
     A selector with a `get_pairs` of its own is called through that.
     """
     if getattr(type(selector), "get_pairs", None) is not PairSelector.get_pairs:
         positive_pairs, negative_pairs = selector.get_pairs(embeddings.detach(), labels)
-        return _checked(selector, positive_pairs, 2), _checked(selector, negative_pairs, 2)
+        return _check_indices(selector, positive_pairs, 2), _check_indices(selector, negative_pairs, 2)
     with torch.no_grad():
         return _select_pairs(selector, distances.detach, labels)
 
 
 def triplets_of(selector: TripletSelector, embeddings: Tensor, labels: Tensor, distances: Tensor) -> Tensor:
-    """Select triplets of a batch that is checked, and whose squared `distances` (B, B) are known; see `pairs_of`."""
+    """Select triplets of a checked batch whose squared `distances` (B, B) are known already; see `pairs_of`."""
     if getattr(type(selector), "get_triplets", None) is not TripletSelector.get_triplets:
-        return _checked(selector, selector.get_triplets(embeddings.detach(), labels), 3)
+        return _check_indices(selector, selector.get_triplets(embeddings.detach(), labels), 3)
     with torch.no_grad():
         return _select_triplets(selector, distances.detach(), labels)
 
 
 def _select_pairs(selector: PairSelector, distances: Callable[[], Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
     if not len(labels):
-        return _none(labels, 2), _none(labels, 2)
+        return _no_indices(labels, 2), _no_indices(labels, 2)
     pairs = selector.select_by_labels(labels)
     positive_pairs, negative_pairs = selector.select(distances(), *pair_masks(labels)) if pairs is None else pairs
-    return _checked(selector, positive_pairs, 2), _checked(selector, negative_pairs, 2)
+    return _check_indices(selector, positive_pairs, 2), _check_indices(selector, negative_pairs, 2)
 
 
 def _select_triplets(selector: TripletSelector, distances: Tensor, labels: Tensor) -> Tensor:
     if not len(labels):
-        return _none(distances, 3)
-    return _checked(selector, selector.select(distances, *pair_masks(labels)), 3)
+        return _no_indices(distances, 3)
+    return _check_indices(selector, selector.select(distances, *pair_masks(labels)), 3)
 
 
-def _none(like: Tensor, width: int) -> Tensor:
+def _no_indices(like: Tensor, width: int) -> Tensor:
     return torch.empty(0, width, dtype=torch.int64, device=like.device)
 
 
-def _checked(selector: PairSelector | TripletSelector, indices: Tensor, width: int) -> Tensor:
+def _check_indices(selector: PairSelector | TripletSelector, indices: Tensor, width: int) -> Tensor:
     if not isinstance(indices, Tensor) or indices.shape[1:] != (width,) or indices.dtype != torch.int64:
         is_tensor = isinstance(indices, Tensor)
         given = f"{indices.dtype} of shape {tuple(indices.shape)}" if is_tensor else type(indices).__name__

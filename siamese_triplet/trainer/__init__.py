@@ -1,4 +1,4 @@
-"""Training: one loop for every network, loss and kind of batch, and all that a run needs to survive."""
+"""Training: one loop for every network, loss and kind of batch, with history, checkpoints and early stopping."""
 
 from siamese_triplet.trainer.checkpoints import CheckpointError, load_checkpoint, load_weights
 from siamese_triplet.trainer.history import History

@@ -1,8 +1,8 @@
-"""Checkpoints: all that a training run needs to go on as if it had never stopped.
+"""Checkpoints: all that a training run needs to continue as if it had never stopped.
 
-A checkpoint is written to a temporary file that then takes the name of the old one, so that a run killed at any moment
-leaves a whole checkpoint. It ends in a digest of all its bytes, so that a damaged one is found out. It is read with
-`weights_only=True`: loading one runs no code that it brings along.
+A checkpoint is written to a temporary file, which then replaces the old one: a run killed at any moment leaves a whole
+checkpoint. It ends in a digest of all its bytes, which reveals damage. It is read with `weights_only=True`: loading it
+runs no code from the file.
 """
 
 import copy
@@ -19,8 +19,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from siamese_triplet._files import sealed, unsealed, write_atomically
-from siamese_triplet.distributed import Share, is_first, of_all
+from siamese_triplet._files import seal, unseal, write_atomically
+from siamese_triplet.distributed import Share, gather_objects, is_first
 from siamese_triplet.trainer.history import History
 from siamese_triplet.trainer.randomness import random_states, restore_random_states
 
@@ -30,14 +30,15 @@ PARTS = ("epoch", "history", "names", "model", "loss", "optimizer", "scheduler",
 
 
 class CheckpointError(ValueError):
-    """A file is not a checkpoint, not a whole one, or not one of this training run."""
+    """A file is not a checkpoint, is incomplete, or belongs to another training run."""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that changes while a model is trained. `sources` hold random generators: the loaders, the loss.
+    """Everything that changes while a model is trained.
 
-    A loss may have parameters of its own, to be learned with the model's.
+    `sources` hold random generators: the loaders, the loss. A loss may have parameters of its own, trained with the
+    model's.
     """
 
     model: nn.Module
@@ -49,41 +50,41 @@ class TrainingState:
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
-        """The model and, where it is a module, the loss."""
+        """The model and, if it is a module, the loss."""
         return (self.model, self.loss_fn) if isinstance(self.loss_fn, nn.Module) else (self.model,)
 
     def save(self, path: str | os.PathLike, epoch: int, history: History) -> None:
-        """Write a checkpoint after `epoch` epochs. Of several processes the first writes, but all must call."""
-        random = of_all(random_states(**self.sources))  # those of each process
+        """Write a checkpoint after `epoch` epochs. With several processes the first writes, but all must call this."""
+        random = gather_objects(random_states(**self.sources))  # one of each process
         if not is_first():
             return
         contents = {
             "format": FORMAT,
             "epoch": epoch,
             "history": dict(history),
-            "names": self._names(),
+            "names": self._part_names(),
             "random": random,
             **self._states(),
         }
-        write_atomically(path, _packed(path, contents))
+        write_atomically(path, _pack(path, contents))
 
     def check(self, path: str | os.PathLike, contents: dict[str, Any]) -> None:
         """Raise a CheckpointError unless the `contents` of the checkpoint at `path` come from a run like this one."""
-        names = self._names()
+        names = self._part_names()
         for part, name in contents["names"].items():
             if names[part] != name:
-                raise _foreign(path, f"its {part} is {name!r}, the {part} of this run {names[part]!r}")
+                raise _mismatch(path, f"its {part} is {name!r}, the {part} of this run {names[part]!r}")
         for part, module in zip(("model", "loss"), self.modules, strict=False):
             _check_weights(path, contents[part], module)
         _check_schedule(path, contents["scheduler"], self.scheduler)
 
     def restore(self, path: str | os.PathLike, contents: dict[str, Any]) -> History:
-        """Put back the `contents` of the checkpoint at `path`, which `check` has passed, and return its history.
+        """Restore the `contents` of the checkpoint at `path`, which `check` has passed, and return its history.
 
-        Raises CheckpointError where something does not fit after all; then nothing has changed.
+        Raises CheckpointError if something does not fit after all; then nothing has changed.
         """
         history = History.of(contents["history"], str(path))
-        share, random = Share.of_this_process(), contents["random"]
+        share, random = Share.current(), contents["random"]
         random_before, before = random_states(**self.sources), copy.deepcopy(self._states())
         try:
             restore_random_states(random[share.rank if share.world_size == len(random) else 0], **self.sources)
@@ -91,7 +92,7 @@ class TrainingState:
         except (ValueError, KeyError, IndexError, TypeError) as error:
             restore_random_states(random_before, **self.sources)
             self._load(before)
-            raise _foreign(path, str(error)) from error
+            raise _mismatch(path, str(error)) from error
         return history
 
     def _states(self) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class TrainingState:
         }
 
     def _load(self, states: dict[str, Any]) -> None:
-        """Put back what `_states` returned; first what may not fit."""
+        """Load the result of `_states`, beginning with the parts that may not fit."""
         self.optimizer.load_state_dict(states["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(states["scheduler"])
@@ -114,16 +115,16 @@ class TrainingState:
         for part, module in zip(("model", "loss"), self.modules, strict=False):
             module.load_state_dict(states[part])
 
-    def _names(self) -> dict[str, str]:
+    def _part_names(self) -> dict[str, str]:
         parts = {name: type(getattr(self, name)).__name__ for name in ("model", "optimizer", "scheduler", "loss_fn")}
         return parts | {"metrics": ", ".join(metric.name() for metric in self.metrics)}
 
 
-def _packed(path: str | os.PathLike, contents: dict[str, Any]) -> bytes:
-    """The bytes of a checkpoint for `path`. A CheckpointError if they could not be loaded again: now, not in need."""
+def _pack(path: str | os.PathLike, contents: dict[str, Any]) -> bytes:
+    """Convert a checkpoint for `path` to bytes. Raises CheckpointError if they could not be loaded again."""
     buffer = io.BytesIO()
     torch.save(contents, buffer)
-    if not Path(path).exists():  # the first of this run
+    if not Path(path).exists():  # the first checkpoint of this run
         try:
             torch.load(io.BytesIO(buffer.getvalue()), map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
@@ -131,14 +132,14 @@ def _packed(path: str | os.PathLike, contents: dict[str, Any]) -> bytes:
                 f"a checkpoint for {path} would not be safe to load: the model, the optimizer, the scheduler or a "
                 f"metric keeps more than tensors, numbers and text in its state: {_first_line(error)}"
             ) from error
-    return sealed(buffer.getvalue())
+    return seal(buffer.getvalue())
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
-    """The contents of the checkpoint at `path`, all tensors on the CPU.
+    """Load the contents of the checkpoint at `path`, with all tensors on the CPU.
 
-    Raises FileNotFoundError where there is none, and CheckpointError for a file that is truncated or corrupt (every
-    byte is checked) or not one of ours.
+    Raises FileNotFoundError if there is none, and CheckpointError for a file that is truncated or corrupt (every byte
+    is checked) or no checkpoint of this package.
 
     >>> import torch
     >>> from siamese_triplet import fit, load_checkpoint
@@ -155,21 +156,21 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no checkpoint at {path}" + (", but a folder" if path.is_dir() else ""))
     packed = path.read_bytes()
     try:
-        contents = torch.load(io.BytesIO(unsealed(packed, "fit")), map_location="cpu", weights_only=True)
+        contents = torch.load(io.BytesIO(unseal(packed, "fit")), map_location="cpu", weights_only=True)
     except (ValueError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: {_first_line(error)}. It is left as it is; move it away, or name "
             "another file"
         ) from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT or not set(PARTS) <= set(contents):
-        raise _foreign(path, "it holds something else than a training run of siamese_triplet")
+        raise _mismatch(path, "it does not hold a training run of siamese_triplet")
     return contents
 
 
 def load_weights(path: str | os.PathLike, model: nn.Module) -> nn.Module:
-    """Give `model` the weights of the checkpoint at `path`, whatever else that holds; returns the model.
+    """Load only the weights of the checkpoint at `path` into `model`; return the model.
 
-    Raises as `load_checkpoint`, and CheckpointError for the weights of another model.
+    Raises the errors of `load_checkpoint`, and CheckpointError for the weights of another model.
 
     >>> import torch
     >>> from siamese_triplet import fit, load_weights
@@ -194,30 +195,30 @@ def _check_weights(path: str | os.PathLike, weights: dict[str, Any], model: nn.M
     differing = [key for key in {**expected, **found} if found.get(key) != expected.get(key)]
     if differing:
         key = differing[0]
-        in_file, in_model = (_shape(shapes, key) for shapes in (found, expected))
-        raise _foreign(
+        in_file, in_model = (_describe_shape(shapes, key) for shapes in (found, expected))
+        raise _mismatch(
             path, f"{len(differing)} weights differ from the model's; {key} is {in_file} there, {in_model} here"
         )
 
 
 def _check_schedule(path: str | os.PathLike, state: dict[str, Any] | None, scheduler: Any) -> None:
-    """A scheduler takes the constants of a checkpoint for its own: they must be the same."""
+    """Check that the scheduler has the constants of the checkpoint, which would replace its own."""
     if state is None or scheduler is None:
         return
     now = scheduler.state_dict()
     for name in SCHEDULE:
         if name in state and name in now and state[name] != now[name]:
-            raise _foreign(
+            raise _mismatch(
                 path,
                 f"its scheduler has {name} {state[name]}, this run's {now[name]}, as for another number of epochs",
             )
 
 
-def _shape(shapes: dict[str, Any], key: str) -> str:
+def _describe_shape(shapes: dict[str, Any], key: str) -> str:
     return str(tuple(shapes[key] or ())) if key in shapes else "missing"
 
 
-def _foreign(path: str | os.PathLike, why: str) -> CheckpointError:
+def _mismatch(path: str | os.PathLike, why: str) -> CheckpointError:
     return CheckpointError(
         f"{path} is not a checkpoint of this training run: {why}. It is left as it is; name another file to train anew"
     )

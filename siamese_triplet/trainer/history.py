@@ -1,4 +1,4 @@
-"""What happened in training, epoch by epoch: plain floats that print as a table, plot and save."""
+"""The history of a training run: plain floats per epoch, to print as a table, plot and save."""
 
 import json
 import math
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class History(dict[str, list[float]]):
-    """Lists of floats by name, one number an epoch: `history["val_loss"][-1]`.
+    """Lists of floats by name, one number per epoch: `history["val_loss"][-1]`.
 
-    `print(history)` shows a table; `plot()` draws a curve; `save` and `History.load` keep it as JSON, where a number
-    that is not finite stands as null and comes back as NaN.
+    `print(history)` shows a table, and `plot()` draws a curve. `save` and `History.load` use JSON, in which a number
+    that is not finite is null; it comes back as NaN.
 
     >>> from siamese_triplet import History
     >>> history = History()
@@ -32,25 +32,25 @@ class History(dict[str, list[float]]):
     """
 
     def append(self, results: Mapping[str, float]) -> None:
-        """Add one epoch. Raises ValueError where `results` have other names than the epochs before."""
+        """Append one epoch. Raises ValueError if `results` have other names than the epochs before."""
         if self and set(self) != set(results):
             raise ValueError(f"this history has {', '.join(self)}; an epoch with {', '.join(results)} does not fit it")
         for name, value in results.items():
             self.setdefault(name, []).append(float(value))
 
     def with_epoch(self, results: Mapping[str, float]) -> "History":
-        """A new history, one epoch longer."""
+        """Return a copy that is one epoch longer."""
         longer = History({name: list(values) for name, values in self.items()})
         longer.append(results)
         return longer
 
     @property
     def n_epochs(self) -> int:
-        """How many epochs it holds."""
+        """The number of epochs."""
         return len(next(iter(self.values()), []))
 
     def epochs(self) -> list[dict[str, float]]:
-        """The results of each epoch, as they were appended."""
+        """List the results of each epoch, as they were appended."""
         return [{name: values[epoch] for name, values in self.items()} for epoch in range(self.n_epochs)]
 
     def __str__(self) -> str:
@@ -61,19 +61,19 @@ class History(dict[str, list[float]]):
         return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
     def plot(self, name: str = "loss", *, ax: "Axes | None" = None) -> "Axes":
-        """The curves of `train_<name>` and `val_<name>`; see `plots.plot_history`."""
+        """Plot the curves of `train_<name>` and `val_<name>`; see `plots.plot_history`."""
         from siamese_triplet.plots import plot_history
 
         return plot_history(self, name, ax=ax)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write it to `path` as JSON, in one piece: a file that is there stays whole until the new one is."""
+        """Write the history to `path` as JSON, atomically: an old file stays whole until the new one is."""
         finite = {name: [value if math.isfinite(value) else None for value in values] for name, values in self.items()}
         write_atomically(path, json.dumps(finite, indent=1, allow_nan=False).encode() + b"\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "History":
-        """Read what `save` wrote. Raises ValueError for a file that is not such a history."""
+        """Read a history that `save` has written. Raises ValueError for any other file."""
         try:
             contents = json.loads(Path(path).read_text())
         except ValueError as error:
@@ -82,7 +82,7 @@ class History(dict[str, list[float]]):
 
     @classmethod
     def of(cls, contents: Any, source: str) -> "History":
-        """`contents` as a history, if they are lists of numbers of one length; else a ValueError naming `source`."""
+        """Make a history of `contents`, lists of numbers of one length; else raise a ValueError that names `source`."""
         history = cls()
         try:
             for name, values in contents.items():

@@ -1,4 +1,4 @@
-"""The training loop: one for every network, loss and kind of batch of these chapters, and for your own."""
+"""The training loop, for every network, loss and kind of batch of the book, and for your own."""
 
 import math
 import os
@@ -15,15 +15,15 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from siamese_triplet._devices import best_device, device_of, evaluating, move
 from siamese_triplet._validation import NotFiniteError, check_optimizer
-from siamese_triplet.distributed import from_first, is_first, of_all, send_to_all, sum_gradients
+from siamese_triplet.distributed import call_on_first, gather_objects, is_first, send_to_all, sum_gradients
 from siamese_triplet.metrics import Metric
 from siamese_triplet.trainer.checkpoints import CheckpointError, TrainingState, load_checkpoint
 from siamese_triplet.trainer.history import History
 from siamese_triplet.trainer.progress import Progress
-from siamese_triplet.trainer.step import BatchInfo, FiniteState, Place, Step, check_losses, compiled
+from siamese_triplet.trainer.step import BatchInfo, FiniteState, Place, Step, check_losses, compile_model
 
-NOT_FINITE = "the embeddings hold NaN, or are too large for their squares"
-CHECK_EVERY = 50  # steps between two looks for a loss that is not finite, where a look waits for the device
+NOT_FINITE = "the embeddings hold NaN, or values whose squares overflow"
+CHECK_EVERY = 50  # steps between two checks that the losses are finite, on devices where a check is a sync
 
 Callback = Callable[[int, History, nn.Module], bool | None]
 OnBatch = Callable[[BatchInfo], bool | None]
@@ -50,40 +50,42 @@ def fit(
     channels_last: bool = False,
     compile: bool | str = False,
 ) -> History:
-    """Train `model` up to epoch `n_epochs` and return what happened.
+    """Train `model` up to epoch `n_epochs` and return its history.
 
     A batch is `(inputs, target)`. The inputs, one tensor or a tuple of two or three, go to `model(*inputs)`; the
-    outputs, and the target unless it is empty, to `loss_fn(*outputs, target)`. The loss function returns the loss, or
-    a tuple that begins with it. The scheduler steps once an epoch, after the optimizer.
+    outputs, and the target unless it is empty, go to `loss_fn(*outputs, target)`. The loss function returns the loss,
+    or a tuple that begins with it. The scheduler steps once per epoch, after the optimizer.
 
-    - `metrics` are called after every batch, and reset before every pass over the data.
-    - `device` is where model, loss and batches are moved; by default a CUDA GPU where there is one, or where the model
-      is, if that is not the CPU.
-    - `verbose` prints a line an epoch, with a progress bar in a terminal or a notebook.
-    - `checkpoint` is a file. If it exists, the run goes on from it, with the weights, optimizer, scheduler, history and
-      random states that it holds, learning rates among them, and ends as if it had never stopped (but for what worker
-      processes that outlive an epoch draw). It is written anew after every epoch.
-    - `start_epoch` counts epochs that were trained before; the scheduler is brought there. With a `checkpoint` that
-      exists it is not needed.
-    - `callbacks` are called as `callback(epoch, history, model)` after every epoch, the first being 1, with the history
-      up to it; one that returns True ends the run. They are not called for epochs that a checkpoint holds already.
-    - `on_batch` is called with a `BatchInfo` after every batch, in training and in validation. If it returns True the
-      run ends there, with the history of the complete epochs; with several processes, if it does so in any of them.
-    - `autocast=torch.bfloat16` runs the network in that precision, the loss in full; `channels_last` lays out images
-      and filters with the channels innermost; `compile` compiles the network, as `torch.compile` does with the mode
-      given, "reduce-overhead" for CUDA graphs.
+    - `metrics`: called after every batch, reset before every pass over the data.
+    - `device`: where model, loss and batches are moved. By default the device of the model if that is not the CPU, else
+      a CUDA GPU if there is one.
+    - `verbose`: print one line per epoch, with a progress bar in a terminal or a notebook.
+    - `checkpoint`: a file, rewritten after every epoch. If it exists, the run continues from it, with its weights,
+      optimizer, learning rates, scheduler, history and random states, and ends as if it had never stopped. Only the
+      random numbers of worker processes that outlive an epoch may differ.
+    - `start_epoch`: the number of epochs trained before, to which the scheduler is advanced. Not needed with a
+      `checkpoint` that exists.
+    - `callbacks`: called as `callback(epoch, history, model)` after every epoch, counted from 1, with the history up to
+      it. A callback that returns True ends the run. Epochs that a checkpoint already holds are left out.
+    - `on_batch`: called with a `BatchInfo` after every batch, in training and in validation. If it returns True, in any
+      of several processes, the run ends there, with the history of the complete epochs.
+    - `autocast`: `torch.bfloat16` runs the network in that precision, the loss in full.
+    - `channels_last`: lay out images and filters with the channels innermost.
+    - `compile`: compile the network with `torch.compile`, in the mode given; "reduce-overhead" for CUDA graphs.
 
     Ctrl-C ends the run with the history up to the last complete epoch. In a group of processes (see `distributed`) each
     calls `fit` with its share of every batch, and all return the same.
 
-    Returns a `History`, lists of floats, one an epoch: `train_loss`, each metric as `train_<name>`, and with a
-    `val_loader` the same as `val_…`; `learning_rate` and `seconds`. A loss is the mean over the batches. No epochs give
+    Returns a `History`, lists with one float per epoch: `train_loss`, each metric as `train_<name>`, with a
+    `val_loader` the same as `val_…`, `learning_rate` and `seconds`. A loss is the mean over the batches. No epochs give
     an empty history.
 
-    Raises ValueError for a loader without batches, and for an optimizer of another model; CheckpointError for a file
-    that is not a whole checkpoint of this run, with this model, optimizer and schedule of learning rates, which it
-    leaves alone; FloatingPointError, with epoch, step and learning rate, when a loss is not finite: the checkpoint of
-    the last epoch stays.
+    Raises:
+    - ValueError for a loader without batches and for an optimizer of another model.
+    - CheckpointError for a file that is not a whole checkpoint of this run, with the same model, optimizer and schedule
+      of learning rates. The file is left unchanged.
+    - FloatingPointError, with epoch, step and learning rate, if a loss is not finite. The checkpoint of the last epoch
+      is kept.
 
     >>> import torch
     >>> from siamese_triplet import BatchAllTripletLoss, fit
@@ -97,9 +99,9 @@ def fit(
     (3, True)
     """
     check_optimizer(optimizer, *(module for module in (model, loss_fn) if isinstance(module, nn.Module)))
-    device = _device_for(model, device)
+    device = _choose_device(model, device)
     move(model, optimizer, loss_fn, device, channels_last)
-    step = Step(compiled(model, compile), model, loss_fn, metrics, device, autocast, channels_last)
+    step = Step(compile_model(model, compile), model, loss_fn, metrics, device, autocast, channels_last)
     state = TrainingState(
         model, optimizer, scheduler, loss_fn, metrics, {"train": train_loader, "val": val_loader, "loss": loss_fn}
     )
@@ -115,13 +117,13 @@ def fit(
         while epoch < n_epochs:
             started = time.perf_counter()
             progress.start(epoch)
-            _announce(train_loader, epoch)
+            _announce_epoch(train_loader, epoch)
             rate = float(optimizer.param_groups[0]["lr"])
             place = Place(epoch + 1, rate, checkpoint)
-            hook = _hook(on_batch, model, epoch + 1, train_loader, is_training=True)
+            hook = _make_hook(on_batch, model, epoch + 1, train_loader, is_training=True)
             results = _train_epoch(train_loader, step, optimizer, progress, place, hook)
             if results is not None and val_loader is not None:
-                hook = _hook(on_batch, model, epoch + 1, val_loader, is_training=False)
+                hook = _make_hook(on_batch, model, epoch + 1, val_loader, is_training=False)
                 validated = _validate(val_loader, step, place, hook)
                 results = None if validated is None else results | validated
             if results is None:
@@ -129,15 +131,15 @@ def fit(
                 break
             finite.check(place)
             results |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
-            results = from_first(results.copy)  # the same, to the last bit, for all schedulers
+            results = call_on_first(results.copy)  # the same, to the last bit, for all schedulers
             _step_scheduler(scheduler, results)
             longer = history.with_epoch(results)
             if checkpoint is not None:
                 state.save(checkpoint, epoch + 1, longer)
-            epoch, history = epoch + 1, longer  # complete only when it is saved: Ctrl-C may come in between
+            epoch, history = epoch + 1, longer  # complete only once it is saved: Ctrl-C may come in between
             progress.finish(epoch - 1, results)
             wants_to_stop = [callback(epoch, history, model) for callback in callbacks]  # all are called
-            if any(of_all(any(wants_to_stop))):
+            if any(gather_objects(any(wants_to_stop))):
                 break
     except KeyboardInterrupt:
         progress.say(f"interrupted in epoch {epoch + 1}; {epoch} of {n_epochs} epochs are complete")
@@ -155,10 +157,10 @@ def evaluate(
     autocast: torch.dtype | None = None,
     channels_last: bool = False,
 ) -> dict[str, float]:
-    """The loss and the metrics of `model` over `loader`, as `val_loss` and `val_<name>`: no gradients, evaluation mode.
+    """Compute loss and metrics of `model` over `loader`, as `val_loss` and `val_<name>`.
 
-    The model is left in the mode it was in. See `fit` for the arguments. In a group of processes all must call it, each
-    with its share of every batch.
+    The model runs in evaluation mode and without gradients; afterwards it is in its previous mode. For the arguments
+    see `fit`. In a group of processes all must call this, each with its share of every batch.
 
     >>> import torch
     >>> from siamese_triplet import AverageNonzeroTripletsMetric, BatchAllTripletLoss, evaluate
@@ -169,14 +171,14 @@ def evaluate(
     """
     step = Step(model, model, loss_fn, metrics, device_of(model), autocast, channels_last)
     results = _evaluate(loader, step, lambda number, loss: False)
-    assert results is not None  # as nothing stops it
+    assert results is not None  # this hook never stops
     return results
 
 
 def _train_epoch(
     loader: Iterable, step: Step, optimizer: Optimizer, progress: Progress, place: Place, hook: Hook
 ) -> dict[str, float] | None:
-    """Train for one pass over `loader`; None where `hook` stops it."""
+    """Train for one pass over `loader`; return the results, or None if `hook` stops it."""
     losses: list[Tensor] = []  # on the device
     check_every = 1 if step.device.type == "cpu" else CHECK_EVERY
     step.reset()
@@ -184,17 +186,17 @@ def _train_epoch(
     for batch in loader:
         optimizer.zero_grad()
         try:
-            found = step(batch)
+            result = step(batch)
         except NotFiniteError as error:
             raise place.error(f"step {len(losses) + 1}", NOT_FINITE) from error
-        losses.append(found[0].detach())
+        losses.append(result[0].detach())
         if len(losses) % check_every == 0:
             check_losses(losses, check_every, place)
-        found[0].backward()
+        result[0].backward()
         sum_gradients(step.model.parameters())
         optimizer.step()
         progress.step(losses)
-        if hook(len(losses), found):
+        if hook(len(losses), result):
             return None
     check_losses(losses, check_every, place)
     return step.summary("train", losses)
@@ -215,15 +217,15 @@ def _evaluate(loader: Iterable, step: Step, hook: Hook) -> dict[str, float] | No
     step.reset()
     with evaluating(step.model):
         for batch in loader:
-            found = step(batch)
-            losses.append(found[0])
-            if hook(len(losses), found):
+            result = step(batch)
+            losses.append(result[0])
+            if hook(len(losses), result):
                 return None
     return step.summary("val", losses)
 
 
-def _hook(on_batch: OnBatch | None, model: nn.Module, epoch: int, loader: Iterable, is_training: bool) -> Hook:
-    """Make the function that is called after each batch of a pass over `loader`, and says whether the run ends."""
+def _make_hook(on_batch: OnBatch | None, model: nn.Module, epoch: int, loader: Iterable, is_training: bool) -> Hook:
+    """Make the function to call after each batch of a pass over `loader`; it returns whether the run ends."""
     if on_batch is None:
         return lambda number, loss: False
     n_batches = _length(loader)
@@ -231,7 +233,7 @@ def _hook(on_batch: OnBatch | None, model: nn.Module, epoch: int, loader: Iterab
     def hook(number: int, loss: tuple[Any, ...]) -> bool:
         detached = tuple(part.detach() if isinstance(part, Tensor) else part for part in loss)
         info = BatchInfo(model, epoch, number, n_batches, is_training, detached)
-        return any(of_all(bool(on_batch(info))))  # with several processes, the same on all
+        return any(gather_objects(bool(on_batch(info))))  # with several processes, the same on all
 
     return hook
 
@@ -239,24 +241,24 @@ def _hook(on_batch: OnBatch | None, model: nn.Module, epoch: int, loader: Iterab
 def _start(
     state: TrainingState, checkpoint: str | os.PathLike | None, start_epoch: int, n_epochs: int, names: list[str]
 ) -> tuple[int, History]:
-    """The epochs that are complete, and their history with these names: from the checkpoint, if there is one."""
+    """Return the number of complete epochs and their history with these names, from the checkpoint if there is one."""
     if start_epoch < 0:
         raise ValueError(f"{start_epoch=} must not be negative")
     if n_epochs < 0:
         raise ValueError(f"{n_epochs=} must not be negative; it is the epoch to train up to")
-    if len(set(of_all(checkpoint is None))) > 1:
-        raise ValueError("some processes were given a checkpoint and others none; give all the same")
-    if checkpoint is None or not from_first(Path(checkpoint).exists):
+    if len(set(gather_objects(checkpoint is None))) > 1:
+        raise ValueError("some processes were given a checkpoint and others none; give all processes the same")
+    if checkpoint is None or not call_on_first(Path(checkpoint).exists):
         if checkpoint is not None and is_first():
-            Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)  # an error now, not after an epoch
+            Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)  # fails now, not after an epoch
         _advance(state.scheduler, start_epoch)
         return start_epoch, History({name: [] for name in names})
-    contents = from_first(lambda: load_checkpoint(checkpoint))
+    contents = call_on_first(lambda: load_checkpoint(checkpoint))
     epoch = contents["epoch"]
     if epoch > n_epochs or start_epoch not in (0, epoch):
         raise CheckpointError(
             f"{checkpoint} was written after {epoch} epochs, which does not go with {n_epochs=} and {start_epoch=}; "
-            "name another file to train anew, or ask for as many epochs and leave start_epoch out"
+            "name another file to train anew, or ask for at least as many epochs and leave start_epoch out"
         )
     state.check(checkpoint, contents)
     if set(contents["history"]) != set(names):
@@ -268,7 +270,7 @@ def _start(
 
 
 def _advance(scheduler: LRScheduler | None, n_epochs: int) -> None:
-    if scheduler is None or isinstance(scheduler, ReduceLROnPlateau):  # which goes by the losses of those epochs
+    if scheduler is None or isinstance(scheduler, ReduceLROnPlateau):  # which depends on the losses of those epochs
         return
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
@@ -283,15 +285,15 @@ def _step_scheduler(scheduler: LRScheduler | None, results: dict[str, float]) ->
         scheduler.step()
 
 
-def _device_for(model: nn.Module, asked: torch.device | str | None) -> torch.device:
-    if asked is not None:
-        return torch.device(asked)
+def _choose_device(model: nn.Module, device: torch.device | str | None) -> torch.device:
+    if device is not None:
+        return torch.device(device)
     device = device_of(model)
     return best_device() if device.type == "cpu" else device
 
 
-def _announce(loader: Iterable, epoch: int) -> None:
-    """Tell the epoch to samplers that shuffle by it, as torch's DistributedSampler does."""
+def _announce_epoch(loader: Iterable, epoch: int) -> None:
+    """Tell the epoch to samplers that shuffle by it, such as torch's DistributedSampler."""
     for sampler in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
         set_epoch = getattr(sampler, "set_epoch", None)
         if set_epoch is not None:
@@ -301,5 +303,5 @@ def _announce(loader: Iterable, epoch: int) -> None:
 def _length(loader: Any) -> int | None:
     try:
         return len(loader)
-    except TypeError:  # as of a DataLoader whose data have no length
+    except TypeError:  # of a DataLoader whose data set has no length
         return None

@@ -1,4 +1,4 @@
-"""What `fit` shows while it trains: a bar that goes away, and a line for each epoch that stays."""
+"""The progress display of `fit`: a bar that disappears, and one line per epoch that stays."""
 
 import os
 import sys
@@ -9,26 +9,26 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-REFRESH = 0.5  # seconds between two looks at the loss, each of which waits for the device
+REFRESH = 0.5  # seconds between two readings of the loss, each a sync
 
 
 class Progress:
-    """A progress bar over the batches of an epoch, in a terminal or a notebook; nothing if not `verbose`.
+    """Progress bar over the batches of an epoch, in a terminal or a notebook, and epoch lines; silent if not `verbose`.
 
-    The environment variable TQDM_DISABLE leaves out the bar, not the lines.
+    The environment variable TQDM_DISABLE turns off the bar, not the lines.
     """
 
     def __init__(self, n_epochs: int, n_batches: int | None, verbose: bool) -> None:
         self.n_epochs, self.n_batches, self.verbose = n_epochs, n_batches, verbose
         in_notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
-        is_seen = (in_notebook or sys.stderr.isatty()) and not os.environ.get("TQDM_DISABLE")
-        self.has_bar = verbose and is_seen
+        is_interactive = in_notebook or sys.stderr.isatty()
+        self.has_bar = verbose and is_interactive and not os.environ.get("TQDM_DISABLE")
         self.bar: tqdm | None = None
-        self.shown = time.perf_counter()
+        self.refreshed_at = time.perf_counter()
         self.pending = 0
 
     def start(self, epoch: int) -> None:
-        """An epoch begins; the first makes the bar."""
+        """Begin an epoch; the first call makes the bar."""
         if self.has_bar:
             if self.bar is None:
                 self.bar = tqdm(total=self.n_batches, leave=False)
@@ -36,12 +36,12 @@ class Progress:
             self.bar.set_description(f"Epoch {epoch + 1}/{self.n_epochs}")
 
     def step(self, losses: Sequence[Tensor]) -> None:
-        """One more batch; `losses` are all of the epoch so far, on the device."""
+        """Count one more batch; `losses` are all of the epoch so far, on the device."""
         self.pending += 1
-        if self.bar is not None and time.perf_counter() > self.shown + REFRESH:
+        if self.bar is not None and time.perf_counter() > self.refreshed_at + REFRESH:
             self.bar.set_postfix(loss=f"{torch.stack(list(losses)).mean().item():.4g}", refresh=False)  # a sync
             self.bar.update(self.pending)
-            self.shown, self.pending = time.perf_counter(), 0
+            self.refreshed_at, self.pending = time.perf_counter(), 0
 
     def finish(self, epoch: int, results: Mapping[str, float]) -> None:
         self.pending = 0
@@ -57,11 +57,11 @@ class Progress:
 
 
 def epoch_line(epoch: int, n_epochs: int, results: Mapping[str, float]) -> str:
-    """The line of an epoch: `Epoch  3/20  train loss 0.12, accuracy 96  val loss 0.15, accuracy 95.1  (12.3 s)`."""
+    """Format an epoch's line: `Epoch  3/20  train loss 0.12, accuracy 96  val loss 0.15, accuracy 95.1  (12.3 s)`."""
     parts: dict[str, list[str]] = {part: [] for part in ("train", "val")}
     for name, value in results.items():
         part, _, quantity = name.partition("_")
         if part in parts:
             parts[part].append(f"{quantity.replace('_', ' ')} {value:.4g}")
-    values = "  ".join(f"{part} {', '.join(shown)}" for part, shown in parts.items() if shown)
-    return f"Epoch {epoch + 1:>{len(str(n_epochs))}}/{n_epochs}  {values}  ({results['seconds']:.1f} s)"
+    text = "  ".join(f"{part} {', '.join(values)}" for part, values in parts.items() if values)
+    return f"Epoch {epoch + 1:>{len(str(n_epochs))}}/{n_epochs}  {text}  ({results['seconds']:.1f} s)"

@@ -1,4 +1,4 @@
-"""All random state that a training run draws from, as values that a checkpoint can hold."""
+"""All random states of a training run, as values that a checkpoint can hold."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -11,30 +11,29 @@ from torch import Tensor
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 LONGEST = 1000  # a longer list holds data, not generators
-_WORKERS = _BaseDataLoaderIter  # what a DataLoader keeps of its worker processes
+_WORKERS = _BaseDataLoaderIter  # a DataLoader's record of its worker processes
 _OPAQUE = (str, bytes, int, float, complex, Tensor, np.ndarray, type, FunctionType, MethodType, ModuleType, _WORKERS)
 
 
 def random_states(**sources: Any) -> dict[str, Any]:
-    """The random states of this process, and those of every generator that `sources` hold, at any depth.
+    """Collect the random states of this process, and of every generator that `sources` hold, at any depth.
 
-    Generators are those of torch, NumPy and Python, in attributes, lists and dictionaries: a loader's, its sampler's,
-    its data set's, a selector's. Not found are those in closures and in the memory of worker processes.
+    Generators of torch, NumPy and Python are found in attributes, lists and dictionaries: a loader's, its sampler's,
+    its data set's, a selector's. Generators in closures and in the memory of worker processes are not found.
     """
-    states = {name: _plain(_state(generator)) for name, generator in _generators(sources)}
-    of_process = {"torch": torch.get_rng_state(), "python": random.getstate(), "numpy": _plain(np.random.get_state())}  # noqa: NPY002
+    states = {name: _to_plain(_get_state(generator)) for name, generator in _find_generators(sources)}
+    process = {"torch": torch.get_rng_state(), "python": random.getstate(), "numpy": _to_plain(np.random.get_state())}  # noqa: NPY002
     if torch.cuda.is_available():
-        of_process["cuda"] = torch.cuda.get_rng_state_all()
-    return {"process": of_process, "generators": states}
+        process["cuda"] = torch.cuda.get_rng_state_all()
+    return {"process": process, "generators": states}
 
 
 def restore_random_states(states: dict[str, Any], **sources: Any) -> None:
-    """Put back what `random_states` returned, into the same `sources`.
+    """Restore the result of `random_states`, into the same `sources`.
 
-    Raises ValueError where they hold other generators than those did. The states of GPUs are put back where there are
-    as many as there were.
+    Raises ValueError if they hold other generators. The states of GPUs are restored if their number is the same.
     """
-    generators = dict(_generators(sources))
+    generators = dict(_find_generators(sources))
     if set(generators) != set(states["generators"]):
         raise ValueError(
             f"the random generators of {', '.join(sorted(states['generators'])) or 'nothing'} were saved, but this run "
@@ -42,16 +41,16 @@ def restore_random_states(states: dict[str, Any], **sources: Any) -> None:
         )
     for name, generator in generators.items():
         _set_state(generator, states["generators"][name])
-    of_process = states["process"]
-    torch.set_rng_state(of_process["torch"])
-    random.setstate(of_process["python"])
-    np.random.set_state(tuple(of_process["numpy"]))  # noqa: NPY002
-    if torch.cuda.is_available() and len(of_process.get("cuda", [])) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(of_process["cuda"])
+    process = states["process"]
+    torch.set_rng_state(process["torch"])
+    random.setstate(process["python"])
+    np.random.set_state(tuple(process["numpy"]))  # noqa: NPY002
+    if torch.cuda.is_available() and len(process.get("cuda", [])) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(process["cuda"])
 
 
-def _generators(sources: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The generators that can be reached from `sources`, each once, with the way there as its name."""
+def _find_generators(sources: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the generators that can be reached from `sources`, each once, named by the path to it."""
     seen: set[int] = set()
     rest = [(name, value) for name, value in reversed(sources.items())]
     parts: Iterable[tuple[Any, Any]]
@@ -72,7 +71,7 @@ def _generators(sources: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         rest += reversed([(f"{name}.{part}", held) for part, held in parts])
 
 
-def _state(generator: Any) -> Any:
+def _get_state(generator: Any) -> Any:
     if isinstance(generator, torch.Generator):
         return generator.get_state()
     if isinstance(generator, np.random.Generator):
@@ -91,10 +90,10 @@ def _set_state(generator: Any, state: Any) -> None:
         generator.setstate(state)
 
 
-def _plain(state: Any) -> Any:
-    """`state` with lists of numbers in place of NumPy's arrays, which a checkpoint does not hold."""
+def _to_plain(state: Any) -> Any:
+    """Replace the NumPy arrays in `state`, which a checkpoint cannot hold, by lists of numbers."""
     if isinstance(state, dict):
-        return {key: _plain(value) for key, value in state.items()}
+        return {key: _to_plain(value) for key, value in state.items()}
     if isinstance(state, (np.ndarray, np.generic)):
         return state.tolist()
-    return type(state)(_plain(value) for value in state) if type(state) in (list, tuple) else state
+    return type(state)(_to_plain(value) for value in state) if type(state) in (list, tuple) else state

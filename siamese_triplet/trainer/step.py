@@ -1,4 +1,4 @@
-"""One batch from images to loss, and what to say where its numbers are not finite."""
+"""One batch, from images to loss, and errors for numbers that are not finite."""
 
 import math
 import os
@@ -17,7 +17,7 @@ from siamese_triplet.metrics import Metric
 
 @dataclass(frozen=True)
 class Step:
-    """From a batch to its loss, forward only."""
+    """The forward pass from a batch to its loss."""
 
     forward: Callable[..., Any]  # the model, compiled or not
     model: nn.Module
@@ -37,14 +37,14 @@ class Step:
                 raise ValueError(f"{part.__name__} is a class, which must be called first: {part.__name__}(…)")
 
     def __call__(self, batch: Sequence[Any]) -> tuple[Any, ...]:
-        """Return what the loss function returned for `batch`, as a tuple that begins with the loss, a scalar."""
-        data, target = _unpacked(batch)
-        inputs = [self._placed(tensor) for tensor in data]
-        is_empty = not len(inputs[0])  # the share of a process can be, and then its target is too
+        """Compute the results of the loss function for `batch`, a tuple that begins with the loss, a scalar."""
+        data, target = _unpack(batch)
+        inputs = [self._move(tensor) for tensor in data]
+        is_empty = not len(inputs[0])  # as the share of a process may be, together with its target
         targets = tuple(t.to(self.device, non_blocking=True) for t in target if len(t) or is_empty)
         with torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext():
             outputs = tuple(map(full_precision, _as_tuple(self.forward(*inputs))))
-        rows = gather((*outputs, *targets))  # with several processes, those of the whole batch
+        rows = gather((*outputs, *targets))  # with several processes, the rows of the whole batch
         outputs, targets = rows[: len(outputs)], rows[len(outputs) :]
         losses = _as_tuple(self.loss_fn(*outputs, *targets))
         for metric in self.metrics:
@@ -55,18 +55,18 @@ class Step:
             )
         return losses
 
-    def _placed(self, tensor: Tensor) -> Tensor:
+    def _move(self, tensor: Tensor) -> Tensor:
         tensor = tensor.to(self.device, non_blocking=True)
         is_image = self.channels_last and tensor.ndim == 4
         return tensor.contiguous(memory_format=torch.channels_last) if is_image else tensor
 
     def reset(self) -> None:
-        """Forget the pass before."""
+        """Reset the metrics, before a pass over the data."""
         for metric in self.metrics:
             metric.reset()
 
     def summary(self, part: str, losses: list[Tensor]) -> dict[str, float]:
-        """The results of a pass over the data with these `losses`, one a batch. Waits for the device."""
+        """Summarise a pass over the data with these `losses`, one per batch. Waits for the device."""
         if not losses:
             raise ValueError(
                 f"the {part} loader has no batches; is the batch larger than the data set, with drop_last?"
@@ -75,35 +75,35 @@ class Step:
         return dict(zip(self.names(part), values, strict=True))
 
     def names(self, part: str) -> list[str]:
-        """What a pass over the data is called in the history. A ValueError for two metrics of one name."""
-        called = ["loss", *(metric.name() for metric in self.metrics)]
-        if len(set(called)) < len(called):
-            raise ValueError(f"the loss and the metrics must have different names, got {', '.join(called)}")
-        return [f"{part}_{name.replace(' ', '_')}" for name in called]
+        """List the names of the results in the history. Raises ValueError for two metrics of one name."""
+        names = ["loss", *(metric.name() for metric in self.metrics)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the loss and the metrics must have different names, got {', '.join(names)}")
+        return [f"{part}_{name.replace(' ', '_')}" for name in names]
 
 
 @dataclass(frozen=True)
 class BatchInfo:
-    """A batch that `fit` has finished, as its `on_batch` is told."""
+    """A batch that `fit` has finished, for its `on_batch`."""
 
     model: nn.Module
-    epoch: int  # the first is 1
-    number: int  # of the batch within this pass over the data, the first is 1
+    epoch: int  # counted from 1
+    number: int  # of the batch in this pass over the data, counted from 1
     n_batches: int | None  # of this pass; None for a loader without a length
     is_training: bool  # False in validation
-    loss: tuple[Any, ...]  # as the loss function returned it, without gradients; tensors are on the device
+    loss: tuple[Any, ...]  # the results of the loss function, without gradients; tensors are on the device
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where in training something went wrong."""
+    """Where in training an error occurred."""
 
     epoch: int
     learning_rate: float
     checkpoint: str | os.PathLike | None
 
     def error(self, where: str, what: str) -> FloatingPointError:
-        """What to raise for numbers that are not finite."""
+        """Make the error to raise for numbers that are not finite."""
         kept = ""
         if self.checkpoint is not None and os.path.exists(self.checkpoint):
             kept = (
@@ -117,7 +117,7 @@ class Place:
 
 
 def check_losses(losses: list[Tensor], n_last: int, place: Place) -> None:
-    """Raise for the first of the last losses that is not finite. Waits for the device."""
+    """Raise for the first of the last `n_last` losses that is not finite. Waits for the device."""
     last = torch.stack(losses[-n_last:]).tolist() if losses else []
     for number, loss in enumerate(last, start=len(losses) - len(last) + 1):
         if not math.isfinite(loss):
@@ -125,8 +125,10 @@ def check_losses(losses: list[Tensor], n_last: int, place: Place) -> None:
 
 
 class FiniteState:
-    """Sees that the parameters and buffers of `modules` stay finite. A buffer with an infinity now, as a mask has, may
-    keep it."""
+    """Check that the parameters and buffers of `modules` stay finite.
+
+    A buffer that holds an infinity at first, such as a mask, may keep it.
+    """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self.modules = modules
@@ -136,22 +138,22 @@ class FiniteState:
         return [((i, name), buffer) for i, module in enumerate(self.modules) for name, buffer in module.named_buffers()]
 
     def check(self, place: Place) -> None:
-        """Raise for what is not finite: the last step of an epoch can do that. Waits for the device."""
-        sound = [parameter.isfinite().all() for module in self.modules for parameter in module.parameters()]
-        sound += [~b.isnan().any() if name in self.masks else b.isfinite().all() for name, b in self._buffers()]
-        if sound and not torch.stack(sound).all():
+        """Raise if any number is not finite, as after a bad last step of an epoch. Waits for the device."""
+        is_finite = [parameter.isfinite().all() for module in self.modules for parameter in module.parameters()]
+        is_finite += [~b.isnan().any() if name in self.masks else b.isfinite().all() for name, b in self._buffers()]
+        if is_finite and not torch.stack(is_finite).all():
             raise place.error("after the last step", "the model holds numbers that are NaN or infinite")
 
 
-def compiled(model: nn.Module, compile: bool | str) -> Callable[..., Any]:
-    """The model, or what `torch.compile` makes of it, in the mode that `compile` names."""
+def compile_model(model: nn.Module, compile: bool | str) -> Callable[..., Any]:
+    """Compile the model with `torch.compile`, in the mode that `compile` names, or return it unchanged."""
     if not compile:
         return model
     return torch.compile(model, mode=compile if isinstance(compile, str) else None)
 
 
-def _unpacked(batch: Any) -> tuple[tuple, tuple]:
-    """The inputs and the targets of a batch, none of either being no target at all."""
+def _unpack(batch: Any) -> tuple[tuple, tuple]:
+    """Split a batch into its inputs and its targets, both tuples; no targets are an empty one."""
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         given = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, (tuple, list)) else type(batch).__name__
         raise ValueError(f"a batch must be (inputs, target), with [] for no target, got a {given}")
@@ -159,7 +161,9 @@ def _unpacked(batch: Any) -> tuple[tuple, tuple]:
     for part in (*inputs, *target):
         if not isinstance(part, Tensor) or not part.ndim:
             given = "a number" if isinstance(part, Tensor) else f"a {type(part).__name__}"
-            raise ValueError(f"the inputs and the target of a batch must be tensors of one row an image, got {given}")
+            raise ValueError(
+                f"the inputs and the target of a batch must be tensors with one row per image, got {given}"
+            )
     return inputs, target
 
 

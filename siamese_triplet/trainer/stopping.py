@@ -1,4 +1,4 @@
-"""When to stop, and which weights to keep: by a score of your own, such as retrieval among classes not trained on."""
+"""Early stopping by a score of your own, such as retrieval among classes not trained on."""
 
 import copy
 import math
@@ -10,14 +10,17 @@ from siamese_triplet.trainer.history import History
 
 
 class EarlyStopping:
-    """A callback of `fit` that ends the run once `score(model)` has not risen for `patience` epochs.
+    """Callback of `fit` that ends the run once `score(model)` has not risen for `patience` epochs.
 
-    Greater is better: `lambda model: retrieval_metrics(*embed(model, validation_set))["map_at_r"]`. `scores` are those
-    of all epochs; `best_epoch`, from 1, is the first with the greatest, and `restore(model)` gives the model the
-    weights of that one, where `fit` leaves it those of the last. Epochs that a checkpoint holds already are not scored
-    again: a run that goes on compares only those since. An epoch that is not beyond all seen so far begins another run,
-    and what is known of the one before is forgotten. Raises ValueError for a `patience` below 1, and for a score of
-    NaN.
+    Greater is better: `lambda model: retrieval_metrics(*embed(model, validation_set))["map_at_r"]`.
+
+    - `scores`: the scores of all epochs, by epoch.
+    - `best_epoch`: the first epoch with the greatest score, counted from 1.
+    - `restore(model)`: load the weights of the best epoch; `fit` leaves the weights of the last.
+
+    Epochs that a checkpoint already holds are not scored again: a continued run compares only later ones. An epoch that
+    is not beyond all seen so far begins another run, and the scores of the previous run are forgotten. Raises
+    ValueError for a `patience` below 1 and for a score of NaN.
     """
 
     def __init__(self, score: Callable[[nn.Module], float], patience: int = 5) -> None:
@@ -33,7 +36,7 @@ class EarlyStopping:
         score = float(self.score(model))
         if math.isnan(score):
             raise ValueError(
-                f"EarlyStopping: the score after epoch {epoch} is NaN; does it have classes of two images?"
+                f"EarlyStopping: the score after epoch {epoch} is NaN; are there classes with two images to score?"
             )
         self.scores[epoch] = score
         if not self.best_epoch or score > self.scores[self.best_epoch]:
@@ -42,7 +45,7 @@ class EarlyStopping:
         return epoch - self.best_epoch >= self.patience
 
     def restore(self, model: nn.Module) -> None:
-        """Give `model` the weights of the best epoch. A ValueError where no epoch has been scored."""
+        """Load the weights of the best epoch into `model`. Raises ValueError if no epoch has been scored."""
         if not self.best_epoch:
             raise ValueError("EarlyStopping: no epoch has been scored yet; pass it to fit as callbacks=[...]")
         model.load_state_dict(self._best_weights)

@@ -1,4 +1,4 @@
-"""The experiment on characters, from little archives and on bars that stand for characters."""
+"""The experiment on characters, on small archives and on crosses in place of characters."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ ERRORS = {f"{where}_{n_way}_way_{k_shot}_shot" for where in ("within", "over") f
 
 
 def characters(train: bool = True, n_classes: int = 12) -> Images:
-    """Classes of 20 noisy crosses each, in groups of four."""
+    """Make classes of 20 noisy crosses each, in groups of four."""
     generator = torch.Generator().manual_seed(int(train))
     targets = torch.arange(n_classes).repeat_interleave(20)
     data = torch.randint(0, 60, (len(targets), 16, 16), generator=generator)
@@ -48,7 +48,7 @@ def characters(train: bool = True, n_classes: int = 12) -> Images:
     return Images(data.byte(), targets, names, train, transform, targets // 4, ["x", "y", "z"][: -(-n_classes // 4)])
 
 
-def trained(settings: Characters, seed: int = 0, **options: Any) -> tuple:
+def train(settings: Characters, seed: int = 0, **options: Any) -> tuple:
     return train_characters(settings, characters(), seed, device="cpu", verbose=False, **options)
 
 
@@ -58,35 +58,35 @@ def few_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bars(few_episodes: None, monkeypatch: pytest.MonkeyPatch) -> list:
-    """`characters` in place of Omniglot; the list tells what was asked for."""
-    asked = []
+def load_calls(few_episodes: None, monkeypatch: pytest.MonkeyPatch) -> list:
+    """Replace Omniglot by `characters`, and record the arguments of each load."""
+    calls = []
 
     def load_omniglot(train: bool, root: str | None, **options: Any) -> Images:
-        asked.append((train, root, options))
+        calls.append((train, root, options))
         return characters(train)
 
     monkeypatch.setattr(omniglot, "load_omniglot", load_omniglot)
-    return asked
+    return calls
 
 
-# what to train on
+# data and batches
 
 
-def test_characters_to_train_on_are_turned_and_those_to_test_on_are_not(minimal: Path) -> None:  # noqa: F811
+def test_training_characters_are_turned_and_test_characters_are_not(minimal: Path) -> None:  # noqa: F811
     settings = Characters(image_size=20)
-    train, test = (settings.load(train, minimal) for train in (True, False))
-    assert (len(train.classes), len(train), len(train.group_names)) == (40, 800, 20)
-    assert (len(test.classes), len(test), len(test.group_names)) == (6, 120, 3)
-    assert train.data.shape[1:] == test.data.shape[1:] == (20, 20)
+    train_set, test_set = (settings.load(train, minimal) for train in (True, False))
+    assert (len(train_set.classes), len(train_set), len(train_set.group_names)) == (40, 800, 20)
+    assert (len(test_set.classes), len(test_set), len(test_set.group_names)) == (6, 120, 3)
+    assert train_set.data.shape[1:] == test_set.data.shape[1:] == (20, 20)
     assert len(dataclasses.replace(settings, turned=False).load(True, minimal).classes) == 10
 
 
-def test_the_settings_reach_the_data_and_the_network(bars: list) -> None:
+def test_the_settings_reach_the_data_and_the_network(load_calls: list) -> None:
     settings = dataclasses.replace(SMALL, image_size=24, turned=True)
     assert len(settings.load(True, "somewhere").classes) == 48
     assert len(settings.load(False, subset=None).classes) == 12
-    assert bars == [
+    assert load_calls == [
         (True, "somewhere", {"subset": "minimal", "image_size": 24}),
         (False, None, {"subset": None, "image_size": 24}),
     ]
@@ -95,7 +95,7 @@ def test_the_settings_reach_the_data_and_the_network(bars: list) -> None:
     assert net.convnet[0].out_channels == 4
 
 
-def test_batches_are_of_all_groups_or_of_a_few() -> None:
+def test_batches_come_from_all_groups_or_a_few() -> None:
     images = characters()
     plain = SMALL.sampler(images, 3)
     assert isinstance(plain, BalancedBatchSampler)
@@ -112,11 +112,11 @@ def test_batches_are_of_all_groups_or_of_a_few() -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"n_groups": 2, "n_classes": 2}, {"warped": True}, {"bfloat16": True}])
-def test_an_epoch_of_training_changes_the_network_and_the_seed_decides_the_result(changes: dict) -> None:
+def test_an_epoch_changes_the_network_and_the_seed_decides_the_result(changes: dict) -> None:
     settings = dataclasses.replace(SMALL, **changes)
-    model, history = trained(settings)
+    model, history = train(settings)
     torch.manual_seed(9)
-    again, other = trained(settings), trained(settings, seed=1)
+    again, other = train(settings), train(settings, seed=1)
     assert history.n_epochs == 1
     assert history["train_loss"] == again[1]["train_loss"] != other[1]["train_loss"]
     torch.testing.assert_close(model.state_dict(), again[0].state_dict(), rtol=0, atol=0)
@@ -124,18 +124,18 @@ def test_an_epoch_of_training_changes_the_network_and_the_seed_decides_the_resul
     assert not torch.equal(model.fc.weight, settings.network().fc.weight)
 
 
-def test_training_warps_only_where_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_warps_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = []
     monkeypatch.setattr(omniglot, "RandomWarp", lambda **given: seeds.append(given) or RandomWarp(**given))
-    trained(SMALL, 5)
+    train(SMALL, 5)
     assert seeds == []
-    trained(dataclasses.replace(SMALL, warped=True), 5)
+    train(dataclasses.replace(SMALL, warped=True), 5)
     assert seeds == [{"seed": 5}]
 
 
-def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
+def test_the_learning_rate_rises_and_then_falls_to_zero() -> None:
     settings, rates = dataclasses.replace(SMALL, n_epochs=20), []
-    trained(settings, callbacks=[lambda epoch, history, model: rates.append(history["learning_rate"][-1])])
+    train(settings, callbacks=[lambda epoch, history, model: rates.append(history["learning_rate"][-1])])
     assert max(rates) == pytest.approx(settings.learning_rate, rel=0.02)
     assert rates.index(max(rates)) in (1, 2)
     assert rates[0] < settings.learning_rate / 3
@@ -143,12 +143,12 @@ def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
     assert rates[3:] == sorted(rates[3:], reverse=True)
 
 
-def test_an_interrupted_training_goes_on_with_its_warps(tmp_path: Path) -> None:
+def test_a_resumed_training_continues_its_warps(tmp_path: Path) -> None:
     settings = dataclasses.replace(SMALL, n_epochs=3, warped=True)
-    whole, expected = trained(settings)
+    whole, expected = train(settings)
     path = tmp_path / "run.pt"
-    assert trained(settings, checkpoint=path, callbacks=[lambda epoch, *_: epoch == 1])[1].n_epochs == 1
-    resumed, history = trained(settings, checkpoint=path)
+    assert train(settings, checkpoint=path, callbacks=[lambda epoch, *_: epoch == 1])[1].n_epochs == 1
+    resumed, history = train(settings, checkpoint=path)
     assert history["train_loss"] == expected["train_loss"]
     torch.testing.assert_close(resumed.state_dict(), whole.state_dict(), rtol=0, atol=0)
 
@@ -156,7 +156,7 @@ def test_an_interrupted_training_goes_on_with_its_warps(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("few_episodes")
 @pytest.mark.parametrize("changes", [{}, {"n_groups": 2, "n_classes": 2}])
 def test_the_error_falls_far_below_chance(changes: dict) -> None:
-    model, _ = trained(dataclasses.replace(SMALL, n_epochs=4, width=8, **changes))
+    model, _ = train(dataclasses.replace(SMALL, n_epochs=4, width=8, **changes))
     errors = evaluate_characters(*embed_views(model, characters(False)), characters().groups)
     assert errors["over_5_way_1_shot"] < 0.2  # 0.8 by chance
     assert errors["within_5_way_5_shot"] < 0.2
@@ -165,7 +165,7 @@ def test_the_error_falls_far_below_chance(changes: dict) -> None:
 # evaluation
 
 
-def test_one_view_is_the_embedding_of_the_images() -> None:
+def test_one_view_is_the_plain_embedding() -> None:
     model, images = SMALL.network(), characters(False)
     embeddings, labels = embed_views(model, images)
     expected = extract_embeddings(TensorLoader(images, 500, device="cpu"), model)
@@ -173,12 +173,13 @@ def test_one_view_is_the_embedding_of_the_images() -> None:
     assert torch.equal(labels, images.targets)
 
 
-def test_many_views_are_the_mean_over_the_image_and_its_warps() -> None:
+def test_many_views_are_averaged_over_the_image_and_its_warps() -> None:
     model, images = SMALL.network(), characters(False)
     embeddings, labels = embed_views(model, images, 3, seed=4)
     warp = RandomWarp(**SLIGHT, seed=4)
     views = [
-        extract_embeddings(TensorLoader(images, 500, device="cpu", augment=of), model)[0] for of in (None, warp, warp)
+        extract_embeddings(TensorLoader(images, 500, device="cpu", augment=augment), model)[0]
+        for augment in (None, warp, warp)
     ]
     assert not torch.allclose(views[1], views[2])
     torch.testing.assert_close(embeddings, torch.stack(views).mean(dim=0))
@@ -188,14 +189,14 @@ def test_many_views_are_the_mean_over_the_image_and_its_warps() -> None:
 
 
 @pytest.mark.usefixtures("few_episodes")
-def test_a_perfect_embedding_makes_no_errors_and_one_of_noise_makes_those_of_chance() -> None:
+def test_a_perfect_embedding_makes_no_errors_and_noise_errs_like_chance() -> None:
     labels = torch.arange(60).repeat_interleave(20)
     groups = labels // 20
     noise = torch.randn(1200, 8, generator=torch.Generator().manual_seed(0))
     perfect = evaluate_characters(torch.nn.functional.one_hot(labels).float() + 1e-3 * noise[:, :1], labels, groups)
     chance = evaluate_characters(noise, labels, groups)
-    figures = {"recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer"}
-    assert set(perfect) == set(chance) == ERRORS | {f"{name}_interval" for name in ERRORS} | figures
+    metrics = {"recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer"}
+    assert set(perfect) == set(chance) == ERRORS | {f"{name}_interval" for name in ERRORS} | metrics
     assert all(perfect[name] == 0 for name in ERRORS)
     assert all(perfect[f"{name}_interval"] == (0, 0) for name in ERRORS)
     assert perfect["map_at_r"] == pytest.approx(1)
@@ -207,7 +208,7 @@ def test_a_perfect_embedding_makes_no_errors_and_one_of_noise_makes_those_of_cha
 
 
 @pytest.mark.usefixtures("few_episodes")
-def test_episodes_within_a_group_are_harder_where_its_classes_look_alike() -> None:
+def test_episodes_within_a_group_are_harder_if_its_classes_look_alike() -> None:
     labels = torch.arange(40).repeat_interleave(20)
     groups = labels // 8  # fewer classes than 20
     noise = torch.randn(800, 5, generator=torch.Generator().manual_seed(0))
@@ -219,37 +220,39 @@ def test_episodes_within_a_group_are_harder_where_its_classes_look_alike() -> No
 # the whole experiment
 
 
-def test_runs_are_kept_and_not_made_again(bars: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_stored_and_not_computed_again(
+    load_calls: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = [("plain, small", SMALL, seed) for seed in (0, 1)]
     options = {"root": "somewhere", "device": "cpu", "n_views": 2, "n_episodes": 20, "verbose": False}
-    found = reproduce_characters(tmp_path / "new" / "results.json", tmp_path / "runs", runs, **options)
-    assert [(result["name"], result["seed"]) for result in found] == [("plain, small", 0), ("plain, small", 1)]
+    results = reproduce_characters(tmp_path / "new" / "results.json", tmp_path / "runs", runs, **options)
+    assert [(result["name"], result["seed"]) for result in results] == [("plain, small", 0), ("plain, small", 1)]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
         checkpoint_name("plain, small", SMALL, seed) for seed in (0, 1)
     ]
-    for result in found:
+    for result in results:
         assert result["settings"] == dataclasses.asdict(SMALL)
         assert set(result["one_view"]) == set(result["many_views"]) >= ERRORS
         assert (result["train_classes"], result["test_groups"]) == (12, ["x", "y", "z"])
         assert (result["n_views"], result["n_episodes"]) == (2, 20)
         assert len(result["loss"]) == 1
         assert result["seconds"] > 0
-    assert {root for _, root, _ in bars} == {"somewhere"}
+    assert {root for _, root, _ in load_calls} == {"somewhere"}
     monkeypatch.setattr(omniglot, "train_characters", None)
     again = reproduce_characters(tmp_path / "new" / "results.json", tmp_path / "runs", runs[::-1], **options)
-    assert json.dumps(again) == json.dumps(found[::-1])
+    assert json.dumps(again) == json.dumps(results[::-1])
 
 
 LONGER = dataclasses.replace(SMALL, n_epochs=3)
 
 
-def longer(folder: Path | None = None) -> list[dict]:
+def run_longer(folder: Path | None = None) -> list[dict]:
     path, runs = folder and folder / "results.json", [("batch-all", LONGER, 0)]
     return reproduce_characters(path, folder, runs, device="cpu", n_views=1, verbose=False)
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> list:
-    """Ctrl-C within the epoch after so many; the list grows with each epoch."""
+    """Press Ctrl-C in the epoch after `after` of them; the list returned grows with each epoch."""
     train_epoch, done = loop._train_epoch, []
 
     def epoch(*given: Any) -> dict:
@@ -262,57 +265,55 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> list:
     return done
 
 
-@pytest.mark.usefixtures("bars")
-def test_an_interrupted_experiment_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [expected] = longer()
-    trained(
+@pytest.mark.usefixtures("load_calls")
+def test_an_interrupted_experiment_resumes_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [expected] = run_longer()
+    train(
         LONGER, checkpoint=tmp_path / checkpoint_name("batch-all", LONGER, 0), callbacks=[lambda epoch, *_: epoch == 2]
     )
     done = interrupt(monkeypatch, after=99)
-    [result] = longer(tmp_path)
+    [result] = run_longer(tmp_path)
     assert len(done) == 1
     assert (result["loss"], result["one_view"]) == (expected["loss"], expected["one_view"])
 
 
-@pytest.mark.usefixtures("bars")
+@pytest.mark.usefixtures("load_calls")
 def test_an_interrupted_run_has_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(monkeypatch, after=2)
     with pytest.raises(KeyboardInterrupt):
-        longer(tmp_path)
+        run_longer(tmp_path)
     assert not (tmp_path / "results.json").exists()
 
 
-@pytest.mark.usefixtures("bars")
-def test_a_run_with_other_settings_is_trained_anew(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("load_calls")
+def test_a_run_with_other_settings_is_trained_again(tmp_path: Path) -> None:
     slow = dataclasses.replace(SMALL, learning_rate=1e-5)
     losses = [
-        reproduce_characters(None, tmp_path, [("x", of, 0)], device="cpu", n_views=1, verbose=False)[0]["loss"]
-        for of in (SMALL, slow)
+        reproduce_characters(None, tmp_path, [("x", settings, 0)], device="cpu", n_views=1, verbose=False)[0]["loss"]
+        for settings in (SMALL, slow)
     ]
-    assert losses[1] == trained(slow)[1]["train_loss"] != losses[0]
+    assert losses[1] == train(slow)[1]["train_loss"] != losses[0]
 
 
-@pytest.mark.usefixtures("bars")
-def test_without_paths_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("load_calls")
+def test_without_paths_nothing_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     reproduce_characters(None, None, [("x", SMALL, 0)], device="cpu", n_views=1, verbose=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_comparison_of_selectors_has_ten_settings_that_have_a_loss() -> None:
+def test_the_comparison_of_selectors_has_ten_valid_settings() -> None:
     runs = selection_runs(SMALL, seeds=(0, 1))
     names = list(dict.fromkeys(name for name, _, _ in runs))
     assert [(name, seed) for name, _, seed in runs] == [(name, seed) for seed in (0, 1) for name in names]
     assert len(names) == 10
     assert [name for name in names if "," not in name] == ["batch-all", "semi-hard", "random", "hardest", "batch-hard"]
-    of = {name: settings for name, settings, _ in runs}
-    assert of["batch-all"] == SMALL
-    assert of["batch-all, no turned characters"].n_epochs == 4 * SMALL.n_epochs  # as many images
-    assert (of["batch-all, two alphabets a batch"].n_groups, of["batch-all, two alphabets a batch"].n_classes) == (
-        2,
-        20,
-    )
-    assert not of["batch-all, no warps"].warped
+    by_name = {name: settings for name, settings, _ in runs}
+    assert by_name["batch-all"] == SMALL
+    assert by_name["batch-all, no turned characters"].n_epochs == 4 * SMALL.n_epochs  # as many images
+    two_alphabets = by_name["batch-all, two alphabets a batch"]
+    assert (two_alphabets.n_groups, two_alphabets.n_classes) == (2, 20)
+    assert not by_name["batch-all, no warps"].warped
     embeddings = torch.randn(24, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
     for _, settings, seed in runs:
         loss = settings.loss(seed)(embeddings, torch.arange(24) // 4)[0]
@@ -321,7 +322,7 @@ def test_the_comparison_of_selectors_has_ten_settings_that_have_a_loss() -> None
         assert gradient.isfinite().all()
 
 
-def test_the_errors_of_the_runs_are_a_table() -> None:
+def test_the_table_has_the_errors_of_the_runs() -> None:
     def result(name: str, many: float, one: float) -> dict:
         views = {"many_views": dict.fromkeys(ERRORS, many), "one_view": dict.fromkeys(ERRORS, one)}
         views["many_views"]["over_5_way_5_shot"] = 0.0

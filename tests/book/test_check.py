@@ -1,4 +1,4 @@
-"""The self-checking exercises: the right answer is told from wrong ones, whatever a reader writes."""
+"""The self-checking exercises: they tell the right answer from wrong ones, whatever a reader writes."""
 
 from collections.abc import Callable
 from statistics import mean, pstdev, stdev
@@ -14,7 +14,7 @@ from siamese_triplet.book import check
 
 
 class Selector(TripletSelector):
-    """All triplets in a band of losses."""
+    """A selector of all triplets in a band of losses."""
 
     def __init__(self, low: float, high: float, squared: bool = True) -> None:
         self.low, self.high, self.squared = low, high, squared
@@ -68,7 +68,7 @@ def threshold(distances: Tensor, is_same: Tensor, rate: float) -> float:
     return max(t for t in candidates if (distances[~is_same] <= t).double().mean() <= rate)
 
 
-def stops(patience: int, than: str = "best", strictly: bool = True) -> Callable[..., bool]:
+def stopper(patience: int, than: str = "best", strictly: bool = True) -> Callable[..., bool]:
     def callback(epoch: int, history: dict[str, list[float]], model: object) -> bool:
         losses = history["val_loss"]
         if than == "last":
@@ -255,15 +255,15 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
         ],
     ),
     "stop_early": (
-        stops,
+        stopper,
         [
             lambda patience: lambda epoch, history, model: False,
             lambda patience: lambda epoch, history, model: True,
             lambda patience: lambda epoch, history, model: epoch > patience,
-            lambda patience: stops(patience, than="last"),
-            lambda patience: stops(patience, strictly=False),
-            lambda patience: stops(patience + 1),
-            lambda patience: stops(2),
+            lambda patience: stopper(patience, than="last"),
+            lambda patience: stopper(patience, strictly=False),
+            lambda patience: stopper(patience + 1),
+            lambda patience: stopper(2),
         ],
     ),
     "n_pairs_seen": (
@@ -276,8 +276,8 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
         ],
     ),
 }
-VALUES = {"collapsed_loss", "scaled_margin"}  # a value is asked for, not a function
-EVERY = pytest.mark.parametrize("name", EXERCISES)
+VALUES = {"collapsed_loss", "scaled_margin"}  # the answer is a value, not a function
+every_exercise = pytest.mark.parametrize("name", EXERCISES)
 
 
 def verdict(name: str, answer: Any, capsys: pytest.CaptureFixture) -> str:
@@ -289,13 +289,13 @@ def raising(*arguments: Any) -> None:
     raise RuntimeError("a mistake of mine")
 
 
-def test_every_exercise_of_these_modules_is_tested_here() -> None:
+def test_every_exercise_of_these_modules_has_a_test() -> None:
     modules = {f"siamese_triplet.book.check.{name}" for name in ("losses", "selection", "training", "use")}
     assert sorted(EXERCISES) == sorted(n for n in check.__all__ if getattr(check, n).__module__ in modules)
     assert all(len(wrong) >= 3 for _, wrong in EXERCISES.values())
 
 
-@EVERY
+@every_exercise
 @pytest.mark.usefixtures("global_random_state_untouched")
 def test_the_right_answer_is_correct(name: str, capsys: pytest.CaptureFixture) -> None:
     text = verdict(name, EXERCISES[name][0], capsys)
@@ -306,37 +306,37 @@ def test_the_right_answer_is_correct(name: str, capsys: pytest.CaptureFixture) -
 @pytest.mark.parametrize(
     ("name", "number"), [(name, n) for name, (_, wrong) in EXERCISES.items() for n in range(len(wrong))]
 )
-def test_a_wrong_answer_is_not_and_gets_a_hint(name: str, number: int, capsys: pytest.CaptureFixture) -> None:
+def test_a_wrong_answer_gets_a_hint(name: str, number: int, capsys: pytest.CaptureFixture) -> None:
     text = verdict(name, EXERCISES[name][1][number], capsys)
     assert text.startswith("not yet: ")
     assert "\n  given     " in text or "\n  raised    " in text
     assert ("\n  expected  " in text) == (name not in VALUES)
     assert "\n  hint      " in text
-    assert text == verdict(name, EXERCISES[name][1][number], capsys)  # always in the same words
-    assert all(len(line) <= 88 for line in text.splitlines()), text  # which fit the page
+    assert text == verdict(name, EXERCISES[name][1][number], capsys)  # always the same words
+    assert all(len(line) <= 88 for line in text.splitlines()), text  # the width of the page
 
 
-@EVERY
+@every_exercise
 def test_a_function_that_raises_is_shown_with_its_error(name: str, capsys: pytest.CaptureFixture) -> None:
     text = verdict(name, raising, capsys)
     assert text.startswith("not yet: ")
-    if name not in VALUES | {"all_semihard"}:  # a selector is no function
+    if name not in VALUES | {"all_semihard"}:  # a selector is not a function
         assert "\n  raised    RuntimeError: a mistake of mine\n" in text
 
 
-@EVERY
+@every_exercise
 @pytest.mark.parametrize("answer", [None, lambda *arguments: None], ids=["none", "returns none"])
-def test_nothing_is_not_yet_an_answer(name: str, answer: Any, capsys: pytest.CaptureFixture) -> None:
+def test_none_is_not_an_answer_yet(name: str, answer: Any, capsys: pytest.CaptureFixture) -> None:
     assert verdict(name, answer, capsys).startswith("not yet: ")
 
 
-@EVERY
+@every_exercise
 @pytest.mark.parametrize(
     "answer",
     ["text", [], torch.full((2, 3), torch.nan), float("nan"), object(), {"a": 1}],
     ids=lambda answer: type(answer).__name__,
 )
-def test_no_answer_whatever_is_an_error(name: str, answer: Any, capsys: pytest.CaptureFixture) -> None:
+def test_no_answer_raises_an_error(name: str, answer: Any, capsys: pytest.CaptureFixture) -> None:
     given = answer if name in VALUES else lambda *arguments: answer
     assert verdict(name, given, capsys).startswith("not yet: ")
 

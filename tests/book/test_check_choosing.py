@@ -1,4 +1,4 @@
-"""The exercises of chapters 12 and 13: right answers are told from wrong ones."""
+"""The exercises of chapters 12 and 13: they tell right answers from wrong ones."""
 
 import math
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from siamese_triplet.book.check.choosing import chance_together, squared_distanc
 from siamese_triplet.diagnostics import Diagnosis
 
 
-def doctor(found: Diagnosis, margin: float, tiny: float = 0.01) -> str:
-    if not found.n_triplets:
+def doctor(diagnosis: Diagnosis, margin: float, tiny: float = 0.01) -> str:
+    if not diagnosis.n_triplets:
         return "nothing to learn from"
-    if found.active_fraction < 1:
+    if diagnosis.active_fraction < 1:
         return "learning"
-    return "collapse" if found.negative_distances[1] ** 2 < tiny * margin else "margin too large"
+    return "collapse" if diagnosis.negative_distances[1] ** 2 < tiny * margin else "margin too large"
 
 
 RIGHT = [
@@ -30,13 +30,16 @@ WRONG = [
     (squared_distance, lambda cosine: 1 - cosine),
     (squared_distance, lambda cosine: math.sqrt(2 - 2 * cosine)),
     (squared_distance, lambda cosine: 2.0),
-    (symptom, lambda found, margin: "learning"),
-    (symptom, lambda found, margin: doctor(found, 1e9)),
-    (symptom, lambda found, margin: doctor(found, margin, tiny=0)),
-    (symptom, lambda found, margin: "collapse" if found.active_fraction == 1 else "learning"),
-    (symptom, lambda found, margin: doctor(found, margin) if found.active_fraction > 0 else "nothing to learn from"),
-    (symptom, lambda found, margin: None),
-    (symptom, lambda found: "learning"),
+    (symptom, lambda d, margin: "learning"),
+    (symptom, lambda d, margin: doctor(d, 1e9)),
+    (symptom, lambda d, margin: doctor(d, margin, tiny=0)),
+    (symptom, lambda d, margin: "collapse" if d.active_fraction == 1 else "learning"),
+    (
+        symptom,
+        lambda d, margin: doctor(d, margin) if d.active_fraction > 0 else "nothing to learn from",
+    ),
+    (symptom, lambda d, margin: None),
+    (symptom, lambda d: "learning"),
 ]
 
 
@@ -49,6 +52,6 @@ def test_the_right_answer_is_correct(check: Callable, answer: Callable, capsys: 
 @pytest.mark.parametrize(("check", "answer"), WRONG)
 def test_a_wrong_answer_has_a_hint(check: Callable, answer: Any, capsys: pytest.CaptureFixture) -> None:
     check(answer)
-    said = capsys.readouterr().out
-    assert said.startswith("not yet: ")
-    assert "\n  hint " in said
+    text = capsys.readouterr().out
+    assert text.startswith("not yet: ")
+    assert "\n  hint " in text

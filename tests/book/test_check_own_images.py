@@ -1,4 +1,4 @@
-"""The exercises of chapter 14: right answers are told from wrong ones."""
+"""The exercises of chapter 14: they tell right answers from wrong ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,6 +46,6 @@ def test_the_right_answer_is_correct(check: Callable, answer: Callable, capsys: 
 @pytest.mark.parametrize(("check", "answer"), WRONG)
 def test_a_wrong_answer_has_a_hint(check: Callable, answer: Any, capsys: pytest.CaptureFixture) -> None:
     check(answer)
-    said = capsys.readouterr().out
-    assert said.startswith("not yet: ")
-    assert "\n  hint " in said
+    text = capsys.readouterr().out
+    assert text.startswith("not yet: ")
+    assert "\n  hint " in text

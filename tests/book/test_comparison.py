@@ -1,4 +1,4 @@
-"""The comparison of methods on tiny data, its tables and its report."""
+"""The comparison of methods on small data, its tables and its report."""
 
 import json
 from collections.abc import Callable
@@ -29,11 +29,11 @@ from siamese_triplet.evaluation.summary import among_themselves
 from siamese_triplet.methods import Speed
 from siamese_triplet.trainer import History
 
-FIGURES = ("recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer")
+METRICS = ("recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer")
 
 
 def bars(train: bool = True, n_per_class: int = 25, transposed: bool = False) -> Images:
-    """Ten classes of noisy images of 16 × 16, each with its own bright row, in three groups."""
+    """Make noisy 16 × 16 images of ten classes, each with its own bright row, in three groups."""
     generator = torch.Generator().manual_seed(int(train))
     targets = torch.arange(10).repeat(n_per_class)
     data = torch.randint(0, 180, (len(targets), 16, 16), generator=generator)
@@ -84,68 +84,70 @@ def test_each_method_sees_as_many_images() -> None:
     assert [epochs_of(method, 1) for method in (*METHODS, "untrained", "pixels")] == [1] * 7
 
 
-# results that are kept
+# stored results
 
 
-def counted(made: list) -> Callable[[dict], dict]:
-    def results(key: dict) -> dict:
-        made.append(key["seed"])
-        return {"figure": 10 * key["seed"]}
+def count(seeds: list) -> Callable[[dict], dict]:
+    """Return a function that computes a result, and appends its seed to `seeds`."""
 
-    return results
+    def compute(key: dict) -> dict:
+        seeds.append(key["seed"])
+        return {"score": 10 * key["seed"]}
+
+    return compute
 
 
-def test_results_are_kept_and_not_made_again(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    made, path = [], tmp_path / "new" / "results.json"
-    collect(path, [{"seed": 1, "of": {"a": None}}], counted(made))
+def test_results_are_stored_and_not_computed_again(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    seeds, path = [], tmp_path / "new" / "results.json"
+    collect(path, [{"seed": 1, "of": {"a": None}}], count(seeds))
     assert capsys.readouterr().out == "1, {'a': None}\n"
     keys = [{"seed": seed, "of": {"a": None}} for seed in (2, 1, 3)]
-    found = collect(path, keys, counted(made), verbose=False)
-    assert made == [1, 2, 3]
-    assert found == [key | {"figure": 10 * key["seed"]} for key in keys]
+    results = collect(path, keys, count(seeds), verbose=False)
+    assert seeds == [1, 2, 3]
+    assert results == [key | {"score": 10 * key["seed"]} for key in keys]
     assert [result["seed"] for result in json.loads(path.read_text())] == [1, 2, 3]
     before = path.read_bytes()
-    assert collect(path, keys, forbidden) == found
+    assert collect(path, keys, forbidden) == results
     assert path.read_bytes() == before
     assert capsys.readouterr().out == ""
 
 
-def test_another_value_of_a_key_is_another_result(tmp_path: Path) -> None:
-    made, path = [], tmp_path / "results.json"
+def test_another_value_of_a_key_gives_another_result(tmp_path: Path) -> None:
+    seeds, path = [], tmp_path / "results.json"
     for key in ({"seed": 1}, {"seed": 1, "size": 2}, {"seed": 1, "size": 3}, {"seed": 1, "size": 2}):
-        collect(path, [key], counted(made), verbose=False)
-    assert made == [1, 1, 1]
+        collect(path, [key], count(seeds), verbose=False)
+    assert seeds == [1, 1, 1]
 
 
 @pytest.mark.parametrize("contents", ['{"a": 1}', "[1, 2]", "3"])
-def test_json_that_is_no_list_of_results_is_told(contents: str, tmp_path: Path) -> None:
+def test_json_other_than_a_list_of_results_raises(contents: str, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(contents)
     with pytest.raises(ValueError, match=r"results\.json holds no list of results, but other JSON"):
         collect(tmp_path / "results.json", [], forbidden)
 
 
-def test_what_was_made_before_an_interruption_is_kept(tmp_path: Path) -> None:
-    made, path = [], tmp_path / "results.json"
+def test_results_from_before_an_interruption_are_stored(tmp_path: Path) -> None:
+    seeds, path = [], tmp_path / "results.json"
 
-    def interrupted(key: dict) -> dict:
+    def interrupt(key: dict) -> dict:
         if key["seed"] == 3:
             raise KeyboardInterrupt
-        return counted(made)(key)
+        return count(seeds)(key)
 
     keys = [{"seed": seed} for seed in (1, 2, 3, 4)]
     with pytest.raises(KeyboardInterrupt):
-        collect(path, keys, interrupted, verbose=False)
-    found = collect(path, keys, counted(made), verbose=False)
-    assert made == [1, 2, 3, 4]
-    assert [result["figure"] for result in found] == [10, 20, 30, 40]
+        collect(path, keys, interrupt, verbose=False)
+    results = collect(path, keys, count(seeds), verbose=False)
+    assert seeds == [1, 2, 3, 4]
+    assert [result["score"] for result in results] == [10, 20, 30, 40]
 
 
 def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
+    seeds = []
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        assert collect(None, [{"seed": 3}], counted(made), verbose=False) == [{"seed": 3, "figure": 30}]
-    assert made == [3, 3]
+        assert collect(None, [{"seed": 3}], count(seeds), verbose=False) == [{"seed": 3, "score": 30}]
+    assert seeds == [3, 3]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -153,31 +155,31 @@ def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_settings_reach_the_data_and_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    load_calls = []
 
     def load(*arguments: Any, **options: Any) -> Images:
-        asked.append((*arguments, options))
+        load_calls.append((*arguments, options))
         return bars(arguments[1])
 
     monkeypatch.setattr(comparison, "load", load)
     train, test = Settings(root="somewhere").load("mnist")
     Settings(subset="embedded").load("fashion-mnist")
     assert (train.train, test.train) == (True, False)
-    assert asked == [
+    assert load_calls == [
         ("mnist", True, "somewhere", {"subset": None}),
         ("mnist", False, "somewhere", {"subset": None}),
         ("fashion-mnist", True, None, {"subset": "embedded"}),
         ("fashion-mnist", False, None, {"subset": "embedded"}),
     ]
-    given = []
+    calls = []
     monkeypatch.setattr(
         comparison,
         "fit_method",
-        lambda *arguments, **options: given.append((arguments, options)) or ("model", History({"train_loss": [1, 2]})),
+        lambda *arguments, **options: calls.append((arguments, options)) or ("model", History({"train_loss": [1, 2]})),
     )
     settings = Settings(device="meta", speed=Speed(bfloat16=True))
     assert settings.fit(METHODS["siamese"], train, test, 5, 2)[0] == "model"
-    assert given == [
+    assert calls == [
         (
             (METHODS["siamese"], train, test, 2, 5),
             {"device": "meta", "speed": Speed(bfloat16=True), "verbose": False, "checkpoint": None},
@@ -186,20 +188,20 @@ def test_settings_reach_the_data_and_the_training(monkeypatch: pytest.MonkeyPatc
 
 
 def test_all_methods_are_compared_on_both_data_sets(tiny: Settings, tmp_path: Path) -> None:
-    found = compare(tmp_path / "seen.json", tmp_path / "runs", tiny)
-    assert [(result["dataset"], result["method"]) for result in found] == [(d, m) for d in DATASETS for m in METHODS]
-    for result in found:
-        assert all(0 <= result[name] <= 1 for name in (*FIGURES, "knn_accuracy", "one_shot", "five_shot"))
+    results = compare(tmp_path / "seen.json", tmp_path / "runs", tiny)
+    assert [(result["dataset"], result["method"]) for result in results] == [(d, m) for d in DATASETS for m in METHODS]
+    for result in results:
+        assert all(0 <= result[name] <= 1 for name in (*METRICS, "knn_accuracy", "one_shot", "five_shot"))
         assert result["map_at_r"] <= result["r_precision"] + 1e-9
         assert (result["seed"], result["n_epochs"], result["k"]) == (0, 1, 5)
         assert result["seconds"] > 0
         assert result["made"]["torch"] == torch.__version__
-    names = {f"{result['dataset']}-{result['method']}-{result['n_epochs']}-0-float32.pt" for result in found}
+    names = {f"{result['dataset']}-{result['method']}-{result['n_epochs']}-0-float32.pt" for result in results}
     assert {path.name for path in (tmp_path / "runs").iterdir()} == names
-    assert json.loads((tmp_path / "seen.json").read_text()) == found
+    assert json.loads((tmp_path / "seen.json").read_text()) == results
 
 
-def test_the_same_seed_gives_the_same_figures(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_seed_gives_the_same_metrics(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "siamese", "online-triplet")
     monkeypatch.setattr(sweep_module, "SWEPT", {"margin": [{"margin": 0.5}]})
     for part, options in ((compare_unseen, {"sizes": (2,), "datasets": ("mnist",)}), (sweep, {})):
@@ -212,7 +214,7 @@ def test_the_same_seed_gives_the_same_figures(tiny: Settings, monkeypatch: pytes
     assert all(one["map_at_r"] != two["map_at_r"] for one, two in zip(first, other, strict=True))
 
 
-def test_a_kept_comparison_is_not_trained_again(
+def test_a_stored_comparison_is_not_trained_again(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, "softmax")
@@ -221,15 +223,15 @@ def test_a_kept_comparison_is_not_trained_again(
     assert compare(tmp_path / "seen.json", None, tiny) == first
 
 
-def test_a_comparison_in_another_arithmetic_is_another_one(
+def test_another_arithmetic_gives_other_results(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, "softmax")
     compare(tmp_path / "seen.json", tmp_path / "runs", tiny)
     faster = replace(tiny, speed=Speed(bfloat16=True, channels_last=True))
     compare(tmp_path / "seen.json", tmp_path / "runs", faster)
-    kept = json.loads((tmp_path / "seen.json").read_text())
-    assert [result["speed"] for result in kept] == ["float32"] * 2 + ["bfloat16, channels last"] * 2
+    stored = json.loads((tmp_path / "seen.json").read_text())
+    assert [result["speed"] for result in stored] == ["float32"] * 2 + ["bfloat16, channels last"] * 2
     assert len(list((tmp_path / "runs").iterdir())) == 4
 
 
@@ -237,31 +239,31 @@ def test_unseen_classes_are_never_trained_on(tiny: Settings, monkeypatch: pytest
     only(monkeypatch, "siamese", "triplet", "softmax")
     fit_method, trained = comparison.fit_method, []
 
-    def watched(experiment: Any, train: Images, test: Images, n_epochs: int, *more: Any, **options: Any) -> Any:
+    def record(experiment: Any, train: Images, test: Images, n_epochs: int, *more: Any, **options: Any) -> Any:
         trained.append((train.classes, test.classes, n_epochs, experiment.embedding_size))
         return fit_method(experiment, train, test, n_epochs, *more, **options)
 
-    monkeypatch.setattr(comparison, "fit_method", watched)
-    found = compare_unseen(None, tiny, sizes=(2, 5), datasets=("fashion-mnist",))
+    monkeypatch.setattr(comparison, "fit_method", record)
+    results = compare_unseen(None, tiny, sizes=(2, 5), datasets=("fashion-mnist",))
     names = ["siamese", "triplet", "softmax", "untrained"]
-    assert [(result["method"], result["embedding_size"]) for result in found] == [
+    assert [(result["method"], result["embedding_size"]) for result in results] == [
         *((name, 2) for name in names),
         *((name, 5) for name in (*names, "pixels")),
     ]
     seen, unseen = ([f"bar {number}" for number in part] for part in split_classes(10, 0))
     assert trained == [(seen, seen, int(name != "untrained"), size) for size in (2, 5) for name in names]
-    for result in found:
+    for result in results:
         assert result["unseen_classes"] == unseen
         for part in ("unseen", "seen", "transfer"):
-            assert set(FIGURES) <= set(result[part])
+            assert set(METRICS) <= set(result[part])
             assert all(0 <= value <= 1 for value in result[part].values())
         assert {"one_shot", "five_shot"} <= set(result["unseen"]) & set(result["transfer"])
     own, other = bars(False, transposed=True), bars(False)
     held_out = own.of_classes(split_classes(10, 0)[1])
     for part, images in (("unseen", held_out), ("transfer", other)):
-        figures = among_themselves((normalization(0.3, 0.3)(images.data).flatten(1), images.targets))
-        assert found[-1][part] == pytest.approx(found[-1][part] | figures, abs=1e-6)  # of the pixels
-    assert found[-1]["unseen"]["map_at_r"] != found[-1]["transfer"]["map_at_r"]
+        metrics = among_themselves((normalization(0.3, 0.3)(images.data).flatten(1), images.targets))
+        assert results[-1][part] == pytest.approx(results[-1][part] | metrics, abs=1e-6)  # of the pixels
+    assert results[-1]["unseen"]["map_at_r"] != results[-1]["transfer"]["map_at_r"]
 
 
 def test_a_sweep_changes_one_setting_at_a_time(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,43 +275,43 @@ def test_a_sweep_changes_one_setting_at_a_time(tiny: Settings, tmp_path: Path, m
         "fit_method",
         lambda experiment, *more, **options: trained.append(experiment) or fit_method(experiment, *more, **options),
     )
-    found = sweep(tmp_path / "sweep.json", tiny, "mnist")
-    assert [(result["swept"], result["change"]) for result in found] == [
+    results = sweep(tmp_path / "sweep.json", tiny, "mnist")
+    assert [(result["swept"], result["change"]) for result in results] == [
         ("selector", {"selector": "batch-all"}),
         ("P × K", {"n_classes": 2, "n_samples": 3}),
     ]
     base = METHODS["online-triplet"]
-    assert [(of.selector, of.n_classes, of.n_samples, of.margin) for of in trained] == [
+    assert [(method.selector, method.n_classes, method.n_samples, method.margin) for method in trained] == [
         ("batch-all", base.n_classes, base.n_samples, base.margin),
         (base.selector, 2, 3, base.margin),
     ]
-    assert all(0 <= result["map_at_r"] <= 1 for result in found)
-    assert sweep(tmp_path / "sweep.json", tiny, "mnist") == found
+    assert all(0 <= result["map_at_r"] <= 1 for result in results)
+    assert sweep(tmp_path / "sweep.json", tiny, "mnist") == results
     assert len(trained) == 2
     own = sweep(None, tiny, "mnist", {"size": [{"embedding_size": 3}]})
     assert [(result["swept"], result["change"]) for result in own] == [("size", {"embedding_size": 3})]
     assert trained[-1].embedding_size == 3
 
 
-def test_a_longer_run_does_not_go_on_from_a_shorter_one(
+def test_a_longer_run_does_not_resume_a_shorter_one(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, "softmax")
     longer = comparison.replace(tiny, n_epochs=5)  # the learning rate falls later
     expected = compare(None, None, longer)
     compare(tmp_path / "results.json", tmp_path / "runs", tiny)
-    found = compare(tmp_path / "results.json", tmp_path / "runs", longer)
-    assert [result["map_at_r"] for result in found] == [result["map_at_r"] for result in expected]
+    results = compare(tmp_path / "results.json", tmp_path / "runs", longer)
+    assert [result["map_at_r"] for result in results] == [result["map_at_r"] for result in expected]
 
 
-def test_results_of_the_embedded_subset_are_not_those_of_the_full_data(
+def test_results_of_the_embedded_subset_are_kept_apart_from_the_full_data(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, "softmax")
     for subset in ("embedded", "embedded:5"):
         compare(tmp_path / "results.json", tmp_path / "runs", comparison.replace(tiny, subset=subset))
-    kept = {path.stem.partition("embedded")[2] for path in (tmp_path / "runs").glob("*-embedded*.pt")}
-    assert kept == {"", "-5"}
+    stored = {path.stem.partition("embedded")[2] for path in (tmp_path / "runs").glob("*-embedded*.pt")}
+    assert stored == {"", "-5"}
     monkeypatch.setattr(comparison, "fit_method", forbidden)
     with pytest.raises(AssertionError):
         compare(tmp_path / "results.json", None, tiny)
@@ -319,18 +321,18 @@ def test_results_of_the_embedded_subset_are_not_those_of_the_full_data(
 def test_an_interrupted_run_has_no_result(
     part: Callable, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: Any) -> dict:
+    def interrupt(*_: Any) -> dict:
         raise KeyboardInterrupt
 
     only(monkeypatch, "siamese", "online-triplet")
     monkeypatch.setattr(sweep_module, "SWEPT", {"margin": [{"margin": 0.5}]})
-    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", interrupted)
+    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", interrupt)
     with pytest.raises(KeyboardInterrupt):
         part(tmp_path / "results.json", *([None] if part is compare else []), tiny)
     assert not (tmp_path / "results.json").exists()
 
 
-def test_every_change_of_the_sweep_is_an_experiment() -> None:
+def test_every_change_of_the_sweep_is_a_valid_method() -> None:
     for changes in sweep_module.SWEPT.values():
         for change in changes:
             experiment = comparison.replace(METHODS["online-triplet"], **change)
@@ -340,7 +342,7 @@ def test_every_change_of_the_sweep_is_an_experiment() -> None:
 # tables
 
 
-def test_a_table_has_means_and_the_best_in_bold() -> None:
+def test_a_table_shows_means_and_the_best_in_bold() -> None:
     results = [{"name": "a", "x": 0.1}, {"name": "b", "x": 0.3}, {"name": "a", "x": 0.2}, {"name": "c"}]
     columns = {"x": lambda result: result["x"]}
     lines = ["|  | x |", "| --- | ---: |", "| a | 15.0\u00a0±\u00a07.1 |", "| b | **30.0** |", "| c | – |"]
@@ -349,7 +351,7 @@ def test_a_table_has_means_and_the_best_in_bold() -> None:
     assert plain[2:] == ["| a | 0.150\u00a0±\u00a00.071 |", "| b | 0.300 |", "| c | – |"]
 
 
-def test_rows_may_be_named_by_a_function_and_all_of_the_best_are_in_bold() -> None:
+def test_rows_may_be_named_by_a_function_and_all_best_values_are_bold() -> None:
     results = [{"n": n, "x": x, "y": -x} for n, x in ((1, 0.5), (2, 0.25), (3, 0.5))]
     columns = {"x": lambda result: result["x"], "y": lambda result: result["y"], "z": lambda result: result["z"]}
     assert table(results, lambda result: f"{result['n']} of", columns).splitlines() == [
@@ -362,26 +364,26 @@ def test_rows_may_be_named_by_a_function_and_all_of_the_best_are_in_bold() -> No
     assert table([], "n", {"x": None}) == "|  | x |\n| --- | ---: |"
 
 
-def test_a_spread_is_a_mean_with_the_deviation_of_the_sample() -> None:
+def test_a_spread_is_a_mean_with_the_sample_deviation() -> None:
     assert spread([]) == "–"
     assert spread([1.25]) == "1.2"
     assert spread([0.5, 0.7], ".3f") == "0.600\u00a0±\u00a00.141"
     assert spread([1.0, 2.0, 3.0], ".0f") == "2\u00a0±\u00a01"
 
 
-def test_figures_are_those_of_the_results_that_have_them() -> None:
+def test_results_without_a_quantity_are_left_out() -> None:
     assert quantities([{"x": 1}, {}, {"x": 3}], lambda result: result["x"]) == [1, 3]
 
 
-def made(**changes: str | int) -> dict:
+def make_origin(**changes: str | int) -> dict:
     return {"date": "2026-01-02", "device": "AMD", "threads": 2, "torch": "2.4", "python": "3.11"} | changes
 
 
-def test_the_origin_lists_what_differs() -> None:
+def test_the_origin_lists_all_values_that_differ() -> None:
     results = [
-        {"seed": 10, "n_epochs": 20, "seconds": 3600, "made": made()},
-        {"seed": 2, "n_epochs": 7, "seconds": 1800, "made": made(date="2026-01-01", threads=1)},
-        {"seed": 2, "settings": {"n_epochs": 80}, "seconds": 0, "made": made(torch="2.10")},
+        {"seed": 10, "n_epochs": 20, "seconds": 3600, "made": make_origin()},
+        {"seed": 2, "n_epochs": 7, "seconds": 1800, "made": make_origin(date="2026-01-01", threads=1)},
+        {"seed": 2, "settings": {"n_epochs": 80}, "seconds": 0, "made": make_origin(torch="2.10")},
     ]
     assert origin(results, "some 12").splitlines() == [
         "- seeds: 2, 10",
@@ -398,19 +400,26 @@ def test_the_origin_lists_what_differs() -> None:
 
 
 def seen(dataset: str, method: str, value: float, seed: int = 0) -> dict:
-    figures = dict.fromkeys(("knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "auc", "eer"), value)
+    metrics = dict.fromkeys(("knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "auc", "eer"), value)
     key = {"dataset": dataset, "method": method, "seed": seed, "n_epochs": 20}
-    return key | figures | {"seconds": 60, "made": made()}
+    return key | metrics | {"seconds": 60, "made": make_origin()}
 
 
 def unseen(dataset: str, method: str, value: float, size: int, seed: int = 0) -> dict:
     key = {"dataset": dataset, "method": method, "seed": seed, "embedding_size": size, "n_epochs": 3}
-    return key | {"unseen": {"one_shot": value}, "seconds": 60, "made": made()}
+    return key | {"unseen": {"one_shot": value}, "seconds": 60, "made": make_origin()}
 
 
 def swept(name: str, change: dict, value: float, seconds: float) -> dict:
-    figures = dict.fromkeys(("knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "auc", "eer"), value)
-    return {"swept": name, "change": change, "seed": 0, "n_epochs": 3, "seconds": seconds, "made": made()} | figures
+    metrics = dict.fromkeys(("knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "auc", "eer"), value)
+    return {
+        "swept": name,
+        "change": change,
+        "seed": 0,
+        "n_epochs": 3,
+        "seconds": seconds,
+        "made": make_origin(),
+    } | metrics
 
 
 SEEN = [seen("mnist", "softmax", 0.9), seen("mnist", "triplet", 0.8), seen("mnist", "triplet", 0.7, 1)]
@@ -431,7 +440,7 @@ def write(folder: Path, **parts: list[dict]) -> None:
         (folder / f"{name}.json").write_text(json.dumps(results))
 
 
-def test_the_report_is_tables_origins_and_figures(tmp_path: Path) -> None:
+def test_the_report_has_tables_origins_and_figures(tmp_path: Path) -> None:
     write(tmp_path, comparison=SEEN + OTHER[0], unseen=UNSEEN + OTHER[1], sweep=SWEEP)
     text = write_report(tmp_path)
     assert (tmp_path / "comparison.md").read_text() + "\n" + (tmp_path / "sweep.md").read_text() == text
@@ -452,7 +461,7 @@ def test_the_report_is_tables_origins_and_figures(tmp_path: Path) -> None:
         assert (tmp_path / name).read_text().rstrip().endswith("</svg>")
 
 
-def test_the_figures_of_the_same_results_are_the_same_files(tmp_path: Path) -> None:
+def test_the_same_results_give_the_same_figure_to_the_byte(tmp_path: Path) -> None:
     write(tmp_path, comparison=SEEN + OTHER[0], unseen=UNSEEN + OTHER[1])
     write_report(tmp_path)
     before = (tmp_path / "comparison.svg").read_bytes()
@@ -479,14 +488,14 @@ def test_parts_without_results_are_left_out_of_the_report(
     assert (tmp_path / "sweep.svg").exists() == ("sweep" in parts)
 
 
-def test_a_report_without_results_is_empty_and_leaves_what_is_there(tmp_path: Path) -> None:
+def test_a_report_without_results_is_empty_and_changes_no_file(tmp_path: Path) -> None:
     (tmp_path / "sweep.md").write_text("of another day")
     assert write_report(tmp_path).strip() == ""
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.md"]
     assert (tmp_path / "sweep.md").read_text() == "of another day"
 
 
-def test_runs_on_few_images_are_not_averaged_with_those_on_all(tmp_path: Path) -> None:
+def test_runs_on_few_images_are_not_averaged_with_runs_on_all(tmp_path: Path) -> None:
     trial = {**seen("mnist", "softmax", 0.5), "seed": 9, "n_epochs": 99, "subset": "embedded"}
     fewer = {**trial, "subset": "embedded:60", "knn_accuracy": 0.2}
     write(tmp_path, comparison=[fewer, seen("mnist", "softmax", 0.9), trial])
@@ -497,7 +506,7 @@ def test_runs_on_few_images_are_not_averaged_with_those_on_all(tmp_path: Path) -
     assert "- training images: 600\n" in write_report(tmp_path)
 
 
-def test_a_report_of_one_data_set_has_its_figure_too(tmp_path: Path) -> None:
+def test_a_report_of_one_data_set_has_a_figure_too(tmp_path: Path) -> None:
     write(tmp_path, comparison=SEEN, unseen=UNSEEN)
     write_report(tmp_path)
     assert (tmp_path / "comparison.svg").exists()
@@ -510,18 +519,18 @@ def test_settings_that_were_not_swept_are_left_out_of_the_report(tmp_path: Path)
     assert "**margin**" not in text
 
 
-def test_a_report_of_unseen_classes_alone_has_no_origin_of_a_table_that_is_not_there(tmp_path: Path) -> None:
+def test_a_report_of_unseen_classes_alone_has_no_origin_of_a_missing_table(tmp_path: Path) -> None:
     write(tmp_path, unseen=UNSEEN)
     text = write_report(tmp_path)
     assert "the columns of one-shot accuracy" not in text or "one-shot" in text
 
 
-def test_a_row_of_the_report_is_not_the_mean_of_a_long_and_a_short_run(tmp_path: Path) -> None:
+def test_the_report_does_not_average_long_and_short_runs(tmp_path: Path) -> None:
     write(tmp_path, comparison=[seen("mnist", "softmax", 0.9), seen("mnist", "softmax", 0.1) | {"n_epochs": 1}])
     assert "| softmax | **50.0\u00a0±\u00a0" not in write_report(tmp_path)
 
 
-def test_what_the_parts_write_is_what_the_report_reads(
+def test_the_report_reads_the_results_of_all_parts(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, "siamese", "softmax", "online-triplet")

@@ -36,24 +36,24 @@ def numbers(element: ElementTree.Element, *names: str) -> list[float]:
 
 
 @cache
-def width_of(words: str, weight: str) -> float:
+def text_width(words: str, weight: str) -> float:
     font = FontProperties(family="DejaVu Sans", weight=weight)
     return TextPath((0, 0), words, size=drawing.FONT, prop=font).get_extents().width
 
 
 def texts(diagram: Diagram) -> dict[tuple[float, float, float, float], str]:
-    """The lines of text of a picture by their boxes: left, top, right, bottom."""
-    found = {}
+    """Map the boxes of a diagram's lines of text (left, top, right, bottom) to the lines."""
+    lines = {}
     for element in elements(diagram, "text"):
         x, y = numbers(element, "x", "y")
-        width = width_of(element.text, element.get("font-weight", "normal"))
+        width = text_width(element.text, element.get("font-weight", "normal"))
         left = x - width * {"start": 0, "middle": 0.5, "end": 1}[element.get("text-anchor")]
-        found[left, y - 0.8 * drawing.FONT, left + width, y + 0.2 * drawing.FONT] = element.text
-    return found
+        lines[left, y - 0.8 * drawing.FONT, left + width, y + 0.2 * drawing.FONT] = element.text
+    return lines
 
 
 @every_diagram
-def test_a_diagram_is_an_svg_with_a_name_a_description_and_white_paper(diagram: Diagram) -> None:
+def test_a_diagram_is_an_svg_with_a_title_a_description_and_a_white_background(diagram: Diagram) -> None:
     root = ElementTree.fromstring(diagram._repr_svg_())
     assert root.tag == f"{SVG}svg"
     assert root.get("role") == "img"
@@ -66,7 +66,7 @@ def test_a_diagram_is_an_svg_with_a_name_a_description_and_white_paper(diagram: 
 
 
 @every_diagram
-def test_texts_lie_in_the_picture_and_not_on_one_another(diagram: Diagram) -> None:
+def test_texts_lie_in_the_picture_and_do_not_overlap(diagram: Diagram) -> None:
     boxes = texts(diagram)
     assert len(boxes) == len(elements(diagram, "text"))
     for (left, top, right, bottom), words in boxes.items():
@@ -78,7 +78,7 @@ def test_texts_lie_in_the_picture_and_not_on_one_another(diagram: Diagram) -> No
 
 
 @every_diagram
-def test_texts_fit_their_boxes_and_none_is_smaller_than_a_phone_can_show(diagram: Diagram) -> None:
+def test_texts_fit_their_boxes_and_are_large_enough_for_a_phone(diagram: Diagram) -> None:
     rectangles = [numbers(element, "x", "y", "width", "height") for element in elements(diagram, "rect")[1:]]
     for (left, top, right, bottom), words in texts(diagram).items():
         for x, y, width, height in rectangles:
@@ -111,10 +111,10 @@ def test_a_diagram_is_the_same_each_time_and_leaves_the_random_state_alone(draw:
     one = draw()._repr_svg_()
     assert draw()._repr_svg_() == one
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert not re.search(r"\d\.\d\d", one)  # no digits that differ from machine to machine
+    assert not re.search(r"\d\.\d\d", one)  # no more digits, which could differ between machines
 
 
-def test_a_diagram_is_saved_as_it_is_shown_and_its_words_are_escaped(tmp_path: Path) -> None:
+def test_the_saved_diagram_is_the_one_shown_and_its_text_is_escaped(tmp_path: Path) -> None:
     diagram = Diagram("a < b", 'c & "d"', 40, [drawing.text(9, 9, "e < f & g")])
     diagram.save(tmp_path / "picture.svg")
     saved = (tmp_path / "picture.svg").read_text(encoding="utf-8")
@@ -131,7 +131,7 @@ def test_classes_have_the_colours_and_markers_of_the_plots() -> None:
 
 
 @pytest.mark.parametrize("marker", drawing.OUTLINES)
-def test_markers_have_the_shape_of_matplotlibs(marker: str) -> None:
+def test_markers_have_the_shapes_of_matplotlib(marker: str) -> None:
     style = MarkerStyle(marker)
     theirs = style.get_path().transformed(style.get_transform()).vertices
     ours = torch.tensor(drawing.OUTLINES[marker]).numpy() * [1, -1]  # in SVG, y points down
@@ -145,7 +145,7 @@ def test_markers_have_the_shape_of_matplotlibs(marker: str) -> None:
 
 
 @pytest.mark.parametrize(("n_classes", "n_samples"), SHAPES)
-def test_a_balanced_batch_shows_the_pairs_that_there_are(n_classes: int, n_samples: int) -> None:
+def test_a_balanced_batch_shows_all_its_pairs(n_classes: int, n_samples: int) -> None:
     diagram = diagrams.balanced_batch(n_classes, n_samples)
     labels = [label for label in range(n_classes) for _ in range(n_samples)]
     n_positive = sum(one == other for one, other in combinations(labels, 2))
@@ -170,13 +170,13 @@ def test_a_balanced_batch_shows_the_pairs_that_there_are(n_classes: int, n_sampl
 
 
 @pytest.mark.parametrize(("n_classes", "n_samples"), [(0, 3), (4, 0), (-1, -3), (11, 1), (10, 7)])
-def test_a_balanced_batch_that_cannot_be_drawn_raises(n_classes: int, n_samples: int) -> None:
+def test_a_balanced_batch_of_invalid_size_raises(n_classes: int, n_samples: int) -> None:
     with pytest.raises(ValueError, match=rf"n_classes={n_classes} .*n_samples={n_samples} .*at most 60"):
         diagrams.balanced_batch(n_classes, n_samples)
 
 
-def taken(diagram: Diagram) -> list[set[int]]:
-    """The negatives, by index, to which lines lead in the pictures of each strategy."""
+def taken_negatives(diagram: Diagram) -> list[set[int]]:
+    """Find the indices of the negatives that are linked to the anchor, for each strategy."""
     lines: dict[str, list[list[complex]]] = {PULL: [], PUSH: []}
     for element in elements(diagram, "polyline"):
         if element.get("stroke") in lines:
@@ -191,19 +191,19 @@ def taken(diagram: Diagram) -> list[set[int]]:
     return chosen
 
 
-def test_the_strategies_take_the_negatives_that_their_definitions_say() -> None:
+def test_the_strategies_take_the_negatives_of_their_definitions() -> None:
     squared = plane.POINTS.square().sum(dim=1)
     losses = {index: float(squared[1] - squared[index] + plane.MARGIN) for index in range(2, len(squared))}
-    assert taken(diagrams.selection_strategies()) == [
+    assert taken_negatives(diagrams.selection_strategies()) == [
         {max(losses, key=losses.get)},
         {index for index, loss in losses.items() if loss > 0},
         {index for index, loss in losses.items() if 0 < loss < plane.MARGIN},
     ]
 
 
-def test_negatives_are_marked_hard_semihard_and_easy_as_their_loss_says() -> None:
+def test_negatives_are_marked_hard_semihard_or_easy_by_their_loss() -> None:
     diagram = diagrams.selection_strategies()
-    x, y, radius = numbers(elements(diagram, "circle")[0], "cx", "cy", "r")  # where the loss ends
+    x, y, radius = numbers(elements(diagram, "circle")[0], "cx", "cy", "r")  # the loss is 0 beyond it
     scale = radius / float(plane.POINTS[1].square().sum() + plane.MARGIN) ** 0.5
     marks = [(*numbers(mark, "cx", "cy"), mark.get("fill")) for mark in elements(diagram, "circle")]
     for mark in elements(diagram, "polygon"):
@@ -216,7 +216,7 @@ def test_negatives_are_marked_hard_semihard_and_easy_as_their_loss_says() -> Non
         assert near == {ZONES[zone][0]}
 
 
-def test_what_the_strategies_take_comes_from_the_selectors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_selectors_decide_the_negatives_of_the_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
     class Farthest(TripletSelector):
         def __init__(self, margin: float) -> None: ...
 
@@ -226,7 +226,7 @@ def test_what_the_strategies_take_comes_from_the_selectors(monkeypatch: pytest.M
     monkeypatch.setitem(plane.STRATEGIES, "random", HardestNegativeTripletSelector)
     monkeypatch.setitem(plane.STRATEGIES, "semi-hard", Farthest)
     diagram = diagrams.selection_strategies()
-    hardest, as_hardest, farthest = taken(diagram)
-    assert hardest == as_hardest
+    hardest, also_hardest, farthest = taken_negatives(diagram)
+    assert hardest == also_hardest
     assert farthest == {int(plane.POINTS.square().sum(dim=1).argmax())}
     assert list(texts(diagram).values()).count("always this one") == 3

@@ -1,4 +1,4 @@
-"""Short runs that are diagnosed at every step, and wrong labels."""
+"""Short runs with a diagnosis of every step, and wrong labels."""
 
 import math
 
@@ -20,7 +20,7 @@ def images() -> Images:
     generator = torch.Generator().manual_seed(0)
     targets = torch.arange(CLASSES).repeat(EACH)
     data = torch.randint(0, 60, (len(targets), 16, 16), generator=generator, dtype=torch.uint8)
-    data[torch.arange(len(targets)), 4 * targets] += 150  # a bright row, another for each class
+    data[torch.arange(len(targets)), 4 * targets] += 150  # each class has its own bright row
     return Images(data, targets, list("abcd"), True, normalization(0.3, 0.3))
 
 
@@ -37,34 +37,34 @@ def run(images: Images, n_steps: int, model: EmbeddingNet | None = None, **optio
 def test_each_step_is_diagnosed_before_it_is_taken(images: Images) -> None:
     history = run(images, 3)
     embeddings = net()(torch.stack([image for image, _ in images]))  # one batch of all images, in another order
-    found = diagnose(embeddings.detach(), images.targets, margin=1.0)
+    diagnosis = diagnose(embeddings.detach(), images.targets, margin=1.0)
     loss, n_triplets = OnlineTripletLoss(1.0, HardestNegativeTripletSelector(1.0))(embeddings, images.targets)
     expected = {
         "loss": loss.item(),
         "triplets": n_triplets,
-        "active": found.active_fraction,
-        "norm": found.norms[1],
-        "positive distance": found.positive_distances[1],
-        "negative distance": found.negative_distances[1],
+        "active": diagnosis.active_fraction,
+        "norm": diagnosis.norms[1],
+        "positive distance": diagnosis.positive_distances[1],
+        "negative distance": diagnosis.negative_distances[1],
     }
     assert history.epochs()[0] == pytest.approx(expected, rel=1e-4)
     assert history.n_epochs == 3
     assert history["loss"][0] != history["loss"][1] != history["loss"][2]
 
 
-def test_it_trains_over_more_than_an_epoch(images: Images) -> None:
+def test_training_may_take_more_than_one_epoch(images: Images) -> None:
     history = train_steps(net(), BatchAllTripletLoss(1.0), images, 60, n_classes=CLASSES, n_samples=2)
     assert history.n_epochs == 60
     assert sum(history["active"][-5:]) < sum(history["active"][:5]) / 2
 
 
-def test_the_same_seed_gives_the_same_run_and_another_another(images: Images) -> None:
+def test_the_seed_decides_the_run(images: Images) -> None:
     first = run(images, 3, n_samples=2)
     assert run(images, 3, n_samples=2) == first
     assert run(images, 3, n_samples=2, seed=1) != first
 
 
-def test_the_learning_rate_is_that_of_the_steps(images: Images) -> None:
+def test_the_steps_use_the_learning_rate(images: Images) -> None:
     model = net()
     run(images, 2, model, learning_rate=0.0)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), net().parameters(), strict=True))
@@ -72,11 +72,11 @@ def test_the_learning_rate_is_that_of_the_steps(images: Images) -> None:
     assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), net().parameters(), strict=True))
 
 
-def test_no_steps_are_an_empty_history(images: Images) -> None:
+def test_no_steps_give_an_empty_history(images: Images) -> None:
     assert run(images, 0) == {}
 
 
-def test_batches_without_a_positive_are_a_zero_and_no_number(images: Images) -> None:
+def test_batches_without_positives_have_no_loss_and_nan_distances(images: Images) -> None:
     history = run(images, 1, n_samples=1)
     assert (history["loss"], history["triplets"]) == ([0.0], [0.0])
     assert math.isnan(history["active"][0])
@@ -84,7 +84,7 @@ def test_batches_without_a_positive_are_a_zero_and_no_number(images: Images) -> 
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.25, 1.0])
-def test_so_many_labels_are_wrong_and_the_others_stay(images: Images, fraction: float) -> None:
+def test_a_fraction_of_the_labels_is_wrong_and_the_others_stay(images: Images, fraction: float) -> None:
     noisy, is_wrong = with_wrong_labels(images, fraction)
     assert int(is_wrong.sum()) == round(fraction * len(images))
     assert torch.equal(noisy.targets != images.targets, is_wrong)
@@ -93,30 +93,30 @@ def test_so_many_labels_are_wrong_and_the_others_stay(images: Images, fraction: 
     assert (noisy.classes, noisy.train, noisy.transform) == (images.classes, images.train, images.transform)
 
 
-def test_wrong_labels_are_drawn_from_the_seed(images: Images) -> None:
+def test_the_seed_decides_the_wrong_labels(images: Images) -> None:
     first = with_wrong_labels(images, 0.5)[0].targets
     assert torch.equal(with_wrong_labels(images, 0.5)[0].targets, first)
     assert not torch.equal(with_wrong_labels(images, 0.5, seed=1)[0].targets, first)
 
 
-def test_wrong_labels_need_a_fraction_and_another_class(images: Images) -> None:
+def test_wrong_labels_need_a_valid_fraction_and_two_classes(images: Images) -> None:
     for fraction in (-0.1, 1.1):
         with pytest.raises(ValueError, match="a fraction from 0 to 1"):
             with_wrong_labels(images, fraction)
-    alone = Images(images.data, torch.zeros_like(images.targets), ["a"], True, images.transform)
+    one_class = Images(images.data, torch.zeros_like(images.targets), ["a"], True, images.transform)
     with pytest.raises(ValueError, match=r"and two classes, got 0\.5 and 1"):
-        with_wrong_labels(alone, 0.5)
+        with_wrong_labels(one_class, 0.5)
 
 
-def test_a_figure_has_a_curve_of_each_run_and_lines_where_a_loss_is_stuck(images: Images) -> None:
+def test_the_figure_has_a_curve_per_run_and_lines_at_stuck_losses(images: Images) -> None:
     runs = {"one": run(images, 3), "two": run(images, 3, seed=1, n_samples=2)}
     losses, active, distances = plot_steps(runs, stuck_at=[1.0, 0.5]).axes
-    drawn = [line.get_ydata() for line in losses.lines]
-    assert [list(of) for of in drawn[:2]] == [runs["one"]["loss"], runs["two"]["loss"]]
-    assert [of[0] for of in drawn[2:]] == [1.0, 0.5]
-    shares = [[100 * share for share in of["active"]] for of in runs.values()]
+    curves = [line.get_ydata() for line in losses.lines]
+    assert [list(curve) for curve in curves[:2]] == [runs["one"]["loss"], runs["two"]["loss"]]
+    assert [curve[0] for curve in curves[2:]] == [1.0, 0.5]
+    shares = [[100 * share for share in history["active"]] for history in runs.values()]
     assert [list(line.get_ydata()) for line in active.lines] == shares
     assert [list(line.get_ydata()) for line in distances.lines] == [
-        of[f"{kind} distance"] for of in runs.values() for kind in ("negative", "positive")
+        history[f"{kind} distance"] for history in runs.values() for kind in ("negative", "positive")
     ]
     assert [text.get_text() for text in losses.figure.legends[0].get_texts()] == ["one", "two"]

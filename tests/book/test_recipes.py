@@ -6,7 +6,7 @@ from siamese_triplet.datasets import Images
 
 
 @pytest.fixture(autouse=True)
-def _no_recipe_and_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_recipe_and_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SIAMESE_TRIPLET_RECIPE", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
@@ -29,7 +29,7 @@ def test_a_recipe_is_chosen_by_name_or_by_the_variable(
     recipe = choose(name if by == "argument" else None)
     assert (recipe.name, recipe.n_epochs, recipe.subset, recipe.device.type) == (kind, n_epochs, subset, "cpu")
     assert f"{kind} recipe" in str(recipe)
-    assert ("60 a class" in str(recipe)) == (subset == "embedded:60")
+    assert ("60 per class" in str(recipe)) == (subset == "embedded:60")
     assert f"{n_epochs} epochs" in str(recipe)
 
 
@@ -53,7 +53,7 @@ def test_the_learning_rate_falls_after_8_of_20_epochs(name: str, step_size: int)
     "name", ["fast", "full:0", "quick:-1", "full:two", "Full", "full:1:100", "quick:1:0", "quick:1:"]
 )
 def test_an_unknown_recipe_raises(name: str) -> None:
-    with pytest.raises(ValueError, match=f"unknown recipe '{name}'; it is 'full' or 'quick'"):
+    with pytest.raises(ValueError, match=f"unknown recipe '{name}'; expected 'full' or 'quick'"):
         choose(name)
 
 
@@ -63,7 +63,7 @@ def test_an_unknown_recipe_in_the_variable_raises(monkeypatch: pytest.MonkeyPatc
         choose()
 
 
-def test_the_report_says_what_the_outputs_came_from() -> None:
+def test_the_report_states_the_origin_of_the_outputs() -> None:
     images = Images(torch.zeros(6000, 2, 2, dtype=torch.uint8), torch.zeros(6000).long(), ["a"])
     report = choose("full:6").report(images, seed=3)
     for part in ("full, 6", "20", "6,000 training images", "seed       3", "cpu", torch.__version__, "min"):

@@ -1,4 +1,4 @@
-"""The command that makes all results and outputs of the book anew: complete, and in step with what is stored."""
+"""The command that regenerates all results and outputs of the book: complete, and in step with the stored ones."""
 
 import shlex
 import sys
@@ -34,13 +34,13 @@ def test_every_step_is_a_script_or_a_command_of_the_package(step: str) -> None:
 
 
 @pytest.mark.parametrize("step", ["methods", "settings", "omniglot", "omniglot-selection"])
-def test_the_stored_results_are_those_that_the_step_would_make(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def trained(*given: Any, **options: Any) -> None:
+def test_the_step_would_make_exactly_the_stored_results(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: Any, **options: Any) -> None:
         raise AssertionError("a result is missing from book/results, or was made in another way")
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(comparison, "fit_method", trained)
-    monkeypatch.setattr(omniglot, "train_characters", trained)
+    monkeypatch.setattr(comparison, "fit_method", fail)
+    monkeypatch.setattr(omniglot, "train_characters", fail)
     before = {path: path.read_bytes() for path in (ROOT / "book" / "results").iterdir()}
     assert main(shlex.split(STEPS[step])[2:]) == 0
     assert {path: path.read_bytes() for path in (ROOT / "book" / "results").iterdir()} == before

@@ -18,7 +18,7 @@ from siamese_triplet.trainer import History
 
 @pytest.fixture(autouse=True)
 def _little_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """30 images of each class: enough for the batches of the book."""
+    """Load 30 images per class, enough for the batches of the book."""
 
     def load(name: str, train: bool, root: Any, subset: str | None) -> Images:
         return part(train, 30)
@@ -26,7 +26,7 @@ def _little_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "load", load)
 
 
-def reproduced(folder: Path, **options: Any) -> list[dict]:
+def reproduce_quickly(folder: Path, **options: Any) -> list[dict]:
     options = {"datasets": ["mnist"], "seeds": [0], "n_epochs": 1, "device": "cpu"} | options
     return reproduce(folder / "results.json", folder / "runs", **options)
 
@@ -55,8 +55,8 @@ def write_result(
     path.write_text(json.dumps([*read_results(path), result]))
 
 
-def pretended(note: Callable[[Run, str, dict], None]) -> Callable[..., dict]:
-    """A stand-in for training a run: it notes the run and leaves an empty history."""
+def pretend(note: Callable[[Run, str, dict], None]) -> Callable[..., dict]:
+    """Return a stand-in for training a run, which notes the run and leaves an empty history."""
 
     def train_run(run: Run, folder: Path, **where: object) -> dict:
         note(run, folder.name, where)
@@ -68,21 +68,21 @@ def pretended(note: Callable[[Run, str, dict], None]) -> Callable[..., dict]:
 
 
 def rows(path: Path) -> list[list[str]]:
-    """The cells of the tables of a summary, below their heads."""
+    """Split the tables of a summary into rows of cells, without the headers."""
     lines = [line for line in summary(path).splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [row for row in cells if row[0] not in ("method", "---")]
 
 
-def test_every_result_is_kept_with_all_that_it_came_from(tmp_path: Path) -> None:
+def test_every_result_is_stored_with_its_origin(tmp_path: Path) -> None:
     options = {"methods": ["softmax", "online-triplet"], "seeds": [0, 1], "embedded": True}
-    found = reproduced(tmp_path, **options, speed=Speed(bfloat16=True))
-    assert read_results(tmp_path / "results.json") == found
+    results = reproduce_quickly(tmp_path, **options, speed=Speed(bfloat16=True))
+    assert read_results(tmp_path / "results.json") == results
     names = [f"mnist-{method}-bfloat16-{seed}" for method in ("online-triplet", "softmax") for seed in (0, 1)]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
-    keys = [(result["dataset"], result["method"], result["seed"]) for result in found]
+    keys = [(result["dataset"], result["method"], result["seed"]) for result in results]
     assert keys == [("mnist", method, seed) for seed in (0, 1) for method in ("softmax", "online-triplet")]
-    result = found[-1]
+    result = results[-1]
     assert (result["n_epochs"], result["subset"], result["speed"]) == (1, "embedded", "bfloat16")
     assert (result["run"]["seed"], result["run"]["n_epochs"], result["run"]["data"]["embedded"]) == (1, 1, True)
     assert result["run"]["speed"]["bfloat16"]
@@ -91,70 +91,68 @@ def test_every_result_is_kept_with_all_that_it_came_from(tmp_path: Path) -> None
     assert {"knn_accuracy", "last_epoch", "made", "seconds", "n_train", "n_test"} <= set(result)
 
 
-def test_what_has_a_result_is_not_run_again(
+def test_a_run_with_a_result_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     ran = []
-    monkeypatch.setattr(reproduction, "train_run", pretended(lambda run, name, where: ran.append((name, where))))
+    monkeypatch.setattr(reproduction, "train_run", pretend(lambda run, name, where: ran.append((name, where))))
     write_result(tmp_path / "results.json", "mnist", "siamese", 0, val_loss=0.1)
     [before] = read_results(tmp_path / "results.json")
-    found = reproduced(tmp_path, methods=["softmax", "siamese"], root="somewhere", n_epochs=20)
+    results = reproduce_quickly(tmp_path, methods=["softmax", "siamese"], root="somewhere", n_epochs=20)
     assert ran == [("mnist-softmax-0", {"root": "somewhere", "device": "cpu"})]
-    assert found[1] == before
+    assert results[1] == before
     assert capsys.readouterr().out == "mnist, softmax, 0, 20, None, float32\n"
 
 
 @pytest.mark.parametrize(
     "options", [{"n_epochs": 1}, {"embedded": True}, {"speed": Speed(channels_last=True)}], ids=str
 )
-def test_the_result_of_a_run_with_other_settings_is_not_taken_for_this_one(
+def test_a_result_with_other_settings_does_not_count(
     options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = []
-    monkeypatch.setattr(reproduction, "train_run", pretended(lambda run, name, where: ran.append(name)))
+    monkeypatch.setattr(reproduction, "train_run", pretend(lambda run, name, where: ran.append(name)))
     write_result(tmp_path / "results.json", "mnist", "siamese", 0, val_loss=0.1)
-    reproduced(tmp_path, **{"methods": ["siamese"], "n_epochs": 20} | options)
+    reproduce_quickly(tmp_path, **{"methods": ["siamese"], "n_epochs": 20} | options)
     assert ran == ["mnist-siamese-0"]
     assert len(read_results(tmp_path / "results.json")) == 2
 
 
 def test_a_folder_of_a_run_with_other_settings_is_left_alone(tmp_path: Path) -> None:
-    reproduced(tmp_path, methods=["softmax"])
+    reproduce_quickly(tmp_path, methods=["softmax"])
     with pytest.raises(ValueError, match="mnist-softmax-0 holds a run with other settings: n_epochs 1, not 2"):
-        reproduced(tmp_path, methods=["softmax"], n_epochs=2)
+        reproduce_quickly(tmp_path, methods=["softmax"], n_epochs=2)
     assert len(read_results(tmp_path / "results.json")) == 1
 
 
-def test_a_run_that_is_complete_but_has_no_result_is_not_trained_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = reproduced(tmp_path, methods=["softmax"])
+def test_a_complete_run_without_a_result_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reproduce_quickly(tmp_path, methods=["softmax"])
     (tmp_path / "results.json").unlink()
     monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", None)
-    assert reproduced(tmp_path, methods=["softmax"]) == before
+    assert reproduce_quickly(tmp_path, methods=["softmax"]) == before
 
 
-def test_without_being_told_all_of_the_book_is_run_seed_by_seed(
+def test_by_default_all_methods_run_on_all_data_sets_seed_by_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = []
-    monkeypatch.setattr(reproduction, "train_run", pretended(lambda run, name, where: ran.append((name, run.n_epochs))))
+    monkeypatch.setattr(reproduction, "train_run", pretend(lambda run, name, where: ran.append((name, run.n_epochs))))
     reproduce(tmp_path / "results.json", tmp_path / "runs", methods=iter(METHODS))
     expected = [f"{dataset}-{method}-{seed}" for seed in range(3) for dataset in DATASETS for method in METHODS]
     assert ran == [(name, 20) for name in expected]
 
 
-def test_it_is_not_for_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchrun_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="start it without torchrun"):
-        reproduced(tmp_path)
+        reproduce_quickly(tmp_path)
 
 
-def test_there_is_an_original_for_every_experiment() -> None:
+def test_every_experiment_has_an_original() -> None:
     assert set(ORIGINAL) == {(dataset, method) for dataset in DATASETS for method in METHODS}
 
 
-def test_the_summary_is_a_table_with_mean_and_spread(tmp_path: Path) -> None:
+def test_the_summary_is_a_table_of_means_and_spreads(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     for seed, accuracy in enumerate((98.0, 99.0, 100.0)):
         write_result(path, "mnist", "softmax", seed, val_accuracy=accuracy, val_loss=0.1)
@@ -177,8 +175,8 @@ def test_the_summary_is_a_table_with_mean_and_spread(tmp_path: Path) -> None:
     assert "of 6 runs together: 6.0 hours" in summary(path)
 
 
-def test_the_summary_of_real_results_and_of_none(tmp_path: Path) -> None:
+def test_the_summary_has_a_row_for_each_quantity_and_none_without_results(tmp_path: Path) -> None:
     assert rows(tmp_path / "results.json") == []
-    reproduced(tmp_path, methods=METHODS)
+    reproduce_quickly(tmp_path, methods=METHODS)
     quantities = sum(len(ORIGINAL["mnist", method]) + 1 for method in METHODS)
     assert len(rows(tmp_path / "results.json")) == quantities

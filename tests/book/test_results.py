@@ -1,4 +1,4 @@
-"""The tables of the book are what the files in `book/results` give, and these say what they came from."""
+"""The tables of the book match the files in `book/results`, and these state their origin."""
 
 import json
 import re
@@ -16,15 +16,15 @@ from tables import RESULTS, out_of_step, tables  # noqa: E402
 
 from siamese_triplet.book.results import spread  # noqa: E402
 
-SHOWN = {"10_unseen_classes.ipynb": "unseen.json", "11_omniglot.ipynb": "omniglot.json"}  # as tables, by chapters
-GROUP = ("dataset", "method", "embedding_size", "name")  # what a row of a table is about
+CHAPTERS = {"10_unseen_classes.ipynb": "unseen.json", "11_omniglot.ipynb": "omniglot.json"}  # chapters with tables
+GROUP = ("dataset", "method", "embedding_size", "name")  # the keys that identify a row of a table
 
 
-def test_the_tables_of_the_results_are_what_the_results_give() -> None:
+def test_the_tables_match_the_results() -> None:
     assert out_of_step() == [], "run python tools/tables.py"
 
 
-def test_every_table_is_on_a_page_and_every_page_takes_its_tables_from_there() -> None:
+def test_the_pages_include_exactly_the_tables_of_the_results() -> None:
     pages = "\n".join(path.read_text() for path in (ROOT / "book").glob("*.md"))
     included = re.findall(r"^```\{include\} results/(.+)$", pages, re.MULTILINE)
     assert set(included) == set(tables())
@@ -32,7 +32,7 @@ def test_every_table_is_on_a_page_and_every_page_takes_its_tables_from_there() -
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the results, and tables that fit them."""
+    """A copy of the results, with matching tables."""
     copy = Path(shutil.copytree(RESULTS, tmp_path / "results"))
     for name, text in tables(copy).items():
         (copy / name).write_text(text)
@@ -50,79 +50,80 @@ def folder(tmp_path: Path) -> Path:
         ("evaluation.json", ("load",), "evaluation.md"),
     ],
 )
-def test_a_result_that_is_edited_is_found(result: str, number: tuple[str, ...], table: str, folder: Path) -> None:
+def test_an_edited_result_is_found(result: str, number: tuple[str, ...], table: str, folder: Path) -> None:
     assert out_of_step(folder) == []
-    found = json.loads((folder / result).read_text())
-    for one in found if isinstance(found, list) else [found]:
+    contents = json.loads((folder / result).read_text())
+    for values in contents if isinstance(contents, list) else [contents]:
         for key in number[:-1]:
-            one = one[key]
-        one[number[-1]] = 1.1 * one[number[-1]] + 0.1
-    (folder / result).write_text(json.dumps(found))
+            values = values[key]
+        values[number[-1]] = 1.1 * values[number[-1]] + 0.1
+    (folder / result).write_text(json.dumps(contents))
     assert out_of_step(folder) == [table]
 
 
 @pytest.mark.parametrize("name", sorted(tables()))
-def test_a_digit_that_is_changed_in_a_table_is_found(name: str, folder: Path) -> None:
+def test_a_changed_digit_in_a_table_is_found(name: str, folder: Path) -> None:
     text = (folder / name).read_text()
     place = re.search(r"\d(?= \|$)", text, re.MULTILINE).start()
     (folder / name).write_text(f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}")
     assert out_of_step(folder) == [name]
 
 
-def test_results_from_the_embedded_images_are_not_said_to_be_from_all(folder: Path) -> None:
+def test_the_table_states_that_results_are_from_the_embedded_images(folder: Path) -> None:
     path = folder / "comparison.json"
     path.write_text(json.dumps([result | {"subset": "embedded"} for result in json.loads(path.read_text())]))
     assert "- training images: 6,000\n" in tables(folder)["comparison.md"]
 
 
-def test_a_table_that_no_results_give_is_found(folder: Path) -> None:
+def test_a_table_without_results_is_found(folder: Path) -> None:
     (folder / "more.md").write_text("| best | 99.9 |\n")
     assert out_of_step(folder) == ["more.md"]
 
 
-@pytest.mark.parametrize("name", sorted(SHOWN))
+@pytest.mark.parametrize("name", sorted(CHAPTERS))
 def test_each_row_of_a_chapters_tables_comes_from_one_group_of_results(name: str) -> None:
-    groups = list(spreads(json.loads((RESULTS / SHOWN[name]).read_text())))
+    groups = list(spreads(json.loads((RESULTS / CHAPTERS[name]).read_text())))
     rows = list(table_rows(ROOT / "book" / name))
     assert rows
     for row in rows:
-        assert any(row <= of_group for of_group in groups), f"python tools/execute.py --runs book/results; {row}"
+        assert any(row <= group for group in groups), f"python tools/execute.py --runs book/results; {row}"
 
 
-def test_a_row_with_a_changed_number_comes_from_no_group_of_results() -> None:
+def test_a_row_with_a_changed_number_matches_no_group_of_results() -> None:
     groups = list(spreads(json.loads((RESULTS / "omniglot.json").read_text())))
     row = next(table_rows(ROOT / "book" / "11_omniglot.ipynb"))
-    assert not any({*sorted(row)[:-1], "99.9 ± 0.1"} <= of_group for of_group in groups)
+    assert not any({*sorted(row)[:-1], "99.9 ± 0.1"} <= group for group in groups)
 
 
 def table_rows(path: Path) -> Iterator[set[str]]:
-    """The cells of each row, but the first, of the Markdown tables among a notebook's outputs."""
+    """Yield the cells of each row of numbers in the Markdown tables among a notebook's outputs, without the first."""
     cells = json.loads(path.read_text())["cells"]
-    shown = ["".join(o.get("data", {}).get("text/markdown", "")) for c in cells for o in c.get("outputs", [])]
-    for line in "\n".join(shown).replace("\u00a0", " ").replace("*", "").splitlines():
+    tables = ["".join(o.get("data", {}).get("text/markdown", "")) for c in cells for o in c.get("outputs", [])]
+    for line in "\n".join(tables).replace("\u00a0", " ").replace("*", "").splitlines():
         cells = [cell.strip() for cell in line.split("|")[2:-1]]
         if cells and any(re.match(r"\d", cell) for cell in cells) and not any("shot" in cell for cell in cells):
             yield set(cells)
 
 
 def spreads(results: list[dict[str, Any]]) -> Iterator[set[str]]:
-    """For each group of results all its figures in per cent, as a table shows them."""
+    """Yield all metrics of each group of results in per cent, formatted as in a table."""
     groups: dict[tuple, list[dict[str, float]]] = {}
     for result in results:
-        groups.setdefault(tuple(result.get(key) for key in GROUP), []).append(figures(result))
+        groups.setdefault(tuple(result.get(key) for key in GROUP), []).append(flat_metrics(result))
     for group in groups.values():
         yield {spread([100 * one[key] for one in group]).replace("\u00a0", " ") for key in group[0]}
 
 
-def figures(result: dict[str, Any]) -> dict[str, float]:
-    inner = {f"{part}/{key}": value for part, of in result.items() if isinstance(of, dict) for key, value in of.items()}
-    return {key: value for key, value in inner.items() if isinstance(value, float)}
+def flat_metrics(result: dict[str, Any]) -> dict[str, float]:
+    parts = {part: values for part, values in result.items() if isinstance(values, dict)}
+    flat = {f"{part}/{key}": value for part, values in parts.items() for key, value in values.items()}
+    return {key: value for key, value in flat.items() if isinstance(value, float)}
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
-def test_results_say_when_where_and_with_what_they_were_made(path: Path) -> None:
-    found = json.loads(path.read_text())
-    results: list[dict[str, Any]] = found if isinstance(found, list) else [found]
+def test_results_state_their_date_machine_and_versions(path: Path) -> None:
+    contents = json.loads(path.read_text())
+    results: list[dict[str, Any]] = contents if isinstance(contents, list) else [contents]
     assert results
     for result in results:
         made = result.get("made") or result["machine"]

@@ -23,16 +23,16 @@ STATISTICS = {"mnist": (0.1307, 0.3081), "fashion-mnist": (0.2860, 0.3530)}
 
 
 @pytest.fixture(autouse=True)
-def _nothing_but_this_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No data named, an empty cache directory, and no network."""
+def _no_data_and_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Name no data folder, empty the cache directory, and take the network away."""
     monkeypatch.delenv("SIAMESE_TRIPLET_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    fake_network(monkeypatch, lambda place, file: (_ for _ in ()).throw(URLError("no network in tests")))
+    fake_network(monkeypatch, lambda folder, file: (_ for _ in ()).throw(URLError("no network in tests")))
 
 
 def fake_network(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Path, str], None]) -> list[str]:
-    """Let torchvision's downloads call `answer(folder, file name)`; returns the list of the files it asks for."""
+    """Make torchvision's downloads call `answer(folder, file name)`; return the list of requested files."""
     asked = []
 
     def download(url: str, download_root: str, filename: str, md5: str) -> None:
@@ -44,14 +44,14 @@ def fake_network(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Path, str], 
 
 
 def idx(array: Tensor) -> bytes:
-    """`array` in the format of MNIST's files."""
+    """Encode `array` in the format of MNIST's files."""
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     return bytes([0, 0, 8, array.ndim]) + sizes + array.numpy().tobytes()
 
 
-def write(place: Path, n_images: int, name: str = "mnist", train: bool = False) -> tuple[Path, Path]:
-    """A small data set in `place`, as torchvision keeps it."""
-    raw = place / NAMES[name] / "raw"
+def write(folder: Path, n_images: int, name: str = "mnist", train: bool = False) -> tuple[Path, Path]:
+    """Write a small data set to `folder`, laid out as torchvision does; return the files of images and labels."""
+    raw = folder / NAMES[name] / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     images, labels = (raw / f"{'train' if train else 't10k'}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1"))
     generator = torch.Generator().manual_seed(n_images)
@@ -88,7 +88,7 @@ def test_embedded_subset_needs_neither_a_folder_nor_a_network(name: str, monkeyp
 
 
 @pytest.mark.parametrize(("train", "per_class"), [(True, 250), (False, 100)])
-def test_the_first_embedded_images_of_each_class(train: bool, per_class: int) -> None:
+def test_embedded_with_a_number_gives_the_first_images_of_each_class(train: bool, per_class: int) -> None:
     whole, part = (load("fashion-mnist", train, subset=subset) for subset in ("embedded", "embedded:250"))
     assert part.targets.bincount().tolist() == [per_class] * 10
     for label in range(10):
@@ -96,7 +96,7 @@ def test_the_first_embedded_images_of_each_class(train: bool, per_class: int) ->
     assert part[0][0].shape == (1, 28, 28)
 
 
-def test_the_classes_are_those_of_torchvision() -> None:
+def test_class_names_are_torchvisions() -> None:
     assert load("mnist", subset="embedded").classes[3] == "3 - three"
     assert load("fashion-mnist", subset="embedded").classes[9] == "Ankle boot"
 
@@ -118,7 +118,7 @@ def test_a_damaged_installation_names_the_embedded_file(
 @needs_full_data
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("train", "n_images"), [(True, 60_000), (False, 10_000)])
-def test_full_data_are_loaded_and_the_embedded_images_are_some_of_them(
+def test_full_data_is_loaded_and_contains_the_embedded_images(
     name: str, train: bool, n_images: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setenv("SIAMESE_TRIPLET_DATA", FULL_DATA)
@@ -131,11 +131,11 @@ def test_full_data_are_loaded_and_the_embedded_images_are_some_of_them(
         pixels = full.data.float() / 255
         assert pixels.mean().item() == pytest.approx(mean, abs=1e-4)
         assert pixels.std().item() == pytest.approx(std, abs=1e-4)
-    of_image = {}
+    labels_by_image = {}
     for image, label in zip(full.data.numpy(), full.targets.tolist(), strict=True):
-        of_image.setdefault(hashlib.md5(image.tobytes()).digest(), set()).add(label)
+        labels_by_image.setdefault(hashlib.md5(image.tobytes()).digest(), set()).add(label)
     for image, label in zip(subset.data.numpy(), subset.targets.tolist(), strict=True):
-        assert label in of_image[hashlib.md5(image.tobytes()).digest()]
+        assert label in labels_by_image[hashlib.md5(image.tobytes()).digest()]
 
 
 @needs_full_data
@@ -165,12 +165,12 @@ def test_files_of_full_size_that_are_not_the_official_ones_raise(tmp_path: Path)
         load("mnist", train=False, root=tmp_path)
 
 
-# where the data are looked for
+# where the data is looked up
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("train", [True, False])
-def test_a_small_but_consistent_pair_of_files_loads(
+def test_a_small_but_consistent_pair_of_files_is_loaded(
     name: str, train: bool, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     write(tmp_path, 20, name, train)
@@ -183,7 +183,7 @@ def test_a_small_but_consistent_pair_of_files_loads(
     assert capsys.readouterr().out == ""
 
 
-def test_root_goes_before_the_variable_and_the_variable_before_the_cache(
+def test_root_takes_precedence_over_the_variable_and_the_variable_over_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "root", 20)
@@ -201,7 +201,7 @@ def test_without_xdg_the_cache_is_in_the_home_directory(tmp_path: Path, monkeypa
     assert len(load("mnist", train=False)) == 23
 
 
-def test_data_that_are_not_there_are_downloaded_to_the_named_place(
+def test_missing_data_is_downloaded_to_the_named_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     def deliver(folder: Path, file: str) -> None:
@@ -226,7 +226,7 @@ def test_download_false_does_not_download(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("train", "n_images"), [(True, "6,000"), (False, "1,000")])
-def test_no_named_place_and_no_network_give_the_embedded_subset_with_one_line(
+def test_without_a_named_folder_and_a_network_the_embedded_subset_is_used_and_one_line_says_so(
     name: str, train: bool, n_images: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     def fail(folder: Path, file: str) -> None:
@@ -245,34 +245,34 @@ def test_no_named_place_and_no_network_give_the_embedded_subset_with_one_line(
 
 
 @pytest.mark.parametrize("error", [URLError("name resolution failed"), RuntimeError("File not found or corrupted.")])
-@pytest.mark.parametrize("by", ["root", "variable"])
-def test_a_named_place_without_the_data_raises_with_the_reason_of_the_failed_download(
-    by: str, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+@pytest.mark.parametrize("named_by", ["root", "variable"])
+def test_a_named_folder_without_the_data_raises_with_the_reason_why_the_download_failed(
+    named_by: str, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     def fail(folder: Path, file: str) -> None:
         raise error
 
     place = tmp_path / "nowhere"
     fake_network(monkeypatch, fail)
-    if by == "variable":
+    if named_by == "variable":
         monkeypatch.setenv("SIAMESE_TRIPLET_DATA", str(place))
     reason = "name resolution failed" if isinstance(error, URLError) else "File not found or corrupted"
     with pytest.raises(FileNotFoundError, match=f"(?s){place}.*{reason}.*root=.*subset='embedded'"):
-        load("mnist", root=place if by == "root" else None)
+        load("mnist", root=place if named_by == "root" else None)
     assert capsys.readouterr().out == ""
     assert not place.exists()
 
 
-def test_downloads_beside_the_main_thread_wait_for_one_another_and_swallow_nothing(
+def test_downloads_in_other_threads_run_one_at_a_time_and_leave_stdout_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    going_on, most, before = [], [], (sys.stdout, socket.getdefaulttimeout())
+    running, n_running, before = [], [], (sys.stdout, socket.getdefaulttimeout())
 
     def fetch() -> None:
-        going_on.append(1)
-        most.append(len(going_on))
+        running.append(1)
+        n_running.append(len(running))
         time.sleep(0.2)
-        going_on.pop()
+        running.pop()
 
     threads = [threading.Thread(target=downloads.download, args=(fetch, tmp_path)) for _ in range(3)]
     for thread in threads:
@@ -280,30 +280,30 @@ def test_downloads_beside_the_main_thread_wait_for_one_another_and_swallow_nothi
     print("still heard")
     for thread in threads:
         thread.join()
-    assert most == [1, 1, 1]
+    assert n_running == [1, 1, 1]
     assert (sys.stdout, socket.getdefaulttimeout()) == before
     assert capsys.readouterr().out == "still heard\n"
 
 
-def test_what_has_arrived_before_a_download_fails_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail_for_tests(folder: Path, file: str) -> None:
+def test_files_finished_before_a_download_fails_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_for_test_files(folder: Path, file: str) -> None:
         if file.startswith("t10k"):
             raise URLError("connection lost")
         write(folder.parent.parent, 25, train=True)
 
-    fake_network(monkeypatch, fail_for_tests)
+    fake_network(monkeypatch, fail_for_test_files)
     with pytest.raises(FileNotFoundError, match="connection lost"):
         load("mnist", train=False, root=tmp_path / "new")
     assert len(load("mnist", train=True, root=tmp_path / "new")) == 25
 
 
-def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(FileNotFoundError, match="Not a directory"):
         load("mnist", root=tmp_path / "file")
 
 
-def test_the_download_has_a_timeout_and_leaves_the_default_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_has_a_timeout_and_restores_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
     def fail(folder: Path, file: str) -> None:
@@ -340,7 +340,7 @@ def test_the_download_has_a_timeout_and_leaves_the_default_as_it_was(monkeypatch
     ids=["last byte", "half", "header only", "two bytes", "empty", "too long", "html", "garbage"],
 )
 @pytest.mark.parametrize("named", [True, False])
-def test_a_truncated_or_garbage_file_raises_naming_the_file_and_there_is_no_fallback(
+def test_a_truncated_or_garbage_file_raises_naming_it_instead_of_falling_back(
     named: bool,
     damage: Callable[[bytes], bytes],
     which: int,
@@ -358,7 +358,7 @@ def test_a_truncated_or_garbage_file_raises_naming_the_file_and_there_is_no_fall
     assert capsys.readouterr().out == ""
 
 
-def test_images_and_labels_that_do_not_belong_together_raise_naming_a_file(tmp_path: Path) -> None:
+def test_images_and_labels_of_different_lengths_raise_naming_a_file(tmp_path: Path) -> None:
     _, labels = write(tmp_path, 20)
     labels.write_bytes(idx(torch.zeros(19, dtype=torch.uint8)))
     with pytest.raises(ValueError, match="t10k"):
@@ -366,7 +366,7 @@ def test_images_and_labels_that_do_not_belong_together_raise_naming_a_file(tmp_p
 
 
 @pytest.mark.parametrize("label", [10, 255])
-def test_labels_that_are_no_class_raise_naming_the_file(label: int, tmp_path: Path) -> None:
+def test_labels_beyond_the_classes_raise_naming_the_file(label: int, tmp_path: Path) -> None:
     _, labels = write(tmp_path, 20)
     labels.write_bytes(idx(torch.full((20,), label, dtype=torch.uint8)))
     with pytest.raises(ValueError, match=str(labels)):

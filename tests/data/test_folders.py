@@ -15,7 +15,7 @@ CLASSES = {"ant": 10, "bee": 5, "cat": 2, "dog": 1}
 
 
 def write(folder: Path, n_images: int, first: int = 0, mode: str = "RGB", size: tuple[int, int] = (24, 20)) -> None:
-    """Images that differ in their grey: `first`, `first` + 1, …"""
+    """Write images that differ in their grey value, numbered from `first`."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(first, first + n_images):
         grey = 2 * number + 1
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def greys(data: Tensor) -> list[int]:
-    """What `write` numbered them, give or take the rounding of JPEG and of grey."""
+    """Recover the numbers that `write` gave the images, from their mean grey."""
     return [round((value - 1) / 2) for value in data.flatten(1).float().mean(dim=1).tolist()]
 
 
@@ -43,7 +43,7 @@ def test_one_image_in_five_of_each_class_is_held_out(root: Path) -> None:
     assert (train.train, test.train) == (True, False)
 
 
-def test_no_image_is_in_both_and_labels_belong_to_their_images(root: Path) -> None:
+def test_no_image_is_in_both_sets_and_labels_match_images(root: Path) -> None:
     found = [
         (grey, label)
         for part in load_folder(root, 16)
@@ -55,14 +55,14 @@ def test_no_image_is_in_both_and_labels_belong_to_their_images(root: Path) -> No
 
 
 @pytest.mark.usefixtures("global_random_state_untouched")
-def test_the_seed_decides_which_are_held_out(root: Path) -> None:
+def test_the_seed_decides_which_images_are_held_out(root: Path) -> None:
     held_out = [greys(load_folder(root, 16, seed=seed)[1].data) for seed in (0, 0, 1, 2)]
     assert held_out[0] == held_out[1]
     assert len({tuple(one) for one in held_out}) > 1
 
 
 @pytest.mark.parametrize("name", ["test", "val"])
-def test_folders_for_training_and_test_are_taken_as_they_are(name: str, tmp_path: Path) -> None:
+def test_folders_for_training_and_test_are_used_unchanged(name: str, tmp_path: Path) -> None:
     for part, first in (("train", 0), (name, 50)):
         write(tmp_path / part / "ant", 3, first)
         write(tmp_path / part / "bee", 2, first + 10)
@@ -74,7 +74,7 @@ def test_folders_for_training_and_test_are_taken_as_they_are(name: str, tmp_path
 
 @pytest.mark.parametrize(("channels", "shape"), [(1, (15, 16, 16)), (3, (15, 16, 16, 3))])
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "1", "I;16"])
-def test_images_of_any_kind_are_cut_to_one_shape(mode: str, channels: int, shape: tuple, tmp_path: Path) -> None:
+def test_images_of_any_mode_and_size_get_one_shape(mode: str, channels: int, shape: tuple, tmp_path: Path) -> None:
     source = "L" if mode == "I;16" else mode
     write(tmp_path / "ant", 9, 0, source, (40, 20))
     write(tmp_path / "bee", 8, 50, source, (16, 31))
@@ -85,7 +85,7 @@ def test_images_of_any_kind_are_cut_to_one_shape(mode: str, channels: int, shape
     assert train[0][0].shape == (channels, 16, 16)
 
 
-def test_colours_are_kept_with_three_channels(tmp_path: Path) -> None:
+def test_three_channels_keep_the_colours(tmp_path: Path) -> None:
     for name, colour in (("ant", (250, 10, 20)), ("bee", (10, 20, 250))):
         (tmp_path / name).mkdir()
         for number in range(2):
@@ -95,7 +95,7 @@ def test_colours_are_kept_with_three_channels(tmp_path: Path) -> None:
         assert images.data[:, 8, 8].tolist() == [[250, 10, 20], [10, 20, 250]]
 
 
-def test_the_middle_of_an_oblong_image_is_kept(tmp_path: Path) -> None:
+def test_oblong_images_are_cropped_to_the_centre(tmp_path: Path) -> None:
     image = Image.new("L", (48, 16), 0)
     image.paste(200, (16, 0, 32, 16))
     for name in ("ant", "bee"):
@@ -123,7 +123,7 @@ def test_training_images_have_mean_0_and_standard_deviation_1(channels: int, tmp
     assert test.transform is train.transform
 
 
-def test_images_all_of_one_grey_stay_finite(tmp_path: Path) -> None:
+def test_images_of_a_single_grey_stay_finite(tmp_path: Path) -> None:
     for name in ("ant", "bee"):
         (tmp_path / name).mkdir()
         for number in "01":
@@ -131,15 +131,15 @@ def test_images_all_of_one_grey_stay_finite(tmp_path: Path) -> None:
     assert load_folder(tmp_path, 16)[0][0][0].isfinite().all()
 
 
-def test_hidden_files_and_folders_are_passed_over_and_deeper_ones_are_not(root: Path) -> None:
+def test_hidden_files_and_folders_are_skipped_and_deeper_ones_are_not(root: Path) -> None:
     n_images = len(FolderImages(root))
     write(root / ".ipynb_checkpoints", 2)
     write(root / "ant" / ".thumbnails", 2)
     write(root / "ant" / "from the side", 1, 90)
     (root / "ant" / "from the side" / "090.jpg").rename(root / "ant" / "from the side" / "090.JPEG")
-    (root / "ant" / "._000.jpg").write_bytes(b"what a Mac leaves behind")
-    (root / "ant" / "notes.txt").write_text("no image")
-    (root / "notes.txt").write_text("no class")
+    (root / "ant" / "._000.jpg").write_bytes(b"left by a Mac")
+    (root / "ant" / "notes.txt").write_text("not an image")
+    (root / "notes.txt").write_text("not a class")
     images = FolderImages(root, 16)
     assert images.classes == list(CLASSES)
     assert len(images) == n_images + 1
@@ -147,7 +147,7 @@ def test_hidden_files_and_folders_are_passed_over_and_deeper_ones_are_not(root: 
     assert images.targets[images.paths.index(root / "ant" / "from the side" / "090.JPEG")] == 0
 
 
-def test_images_that_are_read_when_asked_for_are_those_in_memory(root: Path) -> None:
+def test_images_read_on_access_equal_those_in_memory(root: Path) -> None:
     images = FolderImages(root, 16, 1)
     in_memory = images.in_memory()
     images.transform = in_memory.transform
@@ -159,7 +159,7 @@ def test_images_that_are_read_when_asked_for_are_those_in_memory(root: Path) -> 
     assert FolderImages(root, 16, 3)[0][0].size == (16, 16)  # without a transform, a PIL image
 
 
-def test_a_data_loader_with_balanced_batches_reads_them(root: Path) -> None:
+def test_a_data_loader_reads_image_files_in_balanced_batches(root: Path) -> None:
     images = FolderImages(root, 16, 3)
     images.transform = images.subset(range(5)).in_memory().transform
     sampler = BalancedBatchSampler(images.targets, n_classes=3, n_samples=2, replacement=True)
@@ -168,7 +168,7 @@ def test_a_data_loader_with_balanced_batches_reads_them(root: Path) -> None:
         assert labels.bincount().sort().values[-3:].tolist() == [2, 2, 2]
 
 
-def test_a_subset_keeps_the_classes_and_of_classes_numbers_them_anew(root: Path) -> None:
+def test_a_subset_keeps_the_classes_and_of_classes_renumbers_them(root: Path) -> None:
     images = FolderImages(root, 16, 1)
     some = images.subset(torch.tensor([17, 0, 11]))
     assert (greys(some.in_memory().data), some.targets.tolist()) == ([60, 0, 21], [3, 0, 1])
@@ -176,7 +176,7 @@ def test_a_subset_keeps_the_classes_and_of_classes_numbers_them_anew(root: Path)
     two = images.of_classes(["dog", "bee"])
     assert (two.classes, two.targets.tolist()) == (["dog", "bee"], [1] * 5 + [0])
     assert greys(two.in_memory().data) == [20, 21, 22, 23, 24, 60]
-    assert len(images) == 18  # which is as it was
+    assert len(images) == 18  # unchanged
     with pytest.raises(ValueError, match="no class 'fox', 'eel' among 4 classes"):
         images.of_classes(["ant", "fox", "eel"])
 
@@ -201,7 +201,7 @@ def many(tmp_path: Path) -> FolderImages:
 
 
 @pytest.mark.usefixtures("global_random_state_untouched")
-def test_parts_have_their_shares_of_the_classes_and_none_in_common(many: FolderImages) -> None:
+def test_parts_have_their_shares_of_the_classes_with_none_in_common(many: FolderImages) -> None:
     parts = many.split_by_class((0.5, 0.3, 0.2), seed=1)
     assert [len(part.classes) for part in parts] == [10, 6, 4]
     assert sorted(name for part in parts for name in part.classes) == many.classes
@@ -214,7 +214,7 @@ def test_parts_have_their_shares_of_the_classes_and_none_in_common(many: FolderI
 def test_classes_of_a_family_stay_together(many: FolderImages) -> None:
     parts = many.split_by_class((0.6, 0.2, 0.2), family=lambda name: name[0])
     families = [{name[0] for name in part.classes} for part in parts]
-    assert [len(of_part) for of_part in families] == [6, 2, 2]
+    assert [len(names) for names in families] == [6, 2, 2]
     assert not families[0] & families[1] | families[1] & families[2] | families[0] & families[2]
     assert [len(part.classes) for part in parts] == [12, 4, 4]
 
@@ -223,14 +223,14 @@ def test_classes_of_a_family_stay_together(many: FolderImages) -> None:
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.6), (1.2, -0.2), (0.5, 0.4)])
-def test_shares_that_are_none_raise(shares: tuple[float, ...], many: FolderImages) -> None:
-    with pytest.raises(ValueError, match="must be positive, and 1 in sum"):
+def test_shares_that_are_negative_or_do_not_sum_to_one_raise(shares: tuple[float, ...], many: FolderImages) -> None:
+    with pytest.raises(ValueError, match="must be positive and sum to 1"):
         many.split_by_class(shares)
 
 
 @pytest.mark.parametrize("length", [1, 17, 19])
 def test_a_mask_of_another_length_raises(length: int, root: Path) -> None:
-    with pytest.raises(ValueError, match=rf"a mask of shape \({length},\) for 18 images; give one truth value each"):
+    with pytest.raises(ValueError, match=rf"a mask of shape \({length},\) for 18 images; give one boolean per image"):
         FolderImages(root).subset(torch.ones(length, dtype=torch.bool))
 
 
@@ -239,29 +239,29 @@ def test_too_few_classes_for_the_parts_raise(root: Path) -> None:
         FolderImages(root).split_by_class((0.8, 0.1, 0.1))
 
 
-def test_all_files_that_cannot_be_read_are_named_at_once(root: Path) -> None:
+def test_all_unreadable_files_are_named_at_once(root: Path) -> None:
     for name in ("ant/001.png", "bee/021.jpg", "cat/040.png"):
         (root / name).write_bytes(b"<html>not found</html>")
     with pytest.raises(ValueError, match=r"3 of 18 files cannot be read:\n.*ant.001.png.*\n.*bee.021.jpg.*\n.*cat.040"):
         FolderImages(root, 16).in_memory()
 
 
-def test_a_folder_that_is_not_there_raises(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere is no folder with a sub-folder of images for each class"):
+def test_a_missing_folder_raises(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere is not a folder with one sub-folder of images per class"):
         load_folder(tmp_path / "nowhere")
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(FileNotFoundError, match=r"file is no folder with a sub-folder of images"):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(FileNotFoundError, match=r"file is not a folder with one sub-folder of images"):
         load_folder(tmp_path / "file")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"empty is no folder with a sub-folder of images"):
+    with pytest.raises(FileNotFoundError, match=r"empty is not a folder with one sub-folder of images"):
         load_folder(tmp_path / "empty")
 
 
 def test_a_class_without_images_raises_naming_it(root: Path) -> None:
     (root / "empty").mkdir()
-    (root / "empty" / "notes.txt").write_text("no image")
+    (root / "empty" / "notes.txt").write_text("not an image")
     with pytest.raises(
-        FileNotFoundError, match=r"for each class: in empty there is no file that ends with .jpg.*; remove it"
+        FileNotFoundError, match=r"per class: in empty there is no file that ends with .jpg.*; add images"
     ):
         load_folder(root)
 
@@ -278,11 +278,11 @@ def test_a_damaged_image_raises_naming_it(name: str, root: Path) -> None:
     whole = path.read_bytes()
     for damaged in (b"", b"<html>not found</html>", whole[: len(whole) // 2], whole[:20], whole[:-25]):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=rf"ant.{name} is no image, or a truncated one"):
+        with pytest.raises(ValueError, match=rf"ant.{name} is not an image, or is truncated"):
             load_folder(root, 16)
 
 
-def test_any_flipped_byte_of_a_png_is_harmless_or_an_error_naming_it(tmp_path: Path) -> None:
+def test_a_flipped_byte_of_a_png_is_harmless_or_raises_naming_it(tmp_path: Path) -> None:
     write(tmp_path / "bee", 2)
     (tmp_path / "ant").mkdir()
     path = tmp_path / "ant" / "0.png"
@@ -298,7 +298,7 @@ def test_any_flipped_byte_of_a_png_is_harmless_or_an_error_naming_it(tmp_path: P
             except ValueError as error:
                 messages.append(str(error))
     assert len(messages) > 60
-    assert all("0.png is no image, or a truncated one" in message for message in messages)
+    assert all("0.png is not an image, or is truncated" in message for message in messages)
 
 
 def test_different_classes_for_training_and_test_raise(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_different_classes_for_training_and_test_raise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [0, 2, 4])
-def test_another_number_of_channels_raises(channels: int, root: Path) -> None:
+def test_an_unsupported_number_of_channels_raises(channels: int, root: Path) -> None:
     with pytest.raises(ValueError, match=f"channels={channels} must be 1 for grey images or 3 for colour"):
         load_folder(root, channels=channels)
 

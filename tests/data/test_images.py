@@ -11,7 +11,7 @@ from torchvision import transforms
 from torchvision.transforms import v2
 
 from siamese_triplet.datasets import Images, normalization
-from siamese_triplet.datasets.images import channels_first, pixelwise_transform, transformed
+from siamese_triplet.datasets.images import apply_transform, channels_first, pixelwise_transform
 
 GREY = torch.randint(0, 256, (256, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 COLOUR = torch.randint(0, 256, (20, 9, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
@@ -24,7 +24,7 @@ def images(data: Tensor = GREY, transform: Any = None, train: bool = True) -> Im
     return Images(data, torch.arange(len(data)) % 3, ["a", "b", "c"], train=train, transform=transform)
 
 
-def test_normalization_equals_torchvisions_to_tensor_and_normalize() -> None:
+def test_normalization_equals_to_tensor_and_normalize_of_torchvision() -> None:
     theirs = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
     ours = normalization(0.1307, 0.3081)
     every_value = torch.arange(256, dtype=torch.uint8).reshape(16, 16)
@@ -36,7 +36,7 @@ def test_normalization_equals_torchvisions_to_tensor_and_normalize() -> None:
         assert ours(pil).shape == (1, *image.shape)
 
 
-def test_normalization_of_colour_images_has_a_mean_and_a_deviation_for_each_channel() -> None:
+def test_normalization_of_colour_images_takes_a_mean_and_a_deviation_per_channel() -> None:
     theirs = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))])
     ours = normalization((0.1, 0.2, 0.3), [0.4, 0.5, 0.6])
     for image in COLOUR:
@@ -56,13 +56,11 @@ def test_normalization_of_colour_images_has_a_mean_and_a_deviation_for_each_chan
     ],
     ids=["grey", "colour", "older, grey", "older, colour"],
 )
-def test_a_pixelwise_transform_does_to_many_images_what_the_transform_does_to_one(
-    data: Tensor, transform: Callable
-) -> None:
+def test_a_pixelwise_transform_of_a_batch_equals_the_transform_of_each_image(data: Tensor, transform: Callable) -> None:
     batched = pixelwise_transform(transform)(channels_first(data))
     expected = torch.stack([transform(Image.fromarray(image.numpy())) for image in data])
     torch.testing.assert_close(batched, expected, rtol=0, atol=1e-6)
-    torch.testing.assert_close(torch.stack(transformed(data, transform)), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(torch.stack(apply_transform(data, transform)), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +76,7 @@ def test_a_pixelwise_transform_does_to_many_images_what_the_transform_does_to_on
         v2.Compose([v2.ToImage(), type("Odd", (v2.Normalize,), {})([0.5], [0.5])]),
     ],
 )
-def test_other_transforms_have_no_pixelwise_one(transform: Any) -> None:
+def test_other_transforms_have_no_pixelwise_version(transform: Any) -> None:
     assert pixelwise_transform(transform) is None
 
 
@@ -89,7 +87,7 @@ def test_channels_first_is_a_view() -> None:
     assert torch.equal(channels_first(COLOUR)[3, 2], COLOUR[3, :, :, 2])
 
 
-def test_draw_gives_indices_and_labels() -> None:
+def test_draw_returns_indices_and_labels() -> None:
     indices, labels = images().draw(torch.tensor([4, 0, 4]))
     assert (indices.tolist(), labels.tolist()) == ([[4], [0], [4]], [1, 0, 1])
 
@@ -97,8 +95,8 @@ def test_draw_gives_indices_and_labels() -> None:
 @pytest.mark.parametrize(
     ("data", "transform"), [(GREY, normalization(0.3, 0.7)), (COLOUR, COLOUR_NORMALIZATION)], ids=["grey", "colour"]
 )
-def test_batched_transform_equals_the_per_image_one_exactly(data: Tensor, transform: Callable) -> None:
-    batched = transformed(data, transform)
+def test_a_batched_transform_equals_the_per_image_one_exactly(data: Tensor, transform: Callable) -> None:
+    batched = apply_transform(data, transform)
     assert len(batched) == len(data)
     for image, ours in zip(data, batched, strict=True):
         expected = transform(Image.fromarray(image.numpy()))
@@ -106,17 +104,17 @@ def test_batched_transform_equals_the_per_image_one_exactly(data: Tensor, transf
         assert ours.dtype == expected.dtype
 
 
-def test_a_transform_that_looks_at_the_whole_image_gets_them_one_by_one() -> None:
+def test_a_transform_of_whole_images_is_called_per_image() -> None:
     seen = []
     transform = v2.Compose([v2.Lambda(lambda image: seen.append(image) or image), v2.ToImage()])
-    transformed(GREY[:3], transform)
+    apply_transform(GREY[:3], transform)
     assert [type(image) for image in seen] == [Image.Image] * 3
 
 
 @pytest.mark.parametrize("normalize_only", [v2.Normalize([0.5], [2.0]), v2.Compose([v2.Normalize([0.5], [2.0])])])
-def test_images_that_are_floats_are_transformed_as_tensors(normalize_only: Callable) -> None:
+def test_float_images_are_transformed_as_tensors(normalize_only: Callable) -> None:
     data = torch.rand(4, 1, 5, 5) if isinstance(normalize_only, v2.Normalize) else torch.rand(4, 5, 5)
-    result = torch.stack(transformed(data, normalize_only))
+    result = torch.stack(apply_transform(data, normalize_only))
     torch.testing.assert_close(result, (data.reshape(4, 1, 5, 5) - 0.5) / 2)
 
 
@@ -129,7 +127,7 @@ def test_without_a_transform_an_item_is_the_pil_image(data: Tensor, mode: str) -
     assert isinstance(label, int)
 
 
-def test_grey_images_with_a_channel_are_those_without() -> None:
+def test_grey_images_with_a_channel_equal_those_without() -> None:
     seen = images(GREY[..., None], transform=lambda image: image)
     for index in range(3):
         for item, expected in ((images(GREY[..., None])[index], images()[index]), (seen[index], images()[index])):
@@ -139,11 +137,11 @@ def test_grey_images_with_a_channel_are_those_without() -> None:
     assert torch.equal(normalized[0][0], images(GREY, normalization(0.3, 0.7))[0][0])
 
 
-def test_tensors_that_are_no_bytes_keep_their_channel() -> None:
-    assert [image.shape for image in transformed(torch.rand(2, 5, 5, 1), None)] == [(5, 5, 1)] * 2
+def test_tensors_other_than_uint8_keep_their_channel() -> None:
+    assert [image.shape for image in apply_transform(torch.rand(2, 5, 5, 1), None)] == [(5, 5, 1)] * 2
 
 
-def test_items_are_those_of_the_index_and_iteration_ends() -> None:
+def test_items_match_their_index_and_iteration_ends() -> None:
     dataset = images(transform=normalization(0, 1))
     assert len(dataset) == 256
     for (image, label), expected, target in zip(dataset, GREY, dataset.targets, strict=True):
@@ -153,14 +151,14 @@ def test_items_are_those_of_the_index_and_iteration_ends() -> None:
 
 
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: Subset(x, range(255, -1, -1))])
-def test_a_data_loader_gives_the_stacked_items(wrap: Callable) -> None:
+def test_a_data_loader_stacks_the_items(wrap: Callable) -> None:
     dataset = wrap(images(transform=normalization(0.3, 0.7)))
     batch, labels = next(iter(DataLoader(dataset, batch_size=10)))
     assert torch.equal(batch, torch.stack([dataset[i][0] for i in range(10)]))
     assert labels.tolist() == [dataset[i][1] for i in range(10)]
 
 
-def test_the_data_are_not_changed_by_their_transform() -> None:
+def test_a_transform_does_not_change_the_data() -> None:
     before = GREY.clone()
     list(DataLoader(images(transform=normalization(0.3, 0.7)), batch_size=100))
     assert torch.equal(GREY, before)
@@ -170,7 +168,7 @@ def test_the_data_are_not_changed_by_their_transform() -> None:
     ("data", "train", "expected"),
     [(GREY, True, "256 training images of 9×7, 3 classes"), (COLOUR, False, "20 test images of 9×7×3, 3 classes")],
 )
-def test_repr_says_what_the_images_are(data: Tensor, train: bool, expected: str) -> None:
+def test_repr_describes_the_images(data: Tensor, train: bool, expected: str) -> None:
     assert repr(images(data, train=train)) == expected
 
 
@@ -205,7 +203,7 @@ def grouped(with_groups: bool = True) -> Images:
 
 @pytest.mark.parametrize("classes", [[7, 2], [0], list(range(10)), [9, 0, 4]])
 @pytest.mark.parametrize("by_name", [True, False])
-def test_some_classes_are_numbered_anew_and_keep_the_order_of_their_images(classes: list[int], by_name: bool) -> None:
+def test_of_classes_renumbers_the_classes_and_keeps_the_order_of_images(classes: list[int], by_name: bool) -> None:
     whole = grouped()
     some = whole.of_classes([NAMES[number] for number in classes] if by_name else classes)
     chosen = [index for index, label in enumerate(whole.targets.tolist()) if label in classes]
@@ -223,12 +221,12 @@ def test_a_part_of_images_without_groups_has_none() -> None:
 
 
 @pytest.mark.parametrize("classes", [[10], [-1], [0, 99], ["bar 1", "bar"], ["bar 1", 10]])
-def test_a_class_that_is_not_there_raises(classes: list) -> None:
+def test_an_unknown_class_raises(classes: list) -> None:
     with pytest.raises(ValueError, match=r"no class .* among 10 classes; give names, or numbers from 0 to 9"):
         grouped().of_classes(classes)
 
 
-def test_a_long_list_of_missing_classes_is_cut() -> None:
+def test_a_long_list_of_unknown_classes_is_cut() -> None:
     with pytest.raises(ValueError, match=r"no class 'no 0', .*'no 9', … among"):
         grouped().of_classes([f"no {number}" for number in range(1000)])
 
@@ -241,7 +239,7 @@ def test_a_class_named_twice_raises() -> None:
 @pytest.mark.parametrize(
     "chosen", [[4, 2, 29], torch.tensor([4, 2, 29]), np.array([4, 2, 29]), (index for index in (4, 2, 29))]
 )
-def test_a_subset_has_the_chosen_images_in_their_order_with_their_groups(chosen: object) -> None:
+def test_a_subset_has_the_chosen_images_in_order_with_their_groups(chosen: object) -> None:
     part = grouped().subset(chosen)
     assert part.targets.tolist() == [4, 2, 9]
     assert part.groups.tolist() == [1, 0, 2]
@@ -257,10 +255,10 @@ def test_a_subset_takes_a_mask_and_may_be_empty() -> None:
 
 @pytest.mark.parametrize("length", [29, 31])
 def test_a_mask_of_another_length_raises(length: int) -> None:
-    with pytest.raises(ValueError, match=rf"a mask of shape \({length},\) for 30 images; give one truth value each"):
+    with pytest.raises(ValueError, match=rf"a mask of shape \({length},\) for 30 images; give one boolean per image"):
         grouped().subset(torch.ones(length, dtype=torch.bool))
 
 
-def test_a_subset_out_of_range_raises() -> None:
+def test_an_index_out_of_range_raises() -> None:
     with pytest.raises(IndexError):
         grouped().subset([30])

@@ -1,4 +1,4 @@
-"""A TensorLoader gives what a DataLoader gives."""
+"""A TensorLoader gives the batches of a DataLoader."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,7 +23,7 @@ DATASETS: dict[str, Callable[[Any], Any]] = {
 
 
 def images(train: bool = False, n_images: int = 23, colour: bool = False) -> Images:
-    """Images with a different grey each, so that one tells which it is."""
+    """Make images that can be told apart by the grey of their first pixel."""
     shape = (n_images, 5, 4, 3) if colour else (n_images, 5, 4)
     data = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     data[:, 0, 0] = torch.arange(n_images).to(torch.uint8).view(-1, *[1] * (len(shape) - 3))
@@ -32,10 +32,10 @@ def images(train: bool = False, n_images: int = 23, colour: bool = False) -> Ima
 
 
 class LikeTorchvision(Dataset):
-    """A data set as torchvision's MNIST: one PIL image at a time through the older transforms."""
+    """A data set like torchvision's MNIST, which transforms one PIL image at a time."""
 
-    def __init__(self, of: Images, transform: Any) -> None:
-        self.data, self.targets, self.train, self.transform = of.data, of.targets, of.train, transform
+    def __init__(self, images: Images, transform: Any) -> None:
+        self.data, self.targets, self.train, self.transform = images.data, images.targets, images.train, transform
 
     def __len__(self) -> int:
         return len(self.data)
@@ -46,7 +46,7 @@ class LikeTorchvision(Dataset):
 
 
 def flat(batch: tuple) -> list[Tensor]:
-    """All tensors of a batch."""
+    """List all tensors of a batch."""
     inputs, target = batch
     return [
         *(inputs if isinstance(inputs, (tuple, list)) else [inputs]),
@@ -61,7 +61,7 @@ def assert_same_batches(ours: Iterable, theirs: Iterable, atol: float = 0) -> No
 
 
 def numbers(inputs: Tensor) -> Tensor:
-    """Which images of `images()` these are."""
+    """Recover the indices of images of `images()` from their first pixel."""
     return ((inputs[:, 0, 0, 0] * 0.7 + 0.3) * 255).round().long()
 
 
@@ -72,7 +72,7 @@ def epoch(loader: Iterable) -> list[list]:
 @pytest.mark.parametrize("batch_size", [1, 7, 23, 100])
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("kind", DATASETS)
-def test_batches_of_a_test_set_equal_a_data_loaders(kind: str, drop_last: bool, batch_size: int) -> None:
+def test_batches_of_a_test_set_equal_those_of_a_data_loader(kind: str, drop_last: bool, batch_size: int) -> None:
     dataset = DATASETS[kind](images())
     ours = TensorLoader(dataset, batch_size, drop_last=drop_last)
     theirs = DataLoader(dataset, batch_size, drop_last=drop_last)
@@ -82,7 +82,7 @@ def test_batches_of_a_test_set_equal_a_data_loaders(kind: str, drop_last: bool, 
 
 
 @pytest.mark.parametrize("kind", DATASETS)
-def test_the_form_of_a_batch(kind: str) -> None:
+def test_a_batch_has_the_documented_types_and_shapes(kind: str) -> None:
     inputs, target = next(iter(TensorLoader(DATASETS[kind](images()), 4)))
     if kind == "images":
         assert (inputs.shape, inputs.dtype) == ((4, 1, 5, 4), torch.float32)
@@ -95,7 +95,7 @@ def test_the_form_of_a_batch(kind: str) -> None:
         assert (target.shape, target.dtype) == ((4,), torch.int64)
 
 
-def test_colour_images_equal_a_data_loaders() -> None:
+def test_batches_of_colour_images_equal_those_of_a_data_loader() -> None:
     dataset = images(colour=True)
     assert_same_batches(TensorLoader(dataset, 7), DataLoader(dataset, 7))
     assert next(iter(TensorLoader(dataset, 7)))[0].shape == (7, 3, 5, 4)
@@ -103,7 +103,7 @@ def test_colour_images_equal_a_data_loaders() -> None:
 
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize("kind", DATASETS)
-def test_a_data_set_of_torchvision_with_its_older_transforms(kind: str, colour: bool) -> None:
+def test_a_torchvision_data_set_with_older_transforms_works(kind: str, colour: bool) -> None:
     mean, std = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)) if colour else ((0.3,), (0.7,))
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
     dataset = DATASETS[kind](LikeTorchvision(images(colour=colour), transform))
@@ -118,7 +118,7 @@ def test_data_and_targets_may_be_arrays_and_lists() -> None:
 
 
 @pytest.mark.parametrize("kind", ["pairs", "triplets"])
-def test_training_pairs_and_triplets_are_valid_and_have_every_image_once_an_epoch(kind: str) -> None:
+def test_training_pairs_and_triplets_are_valid_and_start_with_every_image_once_per_epoch(kind: str) -> None:
     source = images(train=True)
     epochs = []
     for _ in range(2):
@@ -135,16 +135,16 @@ def test_training_pairs_and_triplets_are_valid_and_have_every_image_once_an_epoc
             assert (labels[0] != labels[2]).all()
         assert (columns[0] != columns[1]).all()
         epochs.append(columns)
-    assert torch.equal(epochs[0][1], epochs[1][1])  # made anew from the same seeds
+    assert torch.equal(epochs[0][1], epochs[1][1])  # new loaders with the same seeds
 
 
 @pytest.mark.parametrize("kind", ["pairs", "triplets"])
-def test_training_partners_are_drawn_anew_each_epoch(kind: str) -> None:
+def test_training_partners_differ_between_epochs(kind: str) -> None:
     loader = TensorLoader(DATASETS[kind](images(train=True)), 23)
     assert epoch(loader) != epoch(loader)
 
 
-def test_shuffled_images_come_once_each_with_their_own_label() -> None:
+def test_shuffled_images_come_once_each_with_their_label() -> None:
     dataset = images(train=True)
     batches = list(TensorLoader(dataset, 5, shuffle=True))
     found = numbers(torch.cat([inputs for inputs, _ in batches]))
@@ -154,7 +154,7 @@ def test_shuffled_images_come_once_each_with_their_own_label() -> None:
 
 @pytest.mark.parametrize("kind", DATASETS)
 @pytest.mark.usefixtures("global_random_state_untouched")
-def test_a_seed_decides_the_epochs_and_they_differ(kind: str) -> None:
+def test_the_seed_decides_the_epochs_and_epochs_differ(kind: str) -> None:
     one, same, other = (TensorLoader(DATASETS[kind](images(True)), 5, shuffle=True, seed=seed) for seed in (3, 3, 4))
     first, second = epoch(one), epoch(one)
     assert first != second
@@ -162,14 +162,14 @@ def test_a_seed_decides_the_epochs_and_they_differ(kind: str) -> None:
     assert epoch(other) != first
 
 
-def test_drop_last_drops_another_image_each_epoch() -> None:
+def test_drop_last_drops_a_different_image_each_epoch() -> None:
     loader = TensorLoader(images(train=True), 11, shuffle=True, drop_last=True)
     dropped = [set(range(23)) - set(numbers(torch.cat([x for x, _ in loader])).tolist()) for _ in range(4)]
     assert all(len(one) == 1 for one in dropped)
     assert len(set.union(*dropped)) > 1
 
 
-def test_balanced_batches_equal_a_data_loaders() -> None:
+def test_balanced_batches_equal_those_of_a_data_loader() -> None:
     dataset = images(train=True)
     ours, theirs = (BalancedBatchSampler(dataset.targets, 2, 3, seed=1) for _ in range(2))
     loader = TensorLoader(dataset, batch_sampler=ours)
@@ -178,7 +178,7 @@ def test_balanced_batches_equal_a_data_loaders() -> None:
         assert_same_batches(loader, DataLoader(dataset, batch_sampler=theirs))
 
 
-def test_a_batch_sampler_may_give_batches_of_any_size_in_tensors_too() -> None:
+def test_a_batch_sampler_may_yield_lists_or_tensors_of_any_size() -> None:
     dataset = images()
     batches = [[3, 1], [7], torch.tensor([0, 0, 5, 22])]
     found = [numbers(inputs).tolist() for inputs, _ in TensorLoader(dataset, batch_sampler=batches)]
@@ -187,7 +187,7 @@ def test_a_batch_sampler_may_give_batches_of_any_size_in_tensors_too() -> None:
 
 @pytest.mark.parametrize("kind", DATASETS)
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_no_batches_are_no_error(kind: str, drop_last: bool) -> None:
+def test_an_epoch_may_have_no_batches(kind: str, drop_last: bool) -> None:
     dataset = DATASETS[kind](images())
     loader = TensorLoader(dataset, 24, drop_last=True) if drop_last else TensorLoader(dataset, batch_sampler=[])
     assert (len(loader), list(loader)) == (0, [])
@@ -196,20 +196,20 @@ def test_no_batches_are_no_error(kind: str, drop_last: bool) -> None:
 @pytest.mark.parametrize("world_size", [2, 3, 7])
 @pytest.mark.parametrize("kind", DATASETS)
 @pytest.mark.parametrize("train", [True, False])
-def test_the_shares_of_all_processes_make_up_the_batch(train: bool, kind: str, world_size: int) -> None:
+def test_shares_of_all_processes_make_up_the_batch(train: bool, kind: str, world_size: int) -> None:
     def loader(share: Share) -> TensorLoader:
         return TensorLoader(DATASETS[kind](images(train)), 5, shuffle=train, share=share)
 
     whole, shares = loader(Share()), [loader(Share(rank, world_size)) for rank in range(world_size)]
     for _ in range(2):
-        for batch, *parts in zip(whole, *shares, strict=True):  # the last has 3
+        for batch, *parts in zip(whole, *shares, strict=True):  # the last batch has 3 items
             columns = zip(*map(flat, parts), strict=True)
             torch.testing.assert_close([torch.cat(column) for column in columns], flat(batch), rtol=0, atol=0)
             sizes = [len(flat(part)[0]) for part in parts]
             assert max(sizes) - min(sizes) <= 1
 
 
-def test_images_are_normalised_once_and_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_normalised_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     call = v2.Normalize.__call__
     monkeypatch.setattr(v2.Normalize, "__call__", lambda *given: calls.append(given[1].shape) or call(*given))
@@ -219,15 +219,15 @@ def test_images_are_normalised_once_and_for_all(monkeypatch: pytest.MonkeyPatch)
     assert calls == [(23, 1, 5, 4)]
 
 
-def test_many_images_are_normalised_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once = TensorLoader(images(), 5).images
+def test_many_images_are_normalised_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TensorLoader(images(), 5).images
     monkeypatch.setattr("siamese_triplet.loader.CHUNK", 7)
-    in_parts = TensorLoader(images(), 5).images
-    assert torch.equal(in_parts, at_once)
-    assert in_parts.is_contiguous()
+    chunked = TensorLoader(images(), 5).images
+    assert torch.equal(chunked, whole)
+    assert chunked.is_contiguous()
 
 
-def test_batches_are_copies_and_the_data_stay_as_they_are() -> None:
+def test_batches_are_copies_and_the_data_is_unchanged() -> None:
     dataset = images()
     before = dataset.data.clone()
     loader = TensorLoader(dataset, 7)
@@ -238,7 +238,7 @@ def test_batches_are_copies_and_the_data_stay_as_they_are() -> None:
     assert torch.equal(dataset.data, before)
 
 
-def test_batches_lie_on_the_device_asked_for() -> None:
+def test_batches_are_on_the_given_device() -> None:
     loader = TensorLoader(images(), 7, device="meta")
     inputs, target = next(iter(loader))
     assert (inputs.device.type, target.device.type, inputs.shape) == ("meta", "meta", (7, 1, 5, 4))
@@ -282,7 +282,7 @@ def test_a_batch_size_below_one_raises(batch_size: int) -> None:
     ids=["crop", "rotation", "bare", "function", "none"],
 )
 @pytest.mark.parametrize("kind", DATASETS)
-def test_a_transform_that_cannot_be_done_once_raises(kind: str, transform: Any) -> None:
+def test_a_transform_that_is_not_pixelwise_raises(kind: str, transform: Any) -> None:
     dataset = images()
     dataset.transform = transform
     with pytest.raises(

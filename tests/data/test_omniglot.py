@@ -1,4 +1,4 @@
-"""Omniglot, from little archives made here, and from the real minimal ones where they are."""
+"""Omniglot, from small archives made here, and from the real minimal ones if they are available."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ def test_minimal_sets_have_no_alphabet_in_common(minimal: Path) -> None:  # noqa
     assert train.targets.bincount().tolist() == [20] * 10
 
 
-def test_ink_is_bright_and_items_are_what_a_network_takes(minimal: Path) -> None:  # noqa: F811
+def test_ink_is_bright_and_items_are_normalised_tensors(minimal: Path) -> None:  # noqa: F811
     images = load("omniglot", True, minimal, subset="minimal")
     assert images.data.shape == (200, 105, 105)
     assert images.data[0].max() == 0  # an empty drawing
@@ -37,7 +37,7 @@ def test_ink_is_bright_and_items_are_what_a_network_takes(minimal: Path) -> None
     assert small.data[4].float().mean() == pytest.approx(images.data[4].float().mean().item(), rel=0.05)
 
 
-def test_without_a_subset_the_minimal_sets_are_used_where_there_are_no_others(minimal: Path, capsys) -> None:  # noqa: F811
+def test_without_a_subset_the_minimal_sets_are_used_if_there_are_no_others(minimal: Path, capsys) -> None:  # noqa: F811
     assert len(load("omniglot", False, minimal).classes) == 6
     assert "using the minimal set images_background_small2.zip" in capsys.readouterr().out
 
@@ -45,29 +45,29 @@ def test_without_a_subset_the_minimal_sets_are_used_where_there_are_no_others(mi
 def test_the_minimal_sets_are_parts_of_the_background_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alphabets = ("Arcadian", *MINIMAL[True], *MINIMAL[False])
     archive = write_archive(Archive.full(tmp_path, True).path, alphabets)
-    monkeypatch.setattr(Archive, "full", classmethod(lambda cls, place, train: Archive(archive, 18)))
+    monkeypatch.setattr(Archive, "full", classmethod(lambda cls, root, train: Archive(archive, 18)))
     assert load("omniglot", False, tmp_path, subset="minimal").group_names == list(MINIMAL[False])
     assert len(load("omniglot", True, tmp_path).group_names) == 9
 
 
-def test_the_minimal_sets_of_the_full_archive_are_those_of_their_own_archives(minimal: Path, tmp_path: Path) -> None:  # noqa: F811
-    ours = [load("omniglot", train, minimal, subset="minimal", image_size=16) for train in (True, False)]
+def test_the_minimal_sets_are_the_same_from_the_full_archive_and_their_own(minimal: Path, tmp_path: Path) -> None:  # noqa: F811
+    from_own = [load("omniglot", train, minimal, subset="minimal", image_size=16) for train in (True, False)]
     full = Archive.full(tmp_path, True).path
     write_archive(full, tuple(sorted({"Arcadian", *MINIMAL[True], *MINIMAL[False]})))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Archive, "full", classmethod(lambda cls, place, train: Archive(full, 18)))
+        patch.setattr(Archive, "full", classmethod(lambda cls, root, train: Archive(full, 18)))
         for train in (True, False):
             Archive.minimal(minimal, train).path.unlink()
-        theirs = [load("omniglot", train, minimal, subset="minimal", image_size=16) for train in (True, False)]
-    for own, of_full in zip(ours, theirs, strict=True):
-        assert (of_full.classes, of_full.group_names) == (own.classes, own.group_names)
-        assert torch.equal(of_full.data, own.data)
-        assert torch.equal(of_full.targets, own.targets)
-        assert torch.equal(of_full.groups, own.groups)
+        from_full = [load("omniglot", train, minimal, subset="minimal", image_size=16) for train in (True, False)]
+    for ours, theirs in zip(from_full, from_own, strict=True):
+        assert (ours.classes, ours.group_names) == (theirs.classes, theirs.group_names)
+        assert torch.equal(ours.data, theirs.data)
+        assert torch.equal(ours.targets, theirs.targets)
+        assert torch.equal(ours.groups, theirs.groups)
 
 
-def test_the_places_and_sizes_of_the_official_archives(tmp_path: Path) -> None:
-    found = [of(tmp_path, train) for of in (Archive.full, Archive.minimal) for train in (True, False)]
+def test_the_official_archives_have_their_paths_and_sizes(tmp_path: Path) -> None:
+    found = [make(tmp_path, train) for make in (Archive.full, Archive.minimal) for train in (True, False)]
     assert [str(archive.path.relative_to(tmp_path)) for archive in found] == [
         "omniglot-py/images_background.zip",
         "omniglot-py/images_evaluation.zip",
@@ -77,7 +77,7 @@ def test_the_places_and_sizes_of_the_official_archives(tmp_path: Path) -> None:
     assert [archive.n_characters for archive in found] == [964, 659, 136, 156]
 
 
-def test_images_of_both_parts_know_what_they_are(minimal: Path, capsys: pytest.CaptureFixture) -> None:  # noqa: F811
+def test_both_splits_have_consistent_types_classes_and_groups(minimal: Path, capsys: pytest.CaptureFixture) -> None:  # noqa: F811
     for train in (True, False):
         images = load("omniglot", train, minimal, subset="minimal", image_size=8)
         assert images.train is train
@@ -100,7 +100,7 @@ def test_shrinking_is_antialiased(minimal: Path) -> None:  # noqa: F811
     assert len(small.unique()) > 5
 
 
-def test_the_folder_can_be_named_by_the_variable(minimal: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_the_environment_variable_can_name_the_folder(minimal: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setenv("SIAMESE_TRIPLET_DATA", str(minimal))
     assert has_omniglot("minimal")
     assert len(load("omniglot", subset="minimal", image_size=8)) == 200
@@ -109,7 +109,7 @@ def test_the_folder_can_be_named_by_the_variable(minimal: Path, monkeypatch: pyt
 def test_a_truncated_archive_raises_naming_it(minimal: Path) -> None:  # noqa: F811
     path = Archive.minimal(minimal, True).path
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(ValueError, match=r"images_background_small1.zip is truncated or corrupt: .*copy it anew"):
+    with pytest.raises(ValueError, match=r"images_background_small1.zip is truncated or corrupt: .*copy it again"):
         load("omniglot", True, minimal, subset="minimal")
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_drawing_raises_naming_the_archive(minimal: Path) -> None:  # 
 
 
 @pytest.mark.parametrize("length", [0, 100, 5000])
-def test_the_first_bytes_of_an_archive_alone_raise_naming_it(length: int, minimal: Path) -> None:  # noqa: F811
+def test_an_archive_cut_to_its_first_bytes_raises_naming_it(length: int, minimal: Path) -> None:  # noqa: F811
     path = Archive.minimal(minimal, False).path
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ValueError, match=r"images_background_small2\.zip is truncated or corrupt: .*; delete it"):
@@ -131,7 +131,7 @@ def test_the_first_bytes_of_an_archive_alone_raise_naming_it(length: int, minima
 
 
 @pytest.mark.parametrize("broken", [b"", b"not a drawing", drawing(1)[:60]])
-def test_a_whole_archive_with_a_broken_drawing_raises_naming_it(broken: bytes, minimal: Path) -> None:  # noqa: F811
+def test_an_intact_archive_with_a_broken_drawing_raises_naming_it(broken: bytes, minimal: Path) -> None:  # noqa: F811
     path = Archive.minimal(minimal, True).path
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("folder/Latin/character02/0001_99.png", broken)
@@ -149,13 +149,13 @@ def test_a_drawing_of_another_size_raises_naming_the_archive(minimal: Path) -> N
 
 
 @pytest.mark.parametrize(("n_drawings", "n_found"), [(19, 190), (21, 210)])
-def test_missing_drawings_and_too_many_raise(n_drawings: int, n_found: int, minimal: Path) -> None:  # noqa: F811
+def test_too_few_or_too_many_drawings_raise(n_drawings: int, n_found: int, minimal: Path) -> None:  # noqa: F811
     write_archive(Archive.minimal(minimal, True).path, MINIMAL[True], n_drawings=n_drawings)
     with pytest.raises(ValueError, match=rf"small1\.zip holds {n_found} drawings, not the 200 of the official archive"):
         load("omniglot", True, minimal, subset="minimal")
 
 
-def test_no_data_and_no_download_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_data_without_a_download_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError, match="download=False"):
         load("omniglot", True, tmp_path, download=False)
 
@@ -169,7 +169,7 @@ def test_no_data_and_no_download_raise(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_notebook_shows_the_message_of_missing_data_alone(tmp_path: Path) -> None:
+def test_a_notebook_shows_only_the_message_of_missing_data(tmp_path: Path) -> None:
     shell = InteractiveShell()
     with pytest.raises(FileNotFoundError) as caught:
         load("omniglot", root=tmp_path, download=False)
@@ -181,28 +181,28 @@ def test_a_notebook_shows_the_message_of_missing_data_alone(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("subset", [None, "minimal"])
 @pytest.mark.parametrize("train", [True, False])
-def test_what_is_not_there_is_downloaded(
+def test_missing_archives_are_downloaded(
     train: bool, subset: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
-    class Downloading:
+    class FakeOmniglot:
         folder = "omniglot-py"
 
-        def __init__(self, place: Path, background: bool, download: bool) -> None:
-            asked.append((place, background, download))
-            write_archive(Archive.full(place, background).path, (*MINIMAL[True], *MINIMAL[False]))
+        def __init__(self, root: Path, background: bool, download: bool) -> None:
+            asked.append((root, background, download))
+            write_archive(Archive.full(root, background).path, (*MINIMAL[True], *MINIMAL[False]))
 
-    of = Archive.full.__func__
-    monkeypatch.setattr(omniglot, "Omniglot", Downloading)
-    monkeypatch.setattr(Archive, "full", classmethod(lambda cls, *where: Archive(of(cls, *where).path, 16)))
+    full = Archive.full.__func__
+    monkeypatch.setattr(omniglot, "Omniglot", FakeOmniglot)
+    monkeypatch.setattr(Archive, "full", classmethod(lambda cls, *args: Archive(full(cls, *args).path, 16)))
     for _ in range(2):
         images = load("omniglot", train, tmp_path, subset=subset, image_size=8)
         assert images.group_names == sorted(MINIMAL[train] if subset else (*MINIMAL[True], *MINIMAL[False]))
     assert asked == [(tmp_path, train or subset == "minimal", True)]
 
 
-def test_one_part_alone_is_not_enough_for_has_omniglot(minimal: Path) -> None:  # noqa: F811
+def test_has_omniglot_needs_both_splits(minimal: Path) -> None:  # noqa: F811
     assert has_omniglot("minimal", minimal)
     assert has_omniglot(None, minimal)
     Archive.minimal(minimal, False).path.unlink()
@@ -253,11 +253,11 @@ def test_turned_images_without_groups_have_none() -> None:
     turned = rotations_as_classes(Images(data, torch.zeros(1, dtype=torch.int64), ["a"]))
     assert (turned.groups, turned.group_names) == (None, [])
     assert turned.classes == ["a", "a turned by 90°", "a turned by 180°", "a turned by 270°"]
-    assert turned.data[1].tolist() == [[2, 5, 8], [1, 4, 7], [0, 3, 6]]  # against the clock
+    assert turned.data[1].tolist() == [[2, 5, 8], [1, 4, 7], [0, 3, 6]]  # anticlockwise
 
 
 @pytest.mark.skipif(not has_omniglot("minimal"), reason="Omniglot is not in the folder that SIAMESE_TRIPLET_DATA names")
-def test_the_real_minimal_sets_have_242_characters() -> None:
+def test_the_real_minimal_sets_have_136_and_106_characters() -> None:
     train, test = (load("omniglot", train, subset="minimal", image_size=28) for train in (True, False))
     assert (len(train.classes), len(test.classes)) == (136, 106)
     assert len(train) + len(test) == 4840

@@ -20,7 +20,7 @@ BOTH = [SiameseMNIST, TripletMNIST]
 
 
 def numbered(labels: list[int] = LABELS, train: bool = True) -> Images:
-    """Images whose every pixel is their own index, so that an item tells which images it is made of."""
+    """Make images whose pixels all equal their index, so that items can be traced to images."""
     data = torch.arange(len(labels), dtype=torch.uint8)[:, None, None].expand(-1, 2, 2).contiguous()
     return Images(data, torch.tensor(labels), [str(i) for i in range(10)], train=train, transform=normalization(0, 1))
 
@@ -42,7 +42,7 @@ def assert_valid(triplet: tuple[int, ...], labels: list[int]) -> None:
 # training pairs and triplets
 
 
-def test_training_pairs_are_never_an_image_with_itself_and_the_target_is_right() -> None:
+def test_training_pairs_never_repeat_an_image_and_targets_are_right() -> None:
     pairs = SiameseMNIST(numbered())
     assert len(pairs) == len(LABELS)
     for _ in range(100):
@@ -55,7 +55,7 @@ def test_training_pairs_are_never_an_image_with_itself_and_the_target_is_right()
             assert target == (LABELS[first] == LABELS[second])
 
 
-def test_training_pairs_are_positive_with_probability_one_half_and_partners_uniform() -> None:
+def test_half_the_training_pairs_are_positive_and_partners_are_uniform() -> None:
     pairs = SiameseMNIST(numbered())
     drawn = [(indices(item)[1], item[1]) for item in pairs.__getitems__([3] * 8000)]
     n_positive = sum(target for _, target in drawn)
@@ -64,13 +64,13 @@ def test_training_pairs_are_positive_with_probability_one_half_and_partners_unif
     reference.assert_uniform((image for image, target in drawn if not target), {0, 2, 4, 6, 7, 8})
 
 
-def test_training_pairs_are_drawn_anew_each_epoch() -> None:
+def test_training_pairs_differ_between_epochs() -> None:
     pairs = SiameseMNIST(numbered(LABELS * 5))
     first, second = ([indices(pairs[i]) for i in range(50)] for _ in range(2))
     assert first != second
 
 
-def test_every_image_is_an_anchor_once_an_epoch() -> None:
+def test_every_image_is_an_anchor_once_per_epoch() -> None:
     triplets = TripletMNIST(numbered())
     for _ in range(20):
         items = [triplets[index] for index in range(len(triplets))]
@@ -92,7 +92,7 @@ def test_positives_and_negatives_of_training_triplets_are_uniform() -> None:
 
 @pytest.mark.usefixtures("global_random_state_untouched")
 @pytest.mark.parametrize("make", BOTH)
-def test_training_draws_come_from_the_seed_and_not_from_the_global_random_state(make: type) -> None:
+def test_training_draws_depend_on_the_seed_and_not_on_the_global_random_state(make: type) -> None:
     one, same, other = (make(numbered(LABELS * 5), seed=seed) for seed in (1, 1, 2))
     drawn = [[indices(dataset[i]) for i in range(50)] for dataset in (one, same, other)]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -119,7 +119,7 @@ def test_fixed_test_tuples_do_not_depend_on_the_global_random_state(make: type) 
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_fixed_test_pairs_are_half_positive_and_never_an_image_with_itself(seed: int) -> None:
+def test_half_the_fixed_test_pairs_are_positive_and_none_repeats_an_image(seed: int) -> None:
     pairs = SiameseMNIST(numbered(train=False), seed=seed)
     for index in range(len(LABELS)):
         (first, second), target = indices(pairs[index]), pairs[index][1]
@@ -129,7 +129,7 @@ def test_fixed_test_pairs_are_half_positive_and_never_an_image_with_itself(seed:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_fixed_test_triplets_are_valid_and_have_every_image_as_the_anchor(seed: int) -> None:
+def test_fixed_test_triplets_are_valid_and_every_image_is_an_anchor(seed: int) -> None:
     triplets = TripletMNIST(numbered(train=False), seed=seed)
     chosen = [indices(triplets[index]) for index in range(len(triplets))]
     assert [triplet[0] for triplet in chosen] == list(range(len(LABELS)))
@@ -142,7 +142,7 @@ def test_fixed_test_triplets_are_valid_and_have_every_image_as_the_anchor(seed: 
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_a_singleton_class_in_pairs_neither_hangs_nor_meets_itself(train: bool) -> None:
+def test_the_only_image_of_a_class_is_never_paired_with_itself(train: bool) -> None:
     pairs = SiameseMNIST(numbered(WITH_SINGLETONS, train))
     for _ in range(50):
         for index, label in enumerate(WITH_SINGLETONS):
@@ -152,7 +152,7 @@ def test_a_singleton_class_in_pairs_neither_hangs_nor_meets_itself(train: bool) 
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_a_singleton_class_in_triplets_is_never_an_anchor(train: bool) -> None:
+def test_the_only_image_of_a_class_is_never_an_anchor(train: bool) -> None:
     triplets = TripletMNIST(numbered(WITH_SINGLETONS, train))
     negatives = set()
     for _ in range(50):
@@ -169,7 +169,7 @@ def test_a_singleton_class_in_triplets_is_never_an_anchor(train: bool) -> None:
 
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize(("make", "n_images"), [(SiameseMNIST, 2), (TripletMNIST, 3)])
-def test_default_collate_gives_batches_for_fit(make: type, n_images: int, train: bool) -> None:
+def test_default_collate_makes_batches_for_fit(make: type, n_images: int, train: bool) -> None:
     for images, target in DataLoader(make(numbered(train=train)), batch_size=5, shuffle=True):
         assert [tuple(part.shape) for part in images] == [(5, 1, 2, 2)] * n_images
         if make is SiameseMNIST:
@@ -180,7 +180,7 @@ def test_default_collate_gives_batches_for_fit(make: type, n_images: int, train:
 
 
 @pytest.mark.parametrize("make", BOTH)
-def test_two_workers_draw_differently_from_each_other_and_in_each_epoch(make: type) -> None:
+def test_draws_differ_between_workers_and_between_epochs(make: type) -> None:
     labels = [0, 1] * 60
     loader = DataLoader(make(numbered(labels)), batch_size=60, num_workers=2)
 
@@ -211,9 +211,7 @@ def test_fixed_test_tuples_are_the_same_through_workers() -> None:
 @pytest.mark.parametrize("as_data", [torch.tensor, lambda data: data], ids=["tensor", "array"])
 @pytest.mark.parametrize("as_targets", [torch.tensor, list], ids=["tensor", "list"])
 @pytest.mark.parametrize("make", BOTH)
-def test_an_ordinary_colour_data_set_with_a_transform_per_image_works(
-    make: type, as_targets: Any, as_data: Any
-) -> None:
+def test_a_colour_data_set_with_a_transform_per_image_works(make: type, as_targets: Any, as_data: Any) -> None:
     array = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 6, 6, 3), dtype=np.uint8)
     transform = transforms.Compose([transforms.CenterCrop(4), transforms.Grayscale(3), transforms.ToTensor()])
     seen = SimpleNamespace(data=as_data(array), targets=as_targets(LABELS), train=True, transform=transform)
@@ -234,7 +232,7 @@ def test_without_a_transform_the_items_are_pil_images(make: type) -> None:
 
 
 @pytest.mark.parametrize("make", BOTH)
-def test_negative_index_counts_from_the_end_and_too_large_an_index_raises(make: type) -> None:
+def test_a_negative_index_counts_from_the_end_and_an_index_out_of_range_raises(make: type) -> None:
     dataset = make(numbered(train=False))
     assert indices(dataset[-1]) == indices(dataset[9])
     with pytest.raises(IndexError):
@@ -258,7 +256,7 @@ def test_an_empty_or_one_class_data_set_raises(make: type, labels: list[int], me
         make(dataset)
 
 
-def test_triplets_of_nothing_but_singletons_raise() -> None:
+def test_triplets_of_singletons_alone_raise() -> None:
     with pytest.raises(ValueError, match="each of the 3 images is the only one of its class"):
         TripletMNIST(numbered([0, 1, 2]))
 
@@ -271,7 +269,7 @@ def test_a_data_set_without_the_attributes_of_mnist_raises(make: type) -> None:
 
 @pytest.mark.parametrize("targets", [[0, 1], [0.0, 1.0, 2.0], [[0], [1], [0]]])
 @pytest.mark.parametrize("make", BOTH)
-def test_targets_that_are_not_one_integer_an_image_raise(make: type, targets: list) -> None:
+def test_targets_other_than_one_integer_per_image_raise(make: type, targets: list) -> None:
     dataset = SimpleNamespace(data=torch.zeros(3, 2, 2), targets=targets, train=True, transform=None)
     with pytest.raises(ValueError, match="targets must be 3 integers"):
         make(dataset)

@@ -10,7 +10,7 @@ from siamese_triplet.samplers import BalancedBatchSampler, GroupedBatchSampler
 
 
 def random_labels(seed: int, n_classes: int, smallest: int, largest: int) -> list[int]:
-    """Labels of uneven classes with names that are not 0, 1, 2 …, shuffled."""
+    """Make shuffled labels of classes of different sizes, not numbered 0, 1, 2 …"""
     generator = torch.Generator().manual_seed(seed)
     sizes = torch.randint(smallest, largest + 1, (n_classes,), generator=generator).tolist()
     labels = torch.tensor([7 * i - 5 for i, size in enumerate(sizes) for _ in range(size)])
@@ -19,9 +19,7 @@ def random_labels(seed: int, n_classes: int, smallest: int, largest: int) -> lis
 
 @pytest.mark.parametrize(("n_classes", "n_samples"), [(1, 1), (2, 3), (5, 4), (7, 5), (3, 1), (1, 5)])
 @pytest.mark.parametrize("seed", range(8))
-def test_sampler_yields_exactly_len_batches_all_full_without_a_repeated_image(
-    seed: int, n_classes: int, n_samples: int
-) -> None:
+def test_sampler_yields_len_full_batches_without_a_repeated_image(seed: int, n_classes: int, n_samples: int) -> None:
     labels = random_labels(seed, 7, 5, 40)
     sampler = BalancedBatchSampler(labels, n_classes, n_samples, seed=seed)
     assert len(sampler) == len(labels) // (n_classes * n_samples)
@@ -40,14 +38,14 @@ def test_coverage_of_an_epoch_is_even_per_class_and_per_image(seed: int, n_class
     labels = random_labels(seed, 7, 5, 40)
     for _ in range(2):
         drawn = Counter(index for batch in BalancedBatchSampler(labels, n_classes, n_samples) for index in batch)
-        of_class = [sum(drawn[i] for i, label in enumerate(labels) if label == name) for name in set(labels)]
-        assert max(of_class) - min(of_class) <= n_samples
+        class_counts = [sum(drawn[i] for i, label in enumerate(labels) if label == name) for name in set(labels)]
+        assert max(class_counts) - min(class_counts) <= n_samples
         for name in set(labels):
-            of_image = [drawn[i] for i, label in enumerate(labels) if label == name]
-            assert max(of_image) - min(of_image) <= 1
+            image_counts = [drawn[i] for i, label in enumerate(labels) if label == name]
+            assert max(image_counts) - min(image_counts) <= 1
 
 
-def test_last_full_batch_is_not_dropped_and_equal_classes_are_covered_exactly_once() -> None:
+def test_the_last_full_batch_is_kept_and_equal_classes_are_covered_exactly_once() -> None:
     labels = torch.arange(10).repeat(20)
     sampler = BalancedBatchSampler(labels, n_classes=5, n_samples=4)
     for _ in range(3):
@@ -56,7 +54,7 @@ def test_last_full_batch_is_not_dropped_and_equal_classes_are_covered_exactly_on
         assert sorted(index for batch in batches for index in batch) == list(range(200))
 
 
-def test_a_data_set_of_exactly_one_batch_gives_it() -> None:
+def test_a_data_set_may_be_exactly_one_batch() -> None:
     assert sorted(next(iter(BalancedBatchSampler([0, 0, 1, 1], 2, 2)))) == [0, 1, 2, 3]
     assert len(list(BalancedBatchSampler([0, 0, 1, 1], 2, 2))) == 1
 
@@ -77,7 +75,7 @@ def test_labels_may_be_a_list_an_array_or_a_tensor(convert: Callable) -> None:
     assert list(BalancedBatchSampler(convert(labels), 2, 3)) == list(BalancedBatchSampler(labels, 2, 3))
 
 
-def test_sampler_feeds_a_data_loader() -> None:
+def test_a_data_loader_takes_the_sampler() -> None:
     labels = torch.arange(4).repeat(6)
     loader = DataLoader(TensorDataset(torch.arange(24), labels), batch_sampler=BalancedBatchSampler(labels, 3, 2))
     batches = list(loader)
@@ -87,7 +85,7 @@ def test_sampler_feeds_a_data_loader() -> None:
         assert targets.unique(return_counts=True)[1].tolist() == [2, 2, 2]
 
 
-def test_replacement_repeats_only_the_images_of_small_classes_and_as_evenly_as_it_can() -> None:
+def test_replacement_repeats_only_images_of_small_classes_and_as_evenly_as_possible() -> None:
     labels = [0] * 3 + [1] * 20 + [2]
     sampler = BalancedBatchSampler(labels, 3, 5, replacement=True)
     assert len(list(sampler)) == len(sampler) == 1
@@ -99,7 +97,7 @@ def test_replacement_repeats_only_the_images_of_small_classes_and_as_evenly_as_i
         assert max(drawn[i] for i in range(3, 23)) == 1
 
 
-def test_replacement_gives_a_batch_that_is_larger_than_the_data_set() -> None:
+def test_with_replacement_a_batch_may_be_larger_than_the_data_set() -> None:
     batches = list(BalancedBatchSampler([0, 1], 2, 3, replacement=True))
     assert [sorted(batch) for batch in batches] == [[0, 0, 0, 1, 1, 1]]
 
@@ -113,8 +111,8 @@ def test_replacement_gives_a_batch_that_is_larger_than_the_data_set() -> None:
         ([0, 0, 1, 1], 1, 0, "n_samples=0"),
         ([], 1, 1, "non-empty"),
         ([0.0, 1.0], 1, 1, "integers, got torch.float32"),
-        (["cat", "dog"], 1, 1, "labels must be integers, one an image, got a list .*; number them"),
-        ([[0, 1], [0]], 1, 1, "integers, one an image, got a list"),
+        (["cat", "dog"], 1, 1, "labels must be integers, one per image, got a list .*; number them"),
+        ([[0, 1], [0]], 1, 1, "integers, one per image, got a list"),
         ([[0, 1], [0, 1]], 1, 1, r"shape \(2, 2\)"),
     ],
 )
@@ -127,14 +125,14 @@ def test_bad_input_raises(labels: list, n_classes: int, n_samples: int, message:
 
 
 def grouped(seed: int, sizes: tuple[int, ...] = (4, 3, 6, 5)) -> tuple[list[int], list[int]]:
-    """Labels and groups of uneven classes of as many groups as there are `sizes`, shuffled."""
+    """Make shuffled labels and groups; the groups have `sizes` classes, which differ in size."""
     labels = random_labels(seed, sum(sizes), 6, 12)
     names = torch.tensor(sorted(set(labels)))[torch.randperm(sum(sizes), generator=torch.Generator().manual_seed(seed))]
     group_of = {name: 10 * group - 3 for group, part in enumerate(names.split(list(sizes))) for name in part.tolist()}
     return labels, [group_of[label] for label in labels]
 
 
-def classes_of(labels: list[int], groups: list[int]) -> dict[int, set[int]]:
+def classes_by_group(labels: list[int], groups: list[int]) -> dict[int, set[int]]:
     return {group: {a for a, b in zip(labels, groups, strict=True) if b == group} for group in set(groups)}
 
 
@@ -142,7 +140,7 @@ def classes_of(labels: list[int], groups: list[int]) -> dict[int, set[int]]:
     ("n_groups", "n_classes", "n_samples"), [(1, 1, 1), (2, 3, 4), (4, 3, 2), (1, 3, 6), (3, 2, 5)]
 )
 @pytest.mark.parametrize("seed", range(4))
-def test_a_batch_has_so_many_classes_of_each_of_so_many_groups(
+def test_a_batch_has_n_samples_of_n_classes_of_n_groups(
     seed: int, n_groups: int, n_classes: int, n_samples: int
 ) -> None:
     labels, groups = grouped(seed)
@@ -159,18 +157,18 @@ def test_a_batch_has_so_many_classes_of_each_of_so_many_groups(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_groups_and_the_classes_of_a_group_and_the_images_of_a_class_are_drawn_evenly(seed: int) -> None:
+def test_groups_and_their_classes_and_images_are_drawn_evenly(seed: int) -> None:
     labels, groups = grouped(seed)
     batches = list(GroupedBatchSampler(labels, groups, 2, 2, 3, seed))
-    of_group = Counter(group for batch in batches for group in {groups[index] for index in batch})
-    of_class = Counter(label for batch in batches for label in {labels[index] for index in batch})
-    of_image = Counter(index for batch in batches for index in batch)
-    members = classes_of(labels, groups)
-    assert max(of_group.values()) - min(of_group[group] for group in members) <= 1
+    group_counts = Counter(group for batch in batches for group in {groups[index] for index in batch})
+    class_counts = Counter(label for batch in batches for label in {labels[index] for index in batch})
+    image_counts = Counter(index for batch in batches for index in batch)
+    members = classes_by_group(labels, groups)
+    assert max(group_counts.values()) - min(group_counts[group] for group in members) <= 1
     for classes in members.values():
-        assert max(of_class[label] for label in classes) - min(of_class[label] for label in classes) <= 1
+        assert max(class_counts[label] for label in classes) - min(class_counts[label] for label in classes) <= 1
         for label in classes:
-            drawn = [of_image[index] for index, of in enumerate(labels) if of == label]
+            drawn = [image_counts[index] for index, other in enumerate(labels) if other == label]
             assert max(drawn) - min(drawn) <= 1
 
 
@@ -184,11 +182,11 @@ def test_equal_groups_and_classes_are_covered_exactly_once() -> None:
 def test_a_small_group_gives_all_its_classes() -> None:
     labels, groups = grouped(0, (2, 5, 1))
     sampler = GroupedBatchSampler(labels, groups, n_groups=2, n_classes=4, n_samples=3)
-    members = classes_of(labels, groups)
+    members = classes_by_group(labels, groups)
     sizes = set()
     for _ in range(5):
         for batch in sampler:
-            drawn = classes_of([labels[index] for index in batch], [groups[index] for index in batch])
+            drawn = classes_by_group([labels[index] for index in batch], [groups[index] for index in batch])
             assert len(drawn) == 2
             for group, classes in drawn.items():
                 assert len(classes) == min(4, len(members[group]))
@@ -197,7 +195,7 @@ def test_a_small_group_gives_all_its_classes() -> None:
     assert sizes == {3 * (2 + 4), 3 * (2 + 1), 3 * (4 + 1)}
 
 
-def test_grouped_batches_of_a_small_data_set_are_at_least_one() -> None:
+def test_a_small_data_set_still_gives_one_grouped_batch() -> None:
     sampler = GroupedBatchSampler([0, 0, 1, 1], [0, 0, 1, 1], n_groups=2, n_classes=40, n_samples=2)
     assert [sorted(batch) for batch in sampler] == [[0, 1, 2, 3]]
     assert len(sampler) == 1
@@ -218,7 +216,7 @@ def test_grouped_epochs_differ_and_the_same_seed_gives_the_same_epochs() -> None
 @pytest.mark.parametrize(
     ("labels", "groups", "sizes", "message"),
     [
-        ([0, 0, 1, 1], [0, 0, 1], (1, 1, 1), "GroupedBatchSampler: one label and one group an image"),
+        ([0, 0, 1, 1], [0, 0, 1], (1, 1, 1), "GroupedBatchSampler: expected one label and one group per image"),
         ([0, 0, 1, 1], [0, 1, 2, 2], (1, 1, 1), "GroupedBatchSampler: a class has images in two groups"),
         ([0, 0, 1, 1], [0, 0, 1, 1], (3, 1, 1), "n_groups=3 must be between 1 and the 2 groups"),
         ([0, 0, 1, 1], [0, 0, 1, 1], (0, 1, 1), "n_groups=0 must be between 1 and the 2 groups"),
@@ -230,10 +228,10 @@ def test_grouped_epochs_differ_and_the_same_seed_gives_the_same_epochs() -> None
         ([0, 1], [0.2, 0.7], (1, 1, 1), "GroupedBatchSampler: groups must be .* integers, got torch.float32"),
         (["a", "b"], [0, 1], (1, 1, 1), "GroupedBatchSampler: labels must be integers, .* got a list .*number them"),
         ([0, 1], ["a", "b"], (1, 1, 1), "GroupedBatchSampler: groups must be integers, .* got a list .*number them"),
-        ([0, 1], None, (1, 1, 1), "GroupedBatchSampler: groups must be integers, one an image, got a NoneType"),
+        ([0, 1], None, (1, 1, 1), "GroupedBatchSampler: groups must be integers, one per image, got a NoneType"),
         ([[0], [1]], [[0], [1]], (1, 1, 1), r"labels must be a .*vector .*shape \(2, 1\)"),
     ],
 )
-def test_groups_that_do_not_fit_raise(labels: list, groups: list, sizes: tuple, message: str) -> None:
+def test_bad_groups_raise(labels: list, groups: list, sizes: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GroupedBatchSampler(labels, groups, *sizes)

@@ -14,13 +14,13 @@ def images(n: int = 6, channels: int = 1, height: int = 20, width: int = 20) -> 
     return torch.rand(n, channels, height, width, generator=torch.Generator().manual_seed(0))
 
 
-def test_no_warp_gives_the_images_back() -> None:
+def test_a_warp_of_nothing_returns_the_images() -> None:
     torch.testing.assert_close(RandomWarp(**NOTHING)(images()), images(), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(1, 20, 20), (3, 20, 20), (1, 12, 30), (3, 31, 8)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_size_and_type_are_kept(size: tuple[int, int, int], dtype: torch.dtype) -> None:
+def test_shape_and_dtype_are_kept(size: tuple[int, int, int], dtype: torch.dtype) -> None:
     given = images(4, *size).to(dtype)
     before = given.clone()
     warped = RandomWarp()(given)
@@ -37,17 +37,19 @@ def test_the_channels_of_an_image_are_warped_alike() -> None:
     assert torch.equal(warped[:, 0], warped[:, 2])
 
 
-@pytest.mark.parametrize("what", [{"degrees": 20}, {"shift": 0.2}, {"scale": 0.3}, {"shear": 0.3}, {"elastic": 0.05}])
-def test_each_part_changes_each_image_in_its_own_way(what: dict) -> None:
+@pytest.mark.parametrize(
+    "setting", [{"degrees": 20}, {"shift": 0.2}, {"scale": 0.3}, {"shear": 0.3}, {"elastic": 0.05}]
+)
+def test_each_kind_of_warp_changes_each_image_in_its_own_way(setting: dict) -> None:
     one = images(1).expand(6, 1, 20, 20)
-    warped = RandomWarp(**(NOTHING | what))(one)
+    warped = RandomWarp(**(NOTHING | setting))(one)
     assert warped.shape == one.shape
     for number in range(6):
         assert not torch.allclose(warped[number], one[0], atol=1e-3)
         assert not torch.allclose(warped[number], warped[number - 1], atol=1e-3)
 
 
-def test_the_same_seed_warps_alike_and_the_next_batch_differs(global_random_state_untouched: None) -> None:
+def test_the_same_seed_warps_alike_and_batches_differ(global_random_state_untouched: None) -> None:
     one, other = RandomWarp(seed=1), RandomWarp(seed=1)
     first = one(images())
     assert torch.equal(first, other(images()))
@@ -66,23 +68,23 @@ def test_a_shift_moves_a_point_by_no_more_than_its_share_of_the_side() -> None:
 
 
 def moments(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The centre (n, 2) and the covariance (n, 2, 2) of the brightness, in shares of the side."""
+    """Compute the centre (n, 2) and covariance (n, 2, 2) of the brightness, in shares of the side."""
     side = torch.linspace(-0.5, 0.5, images.shape[-1])
-    places = torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=-1).reshape(-1, 2)
+    positions = torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=-1).reshape(-1, 2)
     weights = images.flatten(1) / images.flatten(1).sum(dim=1, keepdim=True)
-    centre = weights @ places
-    off = places - centre[:, None]
-    return centre, torch.einsum("np,npi,npj->nij", weights, off, off)
+    centre = weights @ positions
+    offsets = positions - centre[:, None]
+    return centre, torch.einsum("np,npi,npj->nij", weights, offsets, offsets)
 
 
 def bar(n: int) -> torch.Tensor:
-    """A lying bar in the middle, much longer than high."""
+    """Draw a horizontal bar in the middle, much longer than high."""
     one = torch.zeros(n, 1, 81, 81)
     one[:, :, 39:42, 20:61] = 1
     return one
 
 
-def test_an_angle_stays_below_the_degrees_and_goes_both_ways() -> None:
+def test_angles_stay_within_the_degrees_in_both_directions() -> None:
     centre, covariance = moments(RandomWarp(**(NOTHING | {"degrees": 30}))(bar(300)))
     angles = torch.rad2deg(0.5 * torch.atan2(2 * covariance[:, 0, 1], covariance[:, 0, 0] - covariance[:, 1, 1]))
     assert (angles.min(), angles.max()) == (pytest.approx(-30, abs=2), pytest.approx(30, abs=2))
@@ -90,7 +92,7 @@ def test_an_angle_stays_below_the_degrees_and_goes_both_ways() -> None:
     assert centre.abs().max() < 0.01
 
 
-def test_a_scale_lies_between_its_reciprocal_and_itself_for_each_side() -> None:
+def test_each_side_is_scaled_between_the_reciprocal_and_the_factor() -> None:
     square = torch.zeros(300, 1, 81, 81)
     square[:, :, 25:56, 25:56] = 1
     before, after = moments(square)[1], moments(RandomWarp(**(NOTHING | {"scale": 0.5}))(square))[1]
@@ -101,12 +103,12 @@ def test_a_scale_lies_between_its_reciprocal_and_itself_for_each_side() -> None:
 
 
 def test_an_elastic_warp_displaces_by_its_share_of_the_side() -> None:
-    ramp = torch.linspace(-0.5, 0.5, 101).expand(200, 1, 101, 101)  # the brightness is the place
+    ramp = torch.linspace(-0.5, 0.5, 101).expand(200, 1, 101, 101)  # the brightness is the position
     moved = (RandomWarp(**(NOTHING | {"elastic": 0.03}))(ramp) - ramp)[:, 0, 50, 50]
     assert moved.std() == pytest.approx(0.03, rel=0.3)
 
 
-def test_colour_images_that_are_not_square_and_constant_ones() -> None:
+def test_oblong_colour_images_and_constant_images_are_warped() -> None:
     assert RandomWarp()(images(2, 3, 12, 30)).shape == (2, 3, 12, 30)
     torch.testing.assert_close(RandomWarp()(torch.full((3, 1, 9, 9), 0.4)), torch.full((3, 1, 9, 9), 0.4))
 
@@ -121,16 +123,17 @@ def test_a_loader_warps_its_batches() -> None:
     torch.testing.assert_close(after, RandomWarp()(before))
 
 
-def test_a_loader_warps_both_images_of_a_pair_each_in_its_own_way() -> None:
+def test_a_loader_warps_the_two_images_of_a_pair_differently() -> None:
     dataset = SiameseMNIST(stripes(False))
-    plain, warped = (next(iter(TensorLoader(dataset, 5, device="cpu", augment=of))) for of in (None, RandomWarp()))
+    loaders = [TensorLoader(dataset, 5, device="cpu", augment=augment) for augment in (None, RandomWarp())]
+    plain, warped = (next(iter(loader)) for loader in loaders)
     warp = RandomWarp()
     for before, after in zip(plain[0], warped[0], strict=True):
         assert torch.equal(after, warp(before))
     assert torch.equal(plain[1], warped[1])
 
 
-def test_a_loader_warps_anew_in_each_epoch_and_leaves_its_images_alone() -> None:
+def test_a_loader_warps_differently_in_each_epoch_and_keeps_its_images() -> None:
     loader = TensorLoader(stripes(), 60, device="cpu", augment=RandomWarp())
     before = loader.images.clone()
     first, second = (next(iter(loader))[0] for _ in range(2))
@@ -141,13 +144,13 @@ def test_a_loader_warps_anew_in_each_epoch_and_leaves_its_images_alone() -> None
 WRONG = [{"degrees": -1}, {"shift": -0.1}, {"scale": -0.1}, {"shear": -1}, {"elastic": -1}, {"cells": 1}]
 
 
-@pytest.mark.parametrize("what", WRONG)
-def test_bad_settings_raise(what: dict) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(what))}="):
-        RandomWarp(**what)
+@pytest.mark.parametrize("setting", WRONG)
+def test_bad_settings_raise(setting: dict) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(setting))}="):
+        RandomWarp(**setting)
 
 
 @pytest.mark.parametrize("given", [torch.zeros(2, 8, 8), torch.zeros(2, 1, 8, 8, dtype=torch.uint8)])
-def test_what_is_no_batch_of_images_raises(given: torch.Tensor) -> None:
+def test_anything_but_a_batch_of_float_images_raises(given: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="RandomWarp warps floating-point images"):
         RandomWarp()(given)

@@ -1,4 +1,4 @@
-"""Brute force: what the figures of an evaluation are, as plain loops over Python numbers, and sets to evaluate.
+"""Brute force: the metrics of an evaluation in plain loops over Python numbers, and sets to evaluate.
 
 Nothing here imports the package. `sets` and `random_set` make tensors, the rest takes lists.
 """
@@ -17,7 +17,7 @@ from reference import Rows
 from torch import Tensor
 
 Set = tuple[Tensor, Tensor]  # embeddings (N, D) and labels (N,)
-Curve = list[tuple[float, float, float]]  # (fpr, tpr, threshold), rising
+Curve = list[tuple[float, float, float]]  # (fpr, tpr, threshold), ascending
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 CLASSES = [[3, 3, 3, -2, 0, 7], [3, 3, -2], [1, 0], [5]]
 
@@ -28,9 +28,9 @@ def examples(number: int) -> settings:
 
 @st.composite
 def sets(draw: st.DrawFn, least: int = 1, most: int = 12, n_columns: int | None = None) -> Set:
-    """Images on a small grid, so that many distances are equal, all exact in every dtype; uneven classes, singletons.
+    """Draw images on a small grid, exact in every dtype, with many equal distances, uneven classes and singletons.
 
-    Up to 8 columns the distances are sums of squared differences, from 9 on they come from a product.
+    With up to 8 columns, distances are sums of squared differences; with 9 or more, they come from a product.
     """
     size = draw(st.integers(least, most))
     n_columns = n_columns or draw(st.sampled_from([1, 2, 9]))
@@ -42,7 +42,7 @@ def sets(draw: st.DrawFn, least: int = 1, most: int = 12, n_columns: int | None 
 
 
 def random_set(seed: int, size: int = 60, n_columns: int = 4, classes: Sequence[int] = (0, 0, 0, 1, 1, 2, 3, 9)) -> Set:
-    """Images in general position, in float64, of uneven classes."""
+    """Make images of uneven classes in general position, in float64."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.tensor(classes)[torch.randint(len(classes), (size,), generator=generator)]
     noise = torch.randn(size, n_columns, dtype=torch.float64, generator=generator)
@@ -50,7 +50,7 @@ def random_set(seed: int, size: int = 60, n_columns: int = 4, classes: Sequence[
 
 
 def searched(rows: Rows, query: int, gallery: Rows | None) -> list[tuple[float, int]]:
-    """The squared distance and the index of all images that a query can find, in the order of the gallery."""
+    """List squared distance and index of the images that a query can find, in the order of the gallery."""
     found = []
     for index, other in enumerate(rows if gallery is None else gallery):
         if gallery is not None or index != query:
@@ -59,7 +59,7 @@ def searched(rows: Rows, query: int, gallery: Rows | None) -> list[tuple[float, 
 
 
 def nearest(rows: Rows, gallery: Rows | None, k: int) -> list[list[int]]:
-    """Of equally near images the first of the gallery."""
+    """Find the nearest images; at equal distances the first in the gallery."""
     return [[index for _, index in sorted(searched(rows, query, gallery))[:k]] for query in range(len(rows))]
 
 
@@ -78,9 +78,9 @@ def retrieval(
     gallery_labels: Sequence[int] | None = None,
     ks: Sequence[int] = (1,),
 ) -> list[dict[str, float] | None]:
-    """The figures of each query, None for one that is left out."""
+    """Compute the metrics of each query, None for a query that is left out."""
     return [
-        of_ranking(_ranking(rows, labels, query, gallery, labels if gallery is None else gallery_labels), ks)
+        ranking_metrics(_ranking(rows, labels, query, gallery, labels if gallery is None else gallery_labels), ks)
         for query in range(len(rows))
     ]
 
@@ -88,26 +88,26 @@ def retrieval(
 def _ranking(
     rows: Rows, labels: Sequence[int], query: int, gallery: Rows | None, gallery_labels: Sequence[int]
 ) -> list[bool]:
-    """Which images are of the query's class, the nearest first; of equally near ones those of other classes first."""
+    """Tell which images are of the query's class, the nearest first; at equal distances other classes come first."""
     found = [(distance, gallery_labels[index] == labels[query]) for distance, index in searched(rows, query, gallery)]
     return [is_same for _, is_same in sorted(found)]
 
 
-def of_ranking(ranking: Sequence[bool], ks: Sequence[int]) -> dict[str, float] | None:
+def ranking_metrics(ranking: Sequence[bool], ks: Sequence[int]) -> dict[str, float] | None:
     n_relevant = sum(ranking)
     if n_relevant == 0:
         return None
-    figures = {"precision_at_1": float(ranking[0])}
+    metrics = {"precision_at_1": float(ranking[0])}
     for k in ks:
-        figures[f"recall_at_{k}"] = float(any(ranking[:k]))
-    figures["r_precision"] = sum(ranking[:n_relevant]) / n_relevant
+        metrics[f"recall_at_{k}"] = float(any(ranking[:k]))
+    metrics["r_precision"] = sum(ranking[:n_relevant]) / n_relevant
     precisions = 0.0
     for place in range(1, n_relevant + 1):
         if ranking[place - 1]:
             precisions += sum(ranking[:place]) / place
-    figures["map_at_r"] = precisions / n_relevant
-    figures["mrr"] = 1 / (list(ranking).index(True) + 1)
-    return figures
+    metrics["map_at_r"] = precisions / n_relevant
+    metrics["mrr"] = 1 / (list(ranking).index(True) + 1)
+    return metrics
 
 
 def curve(distances: Sequence[float], is_same: Sequence[bool], weights: Sequence[float] | None = None) -> Curve:
@@ -123,7 +123,7 @@ def curve(distances: Sequence[float], is_same: Sequence[bool], weights: Sequence
 
 
 def auc(distances: Sequence[float], is_same: Sequence[bool]) -> float:
-    """How often a pair of one class is nearer than a pair of two, a tie counting half."""
+    """Compute how often a pair of one class is nearer than a pair of two; a tie counts half."""
     wins, n = 0.0, 0
     for near, same in zip(distances, is_same, strict=True):
         for far, other_same in zip(distances, is_same, strict=True):
@@ -134,7 +134,7 @@ def auc(distances: Sequence[float], is_same: Sequence[bool]) -> float:
 
 
 def equal_error_rate(points: Curve) -> float:
-    """The fpr at which the straight lines between the points of the curve have 1 − tpr = fpr."""
+    """Find the fpr at which the straight lines between the points of the curve have 1 − tpr = fpr."""
     for (fpr, tpr, _), (next_fpr, next_tpr, _) in itertools.pairwise(points):
         if next_fpr + next_tpr >= 1:
             share = (1 - fpr - tpr) / (next_fpr + next_tpr - fpr - tpr)
@@ -157,10 +157,10 @@ def all_pairs(rows: Rows, labels: Sequence[int]) -> tuple[list[float], list[bool
 def few_shot_scores(
     rows: Sequence[Sequence[int]], support: Sequence[Sequence[int]], queries: Sequence[Sequence[int]]
 ) -> tuple[float, float]:
-    """The accuracy of an episode by prototype and by neighbour, exactly: the support and the queries of each class."""
+    """Compute the exact accuracies by prototype and by neighbour of an episode, given as images of each class."""
     n_right, n_queries = [0, 0], 0
-    for own, of_class in enumerate(queries):
-        for query in of_class:
+    for own, class_queries in enumerate(queries):
+        for query in class_queries:
             n_queries += 1
             for method, distances in enumerate(
                 (

@@ -32,7 +32,7 @@ def loader(n_images: int = 10, batch_size: int = 4) -> DataLoader:
 
 
 @pytest.mark.parametrize("wrap", [lambda net: net, SiameseNet, lambda net: ClassificationNet(net, 10)])
-def test_embeddings_are_those_of_get_embedding_in_the_order_of_the_loader(wrap: type) -> None:
+def test_embeddings_come_from_get_embedding_in_the_order_of_the_loader(wrap: type) -> None:
     model = wrap(EmbeddingNet(5))
     embeddings, labels = extract_embeddings(loader(), model)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def test_a_model_without_get_embedding_is_called() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_extraction_is_in_evaluation_mode_and_restores_the_mode_of_every_module(training: bool) -> None:
+def test_extraction_uses_evaluation_mode_and_restores_the_mode_of_every_module(training: bool) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(784, 3), nn.Dropout()).train(training)
     model[3].eval()  # frozen
     one, two = (extract_embeddings(loader(), model)[0] for _ in range(2))
@@ -75,7 +75,7 @@ def test_knn_accuracy_equals_brute_force(seed: int, k: int) -> None:
     assert isinstance(accuracy, float)
 
 
-def test_knn_accuracy_over_several_chunks_of_queries() -> None:
+def test_knn_accuracy_covers_several_chunks_of_queries() -> None:
     gallery, labels = torch.tensor([[0.0], [1.0]]), torch.tensor([0, 1])
     queries = torch.arange(3000)[:, None] % 2 * 1.0
     query_labels = (torch.arange(3000) % 2).where(torch.arange(3000) >= 300, 5)
@@ -89,7 +89,7 @@ def test_knn_accuracy_of_near_duplicates_far_from_the_origin_is_precise() -> Non
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_knn_accuracy_of_half_precision_is_that_of_float32(dtype: torch.dtype) -> None:
+def test_knn_accuracy_of_half_precision_equals_float32(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     points, labels = torch.randn(40, 8, generator=generator).to(dtype), torch.randint(0, 3, (40,), generator=generator)
     half = knn_accuracy(points[:30], labels[:30], points[30:], labels[30:])
@@ -104,7 +104,7 @@ def test_empty_sets_raise() -> None:
         knn_accuracy(points[:0], labels[:0], points, labels)
 
 
-def test_neighbours_and_predictions_are_those_of_scikit_learn() -> None:
+def test_neighbours_and_predictions_equal_scikit_learn() -> None:
     generator = torch.Generator().manual_seed(0)
     gallery, queries = torch.randn(300, 5, generator=generator), torch.randn(70, 5, generator=generator)
     labels = torch.randint(0, 4, (300,), generator=generator)
@@ -116,7 +116,7 @@ def test_neighbours_and_predictions_are_those_of_scikit_learn() -> None:
     assert torch.equal(knn_predictions(gallery, labels, queries), torch.from_numpy(peer.predict(queries)))
 
 
-def test_of_equal_distances_the_first_in_the_gallery_comes_first() -> None:
+def test_at_equal_distances_the_first_in_the_gallery_comes_first() -> None:
     gallery = torch.tensor([[1.0], [0.0], [-1.0], [1.0], [0.0]])
     found = nearest(torch.zeros(1, 1), gallery, 4)
     assert found.indices.tolist() == [[1, 4, 0, 2]]
@@ -182,7 +182,7 @@ def test_ties_in_many_blocks_of_queries_equal_brute_force(n_columns: int, monkey
     assert found.indices.tolist() == evaluation_reference.nearest(rows[:70], rows[30:], 7)
 
 
-def test_on_another_device_the_neighbours_are_those_of_the_cpu() -> None:
+def test_another_device_finds_the_same_neighbours() -> None:
     embeddings, labels = random_set(0)
     embeddings = embeddings.round()
     expected = nearest(embeddings), knn_predictions(embeddings, labels, embeddings)
@@ -194,7 +194,7 @@ def test_on_another_device_the_neighbours_are_those_of_the_cpu() -> None:
     assert torch.equal(predictions.inner, expected[1])
 
 
-def test_no_images_among_themselves_have_no_neighbours_and_neighbours_carry_no_gradient() -> None:
+def test_an_empty_set_has_no_neighbours_and_neighbours_have_no_gradient() -> None:
     assert nearest(torch.empty(0, 2)).indices.shape == (0, 5)
     assert not nearest(torch.rand(9, 2, requires_grad=True)).distances.requires_grad
 
@@ -204,27 +204,27 @@ def test_labels_of_every_integer_type_give_the_same(dtype: torch.dtype) -> None:
     embeddings, labels = random_set(0)
     labels = labels % 2
     assert knn_predictions(embeddings, labels.to(dtype), embeddings).dtype == dtype
-    for figures in (
-        lambda of: knn_accuracy(embeddings, of, embeddings[:9], of[:9]),
-        lambda of: retrieval_metrics(embeddings, of),
-        lambda of: retrieval_metrics(embeddings, of, embeddings[:20], of[:20]),
-        lambda of: verification_metrics(embeddings, of, max_pairs=100)["auc"],
-        lambda of: few_shot_accuracy(embeddings, of, 2, 1, n_episodes=20),
+    for metric in (
+        lambda labels: knn_accuracy(embeddings, labels, embeddings[:9], labels[:9]),
+        lambda labels: retrieval_metrics(embeddings, labels),
+        lambda labels: retrieval_metrics(embeddings, labels, embeddings[:20], labels[:20]),
+        lambda labels: verification_metrics(embeddings, labels, max_pairs=100)["auc"],
+        lambda labels: few_shot_accuracy(embeddings, labels, 2, 1, n_episodes=20),
     ):
-        assert figures(labels.to(dtype)) == figures(labels)
+        assert metric(labels.to(dtype)) == metric(labels)
 
 
-# the figures of the book
+# the metrics of the book
 
 
 @pytest.mark.parametrize(("n_images", "k"), [(1, 1), (4, 4), (5, 5), (12, 5)])
-def test_few_training_images_are_all_neighbours_else_five(n_images: int, k: int) -> None:
+def test_few_training_images_are_all_neighbours_and_of_many_five(n_images: int, k: int) -> None:
     points, labels = random_set(0, n_images + 20, 3)
     train, test = (points[:n_images], labels[:n_images]), (points[n_images:], labels[n_images:])
-    figures = seen_classes(train, test)
-    assert figures["k"] == k
-    assert figures["knn_accuracy"] == knn_accuracy(*train, *test, k=k)
-    assert list(figures) == ["knn_accuracy", "k", "recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer"]
+    metrics = seen_classes(train, test)
+    assert metrics["k"] == k
+    assert metrics["knn_accuracy"] == knn_accuracy(*train, *test, k=k)
+    assert list(metrics) == ["knn_accuracy", "k", "recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer"]
 
 
 def test_no_training_images_raise() -> None:

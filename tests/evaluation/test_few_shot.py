@@ -13,7 +13,7 @@ from siamese_triplet.evaluation import few_shot
 from siamese_triplet.evaluation.few_shot import Episodes, _scores
 
 
-def test_scores_are_those_of_plain_loops() -> None:
+def test_scores_equal_plain_loops() -> None:
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(60, 3, generator=generator, dtype=torch.float64)
     images = torch.stack([torch.randperm(60, generator=generator)[:28].view(4, 7) for _ in range(5)])
@@ -37,13 +37,13 @@ def test_a_perfect_embedding_is_always_right_and_a_collapsed_one_never() -> None
     assert (collapsed["prototype"], collapsed["neighbour"]) == (0, 0)
 
 
-def test_random_embeddings_are_right_by_chance() -> None:
+def test_random_embeddings_are_right_at_chance_level() -> None:
     embeddings = torch.randn(400, 8, generator=torch.Generator().manual_seed(0))
     found = few_shot_accuracy(embeddings, torch.arange(400) % 20, 4, 1, n_episodes=2000)
     assert found["prototype"] == pytest.approx(0.25, abs=0.02)
 
 
-def test_one_shot_by_prototype_is_one_shot_by_neighbour_and_more_shots_are_easier() -> None:
+def test_both_methods_agree_with_one_shot_and_more_shots_are_easier() -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(400) % 20
     embeddings = torch.randn(20, 4, generator=generator)[labels] + torch.randn(400, 4, generator=generator)
@@ -63,14 +63,14 @@ def test_the_same_seed_gives_the_same_episodes(global_random_state_untouched: No
 def test_classes_of_an_episode_come_from_one_group() -> None:
     labels = torch.arange(80) % 8
     groups = labels // 4
-    of_group_alone = torch.eye(2)[groups]  # tells groups apart, and not their classes
-    within = few_shot_accuracy(of_group_alone, labels, 4, 1, groups=groups)
-    over = few_shot_accuracy(of_group_alone + 1e-3 * torch.rand(80, 2), labels, 2, 1)
+    group_alone = torch.eye(2)[groups]  # tells groups apart, but not their classes
+    within = few_shot_accuracy(group_alone, labels, 4, 1, groups=groups)
+    over = few_shot_accuracy(group_alone + 1e-3 * torch.rand(80, 2), labels, 2, 1)
     assert within["prototype"] == 0
     assert over["prototype"] > 0.6
 
 
-def test_a_group_with_fewer_classes_can_give_all_it_has() -> None:
+def test_a_group_with_fewer_classes_may_use_all_of_them() -> None:
     labels = torch.arange(70) % 7
     groups = (labels >= 4).long()  # four classes and three
     embeddings = torch.eye(7)[labels]
@@ -89,7 +89,7 @@ def test_a_group_with_fewer_classes_can_give_all_it_has() -> None:
         ((2, 0), {}, "k_shot=0"),
         ((2, 1), {"n_episodes": 0}, "n_episodes=0"),
         ((2, 1), {"groups": torch.arange(40)}, "a class has images in two groups"),
-        ((2, 1), {"groups": torch.arange(3)}, "groups must be one integer an image"),
+        ((2, 1), {"groups": torch.arange(3)}, "groups must be one integer per image"),
     ],
 )
 def test_bad_input_raises(arguments: tuple, options: dict, message: str) -> None:
@@ -110,7 +110,7 @@ Scored = list[tuple[Episodes, Tensor]]
 
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> Scored:
-    """All episodes and their scores, chunk after chunk."""
+    """Record all episodes and their scores, chunk by chunk."""
     chunks: Scored = []
 
     def spy(rows: Tensor, episodes: Episodes) -> Tensor:
@@ -130,13 +130,13 @@ def test_a_query_as_near_to_another_class_counts_as_wrong(k_shot: int, n_columns
     ((episodes, scores),) = scored
     expected = [
         evaluation_reference.few_shot_scores(embeddings.tolist(), support, queries)
-        for support, queries in zip(*(of.tolist() for of in episodes), strict=True)
+        for support, queries in zip(*(part.tolist() for part in episodes), strict=True)
     ]
     torch.testing.assert_close(scores, torch.tensor(expected, dtype=torch.float64))
     assert (found["prototype"], found["neighbour"]) == pytest.approx(scores.mean(dim=0).tolist())
 
 
-def test_an_episode_has_other_images_as_queries_and_one_class_a_row(scored: Scored) -> None:
+def test_an_episode_has_distinct_images_and_one_class_per_row(scored: Scored) -> None:
     labels = torch.randint(0, 5, (80,), generator=torch.Generator().manual_seed(0))
     few_shot_accuracy(torch.rand(80, 2), labels, 4, 3, 2, 200)
     images = torch.cat([torch.cat(episodes, dim=2) for episodes, _ in scored])
@@ -147,12 +147,12 @@ def test_an_episode_has_other_images_as_queries_and_one_class_a_row(scored: Scor
     assert set(images.flatten().tolist()) == set(range(80))
 
 
-def test_groups_take_turns_and_the_first_ones_once_more(scored: Scored) -> None:
+def test_groups_get_equally_many_episodes_and_the_first_ones_one_more(scored: Scored) -> None:
     labels = torch.arange(96) % 12
     groups = labels // 4 + 5
     few_shot_accuracy(torch.rand(96, 2), labels, 3, 1, n_episodes=8, groups=groups)
-    of_episodes = [groups[episode].unique().tolist() for episodes, _ in scored for episode in episodes.support]
-    assert of_episodes == [[5]] * 3 + [[6]] * 3 + [[7]] * 2
+    episode_groups = [groups[episode].unique().tolist() for episodes, _ in scored for episode in episodes.support]
+    assert episode_groups == [[5]] * 3 + [[6]] * 3 + [[7]] * 2
 
 
 def test_chunks_of_episodes_change_nothing(monkeypatch: pytest.MonkeyPatch, scored: Scored) -> None:
@@ -170,7 +170,7 @@ def test_fewer_episodes_than_groups_come_from_the_first_groups() -> None:
 
 
 @pytest.mark.parametrize("with_groups", [False, True])
-def test_on_another_device_the_accuracy_is_that_of_the_cpu(with_groups: bool) -> None:
+def test_another_device_gives_the_same_accuracy(with_groups: bool) -> None:
     labels = torch.arange(120) % 12
     embeddings = torch.randn(120, 5, generator=torch.Generator().manual_seed(0)) + labels[:, None] / 4
     groups = labels % 2 if with_groups else None

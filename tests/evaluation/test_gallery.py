@@ -15,7 +15,7 @@ def gallery(n: int = 60) -> Gallery:
     return Gallery(torch.randn(n, 4, generator=generator), torch.arange(n) % 3, ["a", "b", "c"])
 
 
-def test_search_and_classify_are_those_of_evaluation() -> None:
+def test_search_and_classify_equal_the_functions_of_evaluation() -> None:
     known, queries = gallery(), torch.randn(9, 4, generator=torch.Generator().manual_seed(1))
     assert torch.equal(known.search(queries, 3).indices, nearest(queries, known.embeddings, 3).indices)
     assert torch.equal(known.classify(queries), knn_predictions(known.embeddings, known.labels, queries))
@@ -49,7 +49,7 @@ def test_labels_without_names_are_any_integers() -> None:
     assert known.few_labels(1).labels.tolist() == [-7, 300]
 
 
-def test_embeddings_of_training_in_half_precision_are_kept_in_full_without_a_gradient() -> None:
+def test_half_precision_embeddings_are_kept_in_float32_without_a_gradient() -> None:
     embeddings = torch.randn(4, 2, requires_grad=True)
     known = Gallery(embeddings.bfloat16(), torch.arange(4))
     assert known.embeddings.dtype == torch.float32
@@ -77,12 +77,12 @@ def test_a_few_labels_of_each_class_are_drawn_from_the_seed() -> None:
 
 
 @pytest.mark.parametrize("n", [0, -1, 21])
-def test_too_few_labels_and_more_than_there_are_raise(n: int) -> None:
-    with pytest.raises(ValueError, match=f"n={n} images a class: class 0 has 20"):
+def test_too_few_and_too_many_labels_raise(n: int) -> None:
+    with pytest.raises(ValueError, match=f"n={n} images per class: class 0 has 20"):
         gallery().few_labels(n)
 
 
-def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_gallery_is_loaded(tmp_path: Path) -> None:
     gallery().save(tmp_path / "new" / "gallery.pt")
     again = Gallery.load(tmp_path / "new" / "gallery.pt")
     assert torch.equal(again.embeddings, gallery().embeddings)
@@ -97,14 +97,14 @@ def test_a_gallery_of_a_slice_is_saved_without_the_rest(tmp_path: Path) -> None:
     assert torch.equal(Gallery.load(tmp_path / "gallery.pt").embeddings, large[:10])
 
 
-def test_a_device_that_is_not_there_is_no_damage_of_the_file(tmp_path: Path) -> None:
+def test_a_missing_device_is_not_reported_as_a_damaged_file(tmp_path: Path) -> None:
     gallery().save(tmp_path / "gallery.pt")
     missing = f"cuda:{torch.cuda.device_count()}"
     with pytest.raises((RuntimeError, AssertionError), match=r"(?i)cuda|nvidia|device"):  # torch's own
         Gallery.load(tmp_path / "gallery.pt", device=missing)
 
 
-def test_a_file_that_is_no_gallery_raises(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_gallery_raises(tmp_path: Path) -> None:
     path = tmp_path / "gallery.pt"
     with pytest.raises(FileNotFoundError):
         Gallery.load(path)
@@ -116,22 +116,22 @@ def test_a_file_that_is_no_gallery_raises(tmp_path: Path) -> None:
         EmbeddingNet(),
     ):
         torch.save(contents, path)
-        with pytest.raises(ValueError, match=r"(?s)gallery\.pt is no gallery, or a damaged one: .*save it anew"):
+        with pytest.raises(ValueError, match=r"(?s)gallery\.pt is not a gallery, or is damaged: .*save it again"):
             Gallery.load(path)
 
 
-def test_a_damaged_file_raises_whatever_is_missing(tmp_path: Path) -> None:
+def test_a_truncated_file_raises_at_any_length(tmp_path: Path) -> None:
     path = tmp_path / "gallery.pt"
     gallery().save(path)
     whole = path.read_bytes()
     for length in (0, 1, 10, 500, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"gallery\.pt is no gallery, or a damaged one"):
+        with pytest.raises(ValueError, match=r"gallery\.pt is not a gallery, or is damaged"):
             Gallery.load(path)
 
 
 @pytest.mark.parametrize("kind", ["text", "tensor", "no tensors", "damaged name"])
-def test_no_other_file_gets_past(kind: str, tmp_path: Path) -> None:
+def test_every_other_file_raises(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "gallery.pt"
     if kind == "text":
         path.write_text("embeddings of yesterday")
@@ -144,7 +144,7 @@ def test_no_other_file_gets_past(kind: str, tmp_path: Path) -> None:
         contents = bytearray(path.read_bytes())
         contents[contents.index(b"embeddings")] ^= 255
         path.write_bytes(contents)
-    with pytest.raises(ValueError, match=r"gallery\.pt is no gallery, or a damaged one"):
+    with pytest.raises(ValueError, match=r"gallery\.pt is not a gallery, or is damaged"):
         Gallery.load(path)
 
 
@@ -154,13 +154,11 @@ def test_a_flipped_byte_of_the_embeddings_is_noticed(tmp_path: Path) -> None:
     contents = bytearray(path.read_bytes())
     contents[contents.index(known.embeddings.numpy().tobytes())] ^= 1
     path.write_bytes(contents)
-    with pytest.raises(ValueError, match=r"gallery\.pt is no gallery, or a damaged one"):
+    with pytest.raises(ValueError, match=r"gallery\.pt is not a gallery, or is damaged"):
         Gallery.load(path)
 
 
-def test_a_gallery_that_cannot_be_written_leaves_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_previous_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gallery().save(tmp_path / "gallery.pt")
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
@@ -174,8 +172,8 @@ def test_a_gallery_that_cannot_be_written_leaves_the_one_before(
         (torch.empty(0, 2), torch.empty(0, dtype=torch.int64), (), "empty"),
         (torch.full((2, 2), torch.nan), torch.arange(2), (), "NaN"),
         (torch.rand(2, 2), torch.arange(3), (), "2 embeddings but 3 labels"),
-        (torch.rand(2, 2), torch.arange(2), ["a"], "labels from 0 to 1 do not go with 1 classes"),
-        (torch.rand(2, 2), torch.tensor([-1, 0]), ["a"], "labels from -1 to 0 do not go with 1 classes"),
+        (torch.rand(2, 2), torch.arange(2), ["a"], "labels from 0 to 1 do not fit 1 classes"),
+        (torch.rand(2, 2), torch.tensor([-1, 0]), ["a"], "labels from -1 to 0 do not fit 1 classes"),
         (torch.rand(3), torch.arange(3), (), "must be a matrix|shape"),
         (torch.rand(2, 2), torch.rand(2), (), "integer"),
     ],

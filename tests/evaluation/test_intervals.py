@@ -7,14 +7,14 @@ from siamese_triplet import bootstrap_interval
 from siamese_triplet.evaluation.intervals import bootstrap_intervals, resamples
 
 
-def test_the_interval_holds_the_mean_and_has_the_width_of_theory() -> None:
+def test_the_interval_contains_the_mean_and_has_the_theoretical_width() -> None:
     values = torch.randn(2000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     low, high = bootstrap_interval(values, n_resamples=4000)
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * values.std().item() / 2000**0.5, rel=0.08)
 
 
-def test_equal_values_have_an_interval_without_width() -> None:
+def test_equal_values_have_an_interval_of_zero_width() -> None:
     assert bootstrap_interval(torch.ones(50, dtype=torch.bool)) == pytest.approx((1, 1))
 
 
@@ -24,13 +24,13 @@ def test_the_same_seed_gives_the_same_interval(global_random_state_untouched: No
     assert bootstrap_interval(values, seed=3) != bootstrap_interval(values, seed=4)
 
 
-def test_several_figures_share_their_resamples() -> None:
+def test_several_metrics_share_their_resamples() -> None:
     values = torch.rand(80)
     both = bootstrap_intervals({"a": values, "b": 2 * values})
     assert both["b_interval"] == pytest.approx([2 * bound for bound in both["a_interval"]])
 
 
-def test_resamples_draw_as_many_queries_as_there_are_in_any_number_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_resample_has_the_same_number_of_queries_in_any_number_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("siamese_triplet.evaluation.intervals.CHUNK", 70)
     chunks = list(resamples(10, 25, seed=0))
     assert [len(chunk) for chunk in chunks] == [7, 7, 7, 4]
@@ -45,9 +45,9 @@ def test_values_may_be_a_list() -> None:
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
-        ([], {}, "one value a query"),
-        (torch.empty(0), {}, "one value a query"),
-        (torch.zeros(2, 2), {}, "one value a query"),
+        ([], {}, "one value per query"),
+        (torch.empty(0), {}, "one value per query"),
+        (torch.zeros(2, 2), {}, "one value per query"),
         (torch.zeros(2), {"level": 1.0}, "level=1.0"),
         (torch.zeros(2), {"n_resamples": 0}, "n_resamples=0"),
     ],

@@ -52,7 +52,7 @@ def test_plot_embeddings_draws_every_point_with_a_collection_per_class(ax: Axes)
     assert len({tuple(collection.get_facecolor()[0]) for collection in ax.collections}) == 4
 
 
-def test_plot_embeddings_takes_limits_names_and_arrays(ax: Axes) -> None:
+def test_plot_embeddings_accepts_limits_names_and_arrays(ax: Axes) -> None:
     names = ["zero", "one", "two", "three", "four", "five"]
     plots.plot_embeddings(POINTS.numpy(), LABELS.numpy(), (-1, 2), (-3, 4), classes=names, title="Test", ax=ax)
     assert (ax.get_xlim(), ax.get_ylim(), ax.get_title()) == ((-1, 2), (-3, 4), "Test")
@@ -92,7 +92,7 @@ def test_embeddings_that_are_not_in_the_plane_raise(embeddings: Any, targets: An
         plots.plot_embeddings(embeddings, targets, ax=ax)
 
 
-def test_side_by_side_panels_have_one_scale_that_holds_every_point() -> None:
+def test_side_by_side_panels_share_a_scale_that_shows_every_point() -> None:
     panels = {"small": (POINTS, LABELS), "large": (10 * POINTS - 5, LABELS)}
     figure = plots.plot_side_by_side(panels)
     left, right = figure.axes
@@ -109,7 +109,7 @@ def test_side_by_side_panels_have_one_scale_that_holds_every_point() -> None:
     assert {handle.get_alpha() for handle in legend.legend_handles} == {1}
 
 
-def test_side_by_side_panels_share_a_legend_of_the_classes_of_all() -> None:
+def test_side_by_side_panels_share_a_legend_of_all_classes() -> None:
     figure = plots.plot_side_by_side({"few": (POINTS, LABELS.clamp(max=1)), "all": (POINTS, LABELS)}, list("abcdef"))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c", "f"]
 
@@ -133,13 +133,13 @@ def test_plot_history_draws_the_training_and_the_validation_curve(ax: Axes) -> N
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss")
 
 
-def test_plot_history_of_another_value_without_validation() -> None:
+def test_plot_history_draws_another_metric_without_validation() -> None:
     ax = plots.plot_history(HISTORY, "accuracy")
     assert [list(line.get_ydata()) for line in ax.lines] == [HISTORY["train_accuracy"]]
 
 
 @pytest.mark.parametrize(("make", "n_rows"), [(SiameseMNIST, 2), (TripletMNIST, 3)])
-def test_plot_tuples_draws_a_column_for_each_index(make: type, n_rows: int) -> None:
+def test_plot_tuples_draws_one_column_per_index(make: type, n_rows: int) -> None:
     dataset = make(images())
     figure = plots.plot_tuples(dataset, [1, 4, 7, 10], titles=["x", "y", "z"][:n_rows])
     assert len(figure.axes) == 4 * n_rows
@@ -154,7 +154,7 @@ def test_plot_tuples_draws_a_column_for_each_index(make: type, n_rows: int) -> N
         ]
 
 
-def test_plot_embeddings_without_limits_leaves_matplotlib_nothing_to_say(caplog: pytest.LogCaptureFixture) -> None:
+def test_plot_embeddings_without_limits_makes_matplotlib_log_nothing(caplog: pytest.LogCaptureFixture) -> None:
     ax = plots.plot_embeddings(POINTS, LABELS)
     ax.figure.canvas.draw()
     assert caplog.records == []
@@ -163,7 +163,7 @@ def test_plot_embeddings_without_limits_leaves_matplotlib_nothing_to_say(caplog:
 GROUPS = {"one": {"a": [0.1, 0.3, 0.2], "b": [0.5]}, "two": {"b": [0.4, 0.6], "c": [0.7, 0.8]}}
 
 
-def test_plot_groups_has_a_row_for_each_name_and_a_mean_for_each_group(ax: Axes) -> None:
+def test_plot_groups_has_one_row_per_name_and_one_mean_per_group(ax: Axes) -> None:
     assert plots.plot_groups(GROUPS, "accuracy, %", ax=ax) is ax
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b", "c"]
     assert list(ax.get_yticks()) == [0, 1, 2]
@@ -183,10 +183,10 @@ def test_plot_groups_has_a_row_for_each_name_and_a_mean_for_each_group(ax: Axes)
     assert colours[0] != colours[6]
     assert ax.lines[1].get_marker() != ax.lines[7].get_marker()
     heights = {line.get_ydata()[0] for line in ax.lines if round(line.get_ydata()[0]) == 1}
-    assert len(heights) == 2  # of one name, the groups lie beside one another
+    assert len(heights) == 2  # the groups of one name lie side by side
 
 
-def test_plot_groups_of_one_group_has_no_legend_and_takes_figures_as_they_are() -> None:
+def test_plot_groups_of_one_group_has_no_legend_and_can_leave_values_unscaled() -> None:
     ax = plots.plot_groups({"": {"x": [1.5], "y": [2.5]}}, "seconds", percent=False)
     assert ax.get_legend() is None
     assert [list(line.get_xdata()) for line in ax.lines[2::3]] == [[1.5], [2.5]]
@@ -199,7 +199,7 @@ def test_plot_groups_names_a_group_that_lacks_the_first_name(ax: Axes) -> None:
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
 
 
-def test_plot_neighbours_draws_each_query_beside_what_was_found_and_marks_errors() -> None:
+def test_plot_neighbours_draws_each_query_beside_its_neighbours_and_marks_errors() -> None:
     queries, gallery = images(12), images(9)
     gallery.classes = ["A", "B", "C"]
     found = torch.tensor([[2, 3, 4], [8, 0, 1]])
@@ -215,13 +215,13 @@ def test_plot_neighbours_draws_each_query_beside_what_was_found_and_marks_errors
     figure.canvas.draw()
 
 
-def test_plot_neighbours_tells_distances_where_they_are_given() -> None:
+def test_plot_neighbours_shows_the_distances_given() -> None:
     found, distances = torch.tensor([[0, 1]]), torch.tensor([[0.0, 1.234]])
     figure = plots.plot_neighbours(images(), images(), [0], found, distances)
     assert [ax.get_title() for ax in figure.axes] == ["a", "a\n0.00", "✗ b\n1.23"]
 
 
-def test_plot_neighbours_of_another_number_of_queries_raises() -> None:
+def test_plot_neighbours_with_a_wrong_number_of_queries_raises() -> None:
     with pytest.raises(ValueError, match="zip"):
         plots.plot_neighbours(images(), images(), [0, 1], torch.tensor([[0, 1]]))
 
@@ -235,7 +235,7 @@ def test_plot_neighbours_of_another_number_of_queries_raises() -> None:
         lambda ax: plots.plot_negative_zones(POINTS, LABELS, 0, 4, 1.0, ax=ax),
     ],
 )
-def test_a_given_ax_is_drawn_into_without_a_new_figure_and_none_makes_one(draw: Any, ax: Axes) -> None:
+def test_plots_draw_into_a_given_ax_and_otherwise_into_a_new_figure(draw: Any, ax: Axes) -> None:
     assert draw(ax) is ax
     assert len(plt.get_fignums()) == 1
     assert draw(None) is not ax
@@ -257,7 +257,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
-def test_figures_are_no_wider_than_a_page_and_words_large_enough_to_read(draw: Any) -> None:
+def test_figures_are_no_wider_than_a_page_and_their_text_is_large_enough_to_read(draw: Any) -> None:
     figure = draw()
     figure.canvas.draw()
     assert figure.get_figwidth() <= plots.PAGE_WIDTH
@@ -266,7 +266,7 @@ def test_figures_are_no_wider_than_a_page_and_words_large_enough_to_read(draw: A
 
 
 @pytest.mark.parametrize("n_columns", [4, 7, 10])
-def test_words_above_images_do_not_touch_one_another(n_columns: int) -> None:
+def test_titles_of_images_do_not_touch(n_columns: int) -> None:
     grid = images()
     grid.classes = ["T-shirt/top", "Ankle boot", "Sneaker"]
     figure = plots.plot_images(grid, torch.arange(n_columns)[None])
@@ -275,14 +275,14 @@ def test_words_above_images_do_not_touch_one_another(n_columns: int) -> None:
     assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
 
 
-def test_a_data_set_and_a_method_have_one_colour_and_marker_whatever_they_stand_beside() -> None:
+def test_a_data_set_or_method_has_the_same_colour_and_marker_in_every_figure() -> None:
     seen: dict[str, set] = {}
     for names in (["mnist", "fashion-mnist"], ["Fashion-MNIST", "MNIST"], ["x", "online-triplet"], ["online-triplet"]):
         ax = plots.plot_groups({name: {"a": [0.1, 0.2]} for name in names}, "")
         for name, line in zip(names, ax.lines[2::3], strict=True):
             seen.setdefault(name.lower(), set()).add((line.get_color(), line.get_marker()))
     styles = [seen[name] for name in ("mnist", "fashion-mnist", "online-triplet")]
-    assert [len(of_name) for of_name in styles] == [1, 1, 1]
+    assert [len(variants) for variants in styles] == [1, 1, 1]
     assert len(set.union(*styles)) == 3
 
 
@@ -293,7 +293,7 @@ def test_the_named_series_differ_in_colour_or_marker() -> None:
     assert {marker for _, marker in styles} <= set(plots.MARKERS)
 
 
-def test_a_figure_leaves_the_settings_of_others_alone() -> None:
+def test_a_figure_leaves_the_matplotlib_settings_unchanged() -> None:
     before = dict(mpl.rcParams)
     plots.plot_history(HISTORY)
     assert dict(mpl.rcParams) == before

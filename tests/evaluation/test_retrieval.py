@@ -17,12 +17,12 @@ from siamese_triplet.evaluation.neighbours import ONE_OF, candidates, ordered_ke
 
 GRID = torch.tensor([[0.0], [1], [1], [3], [3], [4]])
 GRID_LABELS = torch.tensor([0, 0, 1, 1, 0, 2])
-FIGURES = ["precision_at_1", "recall_at_1", "r_precision", "map_at_r", "mrr"]
+METRICS = ["precision_at_1", "recall_at_1", "r_precision", "map_at_r", "mrr"]
 
 
 @pytest.fixture
 def little_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of 32 queries, however large the gallery."""
+    """Make blocks of 32 queries, whatever the size of the gallery."""
     monkeypatch.setattr(neighbours, "BLOCK", 1)
 
 
@@ -43,13 +43,13 @@ def assert_equal_brute_force(
     lists = [None if given is None else given.tolist() for given in (embeddings, labels, gallery, gallery_labels)]
     expected = evaluation_reference.retrieval(*lists, ks)
     values = retrieval_values(embeddings, labels, gallery, gallery_labels, ks)
-    counted = [figures for figures in expected if figures]
-    for name, of_queries in values.items():
-        assert of_queries.tolist() == pytest.approx(
-            [figures[name] if figures else math.nan for figures in expected], rel=1e-6, nan_ok=True
+    counted = [query for query in expected if query]
+    for name, column in values.items():
+        assert column.tolist() == pytest.approx(
+            [query[name] if query else math.nan for query in expected], rel=1e-6, nan_ok=True
         )
-    assert all(list(values) == list(figures) for figures in counted)
-    assert all(of_queries.dtype == torch.float64 for of_queries in values.values())
+    assert all(list(values) == list(query) for query in counted)
+    assert all(column.dtype == torch.float64 for column in values.values())
     if not counted:
         with pytest.raises(ValueError, match="none of the"):
             retrieval_metrics(embeddings, labels, gallery, gallery_labels, ks)
@@ -57,7 +57,7 @@ def assert_equal_brute_force(
     metrics = retrieval_metrics(embeddings, labels, gallery, gallery_labels, ks)
     assert (metrics.pop("n_queries"), metrics.pop("n_excluded")) == (len(counted), len(expected) - len(counted))
     assert metrics == pytest.approx(
-        {name: sum(figures[name] for figures in counted) / len(counted) for name in values}, rel=1e-6
+        {name: sum(query[name] for query in counted) / len(counted) for name in values}, rel=1e-6
     )
 
 
@@ -87,8 +87,8 @@ def test_images_in_general_position_equal_brute_force(seed: int, n_columns: int,
     assert_equal_brute_force(embeddings[:20], labels[:20], embeddings[20:], labels[20:], ks=(40, 3))
 
 
-def test_an_example_by_hand() -> None:
-    """Of the image at 3 with label 1, that at 1 is the third of the others, behind those at 3 and 4."""
+def test_a_small_example_equals_values_computed_by_hand() -> None:
+    """The image at 3 with label 1 finds its class in place 4: after those at 3, at 4 and, in a tie, the other at 1."""
     values = retrieval_values(GRID, GRID_LABELS, ks=(1, 2, 3, 4))
     assert values["mrr"][3].item() == pytest.approx(1 / 4)
     assert values["recall_at_3"][3] == 0
@@ -96,7 +96,7 @@ def test_an_example_by_hand() -> None:
     assert values["mrr"][0].item() == pytest.approx(1 / 2)
     assert values["r_precision"][0].item() == pytest.approx(1 / 2)
     assert values["map_at_r"][0].item() == pytest.approx(1 / 4)
-    assert [name for name, of_queries in values.items() if not of_queries[5].isnan()] == []
+    assert [name for name, column in values.items() if not column[5].isnan()] == []
 
 
 @pytest.mark.parametrize("n_columns", [2, 16])
@@ -118,11 +118,11 @@ def test_a_collapsed_embedding_finds_nothing(with_gallery: bool, n_columns: int)
     }
 
 
-def test_classes_far_apart_are_found_in_full() -> None:
+def test_classes_far_apart_are_found_completely() -> None:
     labels = torch.tensor([0] * 20 + [1] * 3 + [7] * 2)
     embeddings = 100.0 * labels[:, None] + torch.rand(25, 3, generator=torch.Generator().manual_seed(0))
     metrics = retrieval_metrics(embeddings, labels, ks=(1, 24))
-    assert {name: metrics[name] for name in FIGURES} == dict.fromkeys(FIGURES, 1)
+    assert {name: metrics[name] for name in METRICS} == dict.fromkeys(METRICS, 1)
 
 
 def test_queries_without_an_image_of_their_class_are_left_out_and_counted() -> None:
@@ -149,15 +149,15 @@ def test_many_blocks_of_tied_images_equal_brute_force(n_columns: int, dtype: tor
     assert_equal_brute_force(embeddings[:70], labels[:70], embeddings[50:], labels[50:], ks=(1, 51))
 
 
-def test_a_gallery_much_larger_than_a_block_gives_what_one_block_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gallery_much_larger_than_a_block_gives_the_same_as_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery, gallery_labels = random_set(0, 5000, 12)
     queries, labels = random_set(1, 150, 12)
     expected = retrieval_values(queries, labels, gallery, gallery_labels)
     monkeypatch.setattr(neighbours, "BLOCK", 2**12)
     with Largest() as largest:
         values = retrieval_values(queries, labels, gallery, gallery_labels)
-    for name, of_queries in values.items():
-        torch.testing.assert_close(of_queries, expected[name], rtol=0, atol=0)
+    for name, column in values.items():
+        torch.testing.assert_close(column, expected[name], rtol=0, atol=0)
     assert largest.numel <= 32 * 5000
 
 
@@ -167,7 +167,7 @@ def test_threads_share_the_blocks(little_blocks: None, two_threads: None) -> Non
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)
     expected = retrieval_values(embeddings.detach(), labels)
-    assert all(torch.equal(of_queries, expected[name]) for name, of_queries in values.items())
+    assert all(torch.equal(column, expected[name]) for name, column in values.items())
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
@@ -178,7 +178,7 @@ def test_every_integer_type_is_a_label(dtype: torch.dtype) -> None:
     assert retrieval_metrics(embeddings, labels.to(dtype), embeddings, labels)["mrr"] == 1
 
 
-def test_embeddings_and_labels_are_left_as_they_were() -> None:
+def test_embeddings_and_labels_are_left_unchanged() -> None:
     embeddings, labels = random_set(0, n_columns=2)
     copies = embeddings.clone(), labels.clone()
     retrieval_metrics(embeddings, labels, embeddings, labels)
@@ -186,19 +186,19 @@ def test_embeddings_and_labels_are_left_as_they_were() -> None:
     assert torch.equal(labels, copies[1])
 
 
-def test_intervals_are_those_of_the_queries_that_count(global_random_state_untouched: None) -> None:
+def test_intervals_cover_only_the_queries_that_count(global_random_state_untouched: None) -> None:
     embeddings, labels = random_set(0)
     labels[0] = 1000
     metrics = retrieval_metrics(embeddings, labels, n_resamples=50, seed=3)
     values = retrieval_values(embeddings, labels)
-    for name, of_queries in values.items():
-        assert metrics[f"{name}_interval"] == pytest.approx(bootstrap_interval(of_queries[1:], 50, seed=3))
+    for name, column in values.items():
+        assert metrics[f"{name}_interval"] == pytest.approx(bootstrap_interval(column[1:], 50, seed=3))
     assert not [name for name in retrieval_metrics(embeddings, labels) if name.endswith("_interval")]
 
 
 @pytest.mark.parametrize("with_gallery", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_metrics_are_those_of_pytorch_metric_learning(seed: int, with_gallery: bool) -> None:
+def test_metrics_equal_pytorch_metric_learning(seed: int, with_gallery: bool) -> None:
     pytest.importorskip("pytorch_metric_learning")
     from pytorch_metric_learning.distances import LpDistance
     from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
@@ -220,11 +220,13 @@ def test_metrics_are_those_of_pytorch_metric_learning(seed: int, with_gallery: b
     gallery = random_set(seed + 100, 90) if with_gallery else ()
     theirs = calculator.get_accuracy(queries, labels, *(gallery or (None, None)))
     ours = retrieval_metrics(queries, labels, *gallery)
-    compared = [name for name in names if with_gallery or name != "mean_reciprocal_rank"]  # theirs looks at k only
+    compared = [
+        name for name in names if with_gallery or name != "mean_reciprocal_rank"
+    ]  # theirs sees only the k nearest
     assert {name: ours[names[name]] for name in compared} == pytest.approx({name: theirs[name] for name in compared})
 
 
-def test_on_another_device_the_values_are_those_of_the_cpu() -> None:
+def test_another_device_gives_the_same_values() -> None:
     embeddings, labels = random_set(0)
     embeddings = embeddings.round()
     expected = retrieval_values(embeddings, labels), retrieval_values(embeddings, labels, embeddings[:30], labels[:30])
@@ -232,20 +234,20 @@ def test_on_another_device_the_values_are_those_of_the_cpu() -> None:
         images = elsewhere.send(embeddings), elsewhere.send(labels)
         gallery = elsewhere.send(embeddings[:30]), elsewhere.send(labels[:30])
         there = retrieval_values(*images), retrieval_values(*images, *gallery)
-    for values, of_cpu in zip(there, expected, strict=True):
-        for name, of_queries in values.items():
-            torch.testing.assert_close(of_queries.inner, of_cpu[name], rtol=0, atol=0, equal_nan=True)
+    for values, cpu_values in zip(there, expected, strict=True):
+        for name, column in values.items():
+            torch.testing.assert_close(column.inner, cpu_values[name], rtol=0, atol=0, equal_nan=True)
 
 
 # keys
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_keys_are_in_the_order_of_the_distances_and_of_equal_ones_some_are_last(dtype: torch.dtype) -> None:
+def test_keys_sort_like_the_distances_and_their_last_bit_breaks_ties(dtype: torch.dtype) -> None:
     tiny, huge = torch.finfo(dtype).smallest_normal, torch.finfo(dtype).max
     distances = [0.0, tiny / 4, tiny, 1.0, torch.tensor(1.0).nextafter(torch.tensor(2.0)).item(), 3.5, huge, math.inf]
     pairs = [(distance, is_last) for distance in distances for is_last in (False, True)]
-    distances, is_last = (list(of) for of in zip(*pairs, strict=True))
+    distances, is_last = (list(column) for column in zip(*pairs, strict=True))
     keys = ordered_keys(torch.tensor([distances], dtype=dtype))[0]
     assert (keys & 1).sum() == 0
     assert (keys | torch.tensor(is_last)).diff().min() > 0
@@ -262,7 +264,7 @@ def long_rows(kind: str, dtype: torch.dtype) -> torch.Tensor:
         keys[:] = 3
     elif kind == "one row of equals":
         keys[5] = info.max
-    elif kind == "few small":  # all of them where no sample looks
+    elif kind == "few small":  # all of them outside the sample
         sampled = np.random.default_rng(0).integers(4000, size=4000 // ONE_OF)
         keys.fill_(3)[:, sorted(set(range(4000)) - set(sampled))[:100]] = 1
     return keys
@@ -271,13 +273,13 @@ def long_rows(kind: str, dtype: torch.dtype) -> torch.Tensor:
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
 @pytest.mark.parametrize("k", [1, 20, 400, 1500, 3999])
 @pytest.mark.parametrize("kind", ["random", "ascending", "many equal", "all equal", "one row of equals", "few small"])
-def test_the_smallest_of_long_rows_are_those_of_a_sort(kind: str, k: int, dtype: torch.dtype) -> None:
+def test_the_smallest_of_long_rows_equal_a_sort(kind: str, k: int, dtype: torch.dtype) -> None:
     keys = long_rows(kind, dtype)
     expected = keys.sort(dim=1).values[:, :k]
     assert torch.equal(smallest(keys.clone(), k), expected)
 
 
-def test_of_long_rows_only_some_are_sorted_where_that_is_possible() -> None:
+def test_only_some_keys_of_long_rows_are_sorted_if_possible() -> None:
     random, equal = (long_rows(kind, torch.int32).numpy() for kind in ("random", "one row of equals"))
     assert 400 <= candidates(random, 400).shape[1] < 1000
     assert candidates(equal, 400) is None
@@ -286,7 +288,7 @@ def test_of_long_rows_only_some_are_sorted_where_that_is_possible() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
 @pytest.mark.parametrize("k", [1, 2, 7, 49, 50])
-def test_the_smallest_keys_are_those_of_topk_and_in_order(k: int, dtype: torch.dtype) -> None:
+def test_the_smallest_keys_equal_topk_and_are_in_order(k: int, dtype: torch.dtype) -> None:
     info, generator = torch.iinfo(dtype), torch.Generator().manual_seed(k)
     keys = torch.randint(info.min, info.max, (20, 50), generator=generator, dtype=dtype)
     keys[:, ::3] = keys[:, :1]
@@ -313,7 +315,7 @@ def test_a_bad_set_raises(case: str, in_gallery: bool) -> None:
 
 
 @pytest.mark.parametrize("ks", [(1, 6), (0,), (-1,)])
-def test_a_k_that_the_images_to_choose_from_cannot_give_raises(ks: tuple[int, ...]) -> None:
+def test_a_k_out_of_range_raises(ks: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=f"k={ks[-1]} must be between 1 and the 5 images of the gallery"):
         retrieval_metrics(GRID, GRID_LABELS, ks=ks)
     if ks[-1] < 1:

@@ -15,14 +15,14 @@ def images(data: Tensor) -> Images:
 
 
 @pytest.mark.parametrize("shape", [(24, 24), (24, 24, 3)])
-def test_copies_are_found_though_they_are_darker_and_noisy_the_closest_first(shape: tuple[int, ...]) -> None:
+def test_copies_are_found_even_if_darker_and_noisy_and_the_closest_come_first(shape: tuple[int, ...]) -> None:
     data = noise(8, *shape)
     data[6] = data[1]
     data[4] = (data[2] * 0.7 + 20 + noise(1, *shape)[0] * 0.02).byte()
     assert near_duplicates(images(data), 0.95).tolist() == [[1, 6], [2, 4]]
 
 
-def test_an_image_that_is_there_three_times_is_in_two_pairs() -> None:
+def test_three_equal_images_are_two_pairs() -> None:
     data = noise(5, 24, 24)
     data[3] = data[4] = data[0]
     found = near_duplicates(images(data)).tolist()
@@ -30,12 +30,12 @@ def test_an_image_that_is_there_three_times_is_in_two_pairs() -> None:
     assert {place for pair in found for place in pair} == {0, 3, 4}
 
 
-def test_two_images_that_are_the_same_are_a_pair() -> None:
+def test_two_equal_images_are_a_pair() -> None:
     assert near_duplicates(images(noise(1, 24, 24).repeat(2, 1, 1))).tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])
-def test_copies_correlate_by_1_though_they_are_rounded(channels: tuple[int, ...]) -> None:
+def test_copies_correlate_by_1_in_spite_of_rounding(channels: tuple[int, ...]) -> None:
     data = noise(50, 24, 24, *channels).repeat_interleave(2, dim=0)
     found = near_duplicates(images(data), least=1)
     assert sorted(found.tolist()) == [[place, place + 1] for place in range(0, 100, 2)]
@@ -45,7 +45,7 @@ def test_copies_correlate_by_1_though_they_are_rounded(channels: tuple[int, ...]
 def test_an_image_without_contrast_hides_no_pair(grey: int) -> None:
     data = noise(5, 24, 24)
     data[0] = grey
-    data[3] = (0.3 * data[1] + 0.7 * noise(9, 24, 24)[8]).byte()  # they correlate by less than a half
+    data[3] = (0.3 * data[1] + 0.7 * noise(9, 24, 24)[8]).byte()  # they correlate by less than 0.5
     assert len(near_duplicates(images(data), least=0.5)) == 0
     assert near_duplicates(images(data), least=0.3).tolist() == [[1, 3]]
 
@@ -55,24 +55,24 @@ def test_large_images_without_contrast_are_no_duplicates() -> None:
     assert near_duplicates(images(data), least=0.01).shape == (0, 2)
 
 
-def test_the_same_thing_in_another_colour_is_no_duplicate() -> None:
+def test_the_same_shape_in_another_colour_is_no_duplicate() -> None:
     data = torch.zeros(2, 24, 24, 3, dtype=torch.uint8)
     data[0, 6:18, 6:18, 0] = data[1, 6:18, 6:18, 2] = 200
     assert len(near_duplicates(images(data))) == 0
 
 
 @pytest.mark.parametrize("data", [torch.empty(0, 24, 24), noise(1, 24, 24), torch.full((3, 24, 24), 7)])
-def test_no_duplicates_have_the_shape_of_pairs(data: Tensor) -> None:
+def test_an_empty_result_has_the_shape_of_pairs(data: Tensor) -> None:
     assert near_duplicates(images(data.byte())).shape == (0, 2)
 
 
 @pytest.mark.parametrize("least", [0, -1, 1.01, float("nan")])
-def test_a_correlation_that_there_is_not_raises(least: float) -> None:
+def test_an_impossible_correlation_raises(least: float) -> None:
     with pytest.raises(ValueError, match="must be above 0 and at most 1"):
         near_duplicates(images(noise(2, 24, 24)), least)
 
 
-def test_doubts_are_differences_of_distances_by_loops() -> None:
+def test_doubts_equal_plain_loops() -> None:
     generator = torch.Generator().manual_seed(0)
     embeddings = torch.randn(40, 3, generator=generator)
     labels = torch.randint(0, 4, (40,), generator=generator)
@@ -94,13 +94,13 @@ def test_a_wrong_label_is_the_most_doubtful_one() -> None:
     assert (doubts > 0).sum() == 1
 
 
-def test_an_image_alone_in_its_class_has_no_doubt_to_compare() -> None:
+def test_the_doubt_of_an_image_alone_in_its_class_is_nan() -> None:
     embeddings, labels = torch.tensor([[0.0], [1.0], [4.0]]), torch.tensor([5, 5, 2])
     assert doubtful_labels(embeddings, labels)[:2].tolist() == [1 - 4, 1 - 3]
     assert doubtful_labels(embeddings, labels)[2].isnan()
 
 
-def test_a_single_class_has_no_doubts() -> None:
+def test_a_single_class_raises() -> None:
     for n_images in (1, 3):
-        with pytest.raises(ValueError, match="needs two at least"):
+        with pytest.raises(ValueError, match="needs at least two"):
             doubtful_labels(torch.rand(n_images, 2), torch.zeros(n_images, dtype=torch.int64))

@@ -33,7 +33,7 @@ def all_pairs(embeddings: Tensor, labels: Tensor) -> tuple[list[float], list[boo
     return distances, [bool(labels[i] == labels[j]) for i, j in pairs]
 
 
-def test_auc_of_all_pairs_is_that_of_scikit_learn() -> None:
+def test_auc_of_all_pairs_equals_scikit_learn() -> None:
     embeddings, labels = points(60)
     distances, is_same = all_pairs(embeddings, labels)
     found = verification_metrics(embeddings, labels)
@@ -43,7 +43,7 @@ def test_auc_of_all_pairs_is_that_of_scikit_learn() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=30))
-def test_the_area_is_the_chance_that_a_pair_of_one_class_is_nearer_and_ties_count_half(pairs: list) -> None:
+def test_the_area_is_the_probability_that_a_pair_of_one_class_is_nearer_and_ties_count_half(pairs: list) -> None:
     same = [d for d, is_same in pairs if is_same]
     different = [d for d, is_same in pairs if not is_same]
     if not same or not different:
@@ -54,7 +54,7 @@ def test_the_area_is_the_chance_that_a_pair_of_one_class_is_nearer_and_ties_coun
     assert torch.trapezoid(roc.tpr, roc.fpr).item() == pytest.approx(wins / len(same) / len(different))
 
 
-def test_the_curve_is_that_of_scikit_learn() -> None:
+def test_the_curve_equals_scikit_learn() -> None:
     generator = torch.Generator().manual_seed(1)
     distances, is_same = torch.randint(0, 30, (300,), generator=generator).double(), torch.arange(300) % 3 == 0
     roc = roc_curve(distances, is_same)
@@ -63,7 +63,7 @@ def test_the_curve_is_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(roc.tpr, tpr)
 
 
-def test_weights_count_a_pair_so_often() -> None:
+def test_weights_count_like_repeated_pairs() -> None:
     generator = torch.Generator().manual_seed(1)
     distances, is_same = torch.rand(40, generator=generator).double(), torch.arange(40) % 3 == 0
     weights = torch.randint(0, 3, (40,), generator=generator)
@@ -81,7 +81,7 @@ def test_at_the_equal_error_rate_both_errors_are_equal() -> None:
     assert verification_metrics(embeddings, labels)["eer"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_tpr_at_a_rate_accepts_no_more_strangers_than_that() -> None:
+def test_tpr_at_fpr_accepts_at_most_that_share_of_other_pairs() -> None:
     embeddings, labels = points(60)
     distances, is_same = (torch.tensor(column) for column in all_pairs(embeddings, labels))
     found = verification_metrics(embeddings, labels, fprs=(0.05,))
@@ -93,7 +93,7 @@ def test_tpr_at_a_rate_accepts_no_more_strangers_than_that() -> None:
     assert found["tpr_at_fpr_0.05"] == pytest.approx(best)
 
 
-def test_a_perfect_embedding_and_a_collapsed_one() -> None:
+def test_a_perfect_and_a_collapsed_embedding_have_extreme_metrics() -> None:
     labels = torch.arange(40) % 4
     perfect = verification_metrics(labels[:, None].float(), labels)
     assert (perfect["auc"], perfect["eer"], perfect["tpr_at_fpr_0.001"], perfect["threshold_accuracy"]) == (1, 0, 1, 1)
@@ -101,7 +101,7 @@ def test_a_perfect_embedding_and_a_collapsed_one() -> None:
     assert (collapsed["auc"], collapsed["eer"], collapsed["tpr_at_fpr_0.1"]) == pytest.approx((0.5, 0.5, 0))
 
 
-def test_the_threshold_is_tested_on_classes_that_it_was_not_chosen_on() -> None:
+def test_the_threshold_is_tested_on_classes_for_which_it_was_not_chosen() -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(200) % 4
     embeddings = labels[:, None] + 0.01 * torch.randn(200, 1, generator=generator)
@@ -117,7 +117,7 @@ def test_fewer_than_four_classes_have_no_threshold(n_classes: int) -> None:
     assert 0 < found["auc"] < 1
 
 
-def test_a_sample_of_pairs_is_seeded_half_of_each_kind_and_without_an_image_with_itself() -> None:
+def test_a_sample_of_pairs_is_seeded_and_has_half_of_each_kind_and_no_image_with_itself() -> None:
     labels = torch.randint(0, 7, (3000,), generator=torch.Generator().manual_seed(0))
     one, other = (draw_pairs(labels, 10_000, torch.Generator().manual_seed(0)) for _ in range(2))
     assert all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
@@ -137,7 +137,7 @@ def test_a_sample_is_uniform_over_the_pairs_of_its_kind() -> None:
     assert torch.allclose(shares, expected, atol=0.07)
 
 
-def test_all_pairs_of_one_class_are_used_where_they_are_few() -> None:
+def test_all_pairs_of_one_class_are_used_if_they_are_few() -> None:
     labels = torch.arange(500) // 2  # 250 pairs of one class
     pairs = draw_pairs(labels, 2000, torch.Generator().manual_seed(0))
     same = {tuple(sorted(pair)) for pair in torch.stack(pairs[:2], dim=1)[pairs.is_same].tolist()}
@@ -153,7 +153,7 @@ def test_distances_of_pairs_do_not_depend_on_the_chunks(monkeypatch: pytest.Monk
     torch.testing.assert_close(pair_distances(embeddings, pairs), expected)
 
 
-def test_intervals_hold_the_figures_and_are_wider_for_fewer_images() -> None:
+def test_intervals_contain_the_metrics_and_are_wider_for_fewer_images() -> None:
     widths = []
     for n in (30, 200):
         found = verification_metrics(*points(n), n_resamples=100)
@@ -180,7 +180,7 @@ def test_bad_input_raises(embeddings: Tensor, labels: Tensor, options: dict, mes
         verification_metrics(embeddings, labels, **options)
 
 
-FIGURES = ("auc", "eer", "tpr_at_fpr_0", "tpr_at_fpr_0.2", "tpr_at_fpr_1")
+METRICS = ("auc", "eer", "tpr_at_fpr_0", "tpr_at_fpr_0.2", "tpr_at_fpr_1")
 
 
 @examples(100)
@@ -193,7 +193,7 @@ def test_images_on_a_grid_equal_brute_force(images: tuple[Tensor, Tensor]) -> No
     curve = evaluation_reference.curve(distances, is_same)
     for column, expected in zip(found["roc"], zip(*curve, strict=True), strict=True):
         assert column.tolist() == pytest.approx(expected, rel=1e-6)
-    assert [found[name] for name in FIGURES] == pytest.approx(
+    assert [found[name] for name in METRICS] == pytest.approx(
         [
             evaluation_reference.auc(distances, is_same),
             evaluation_reference.equal_error_rate(curve),
@@ -220,7 +220,7 @@ def test_the_threshold_is_the_best_of_one_half_of_the_classes_and_tested_on_the_
         fpr, tpr = (sum(accepted[same]) / len(accepted[same]) for same in (0, 1))
         possible.append((threshold, (tpr + 1 - fpr) / 2, tpr, fpr))
     names = ("threshold", "threshold_accuracy", "threshold_tpr", "threshold_fpr")
-    assert any([found[name] for name in names] == pytest.approx(figures) for figures in possible)
+    assert any([found[name] for name in names] == pytest.approx(values) for values in possible)
 
 
 def test_a_sample_draws_all_pairs_of_its_kind_equally_often() -> None:
@@ -236,7 +236,7 @@ def test_a_sample_draws_all_pairs_of_its_kind_equally_often() -> None:
     assert all(left != right for left, right in drawn)
 
 
-def test_figures_of_a_sample_are_near_those_of_all_pairs(global_random_state_untouched: None) -> None:
+def test_metrics_of_a_sample_are_close_to_those_of_all_pairs(global_random_state_untouched: None) -> None:
     embeddings, labels = points(300, 6)
     whole, sample = (verification_metrics(embeddings, labels, max_pairs=n) for n in (10**6, 20_000))
     assert (whole["n_pairs"], sample["n_pairs"], sample["n_same"]) == (44_850, 20_000, 7350)
@@ -245,14 +245,14 @@ def test_figures_of_a_sample_are_near_those_of_all_pairs(global_random_state_unt
     assert again["auc"] == sample["auc"] != other["auc"]
 
 
-def test_resamples_that_draw_every_image_once_give_the_figures_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resamples_that_draw_every_image_once_give_the_metrics_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "resamples", lambda n, *_: iter([torch.ones(4, n, dtype=torch.float64)]))
     found = verification_metrics(*points(40), n_resamples=4)
     for name in ("auc", "eer"):
         assert found[f"{name}_interval"] == pytest.approx((found[name], found[name]))
 
 
-def test_resampled_images_count_as_if_their_pairs_were_there_more_than_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resampled_images_count_like_repeated_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, labels = points(20)
     counts = torch.randint(0, 3, (20,), generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(verification, "resamples", lambda *_: iter([counts.double()[None]]))
@@ -267,7 +267,7 @@ def test_resampled_images_count_as_if_their_pairs_were_there_more_than_once(monk
 
 
 @pytest.mark.parametrize("max_pairs", [10**6, 500])
-def test_on_another_device_the_figures_are_those_of_the_cpu(max_pairs: int) -> None:
+def test_another_device_gives_the_same_metrics(max_pairs: int) -> None:
     embeddings, labels = points(60)
     expected = verification_metrics(embeddings, labels, max_pairs=max_pairs, n_resamples=5)
     with Elsewhere() as elsewhere:

@@ -1,4 +1,4 @@
-"""Helpers of the tests of the live widgets: small settings, a listener, a snapshot, and readers of HTML."""
+"""Helpers for the tests of the live widgets: small settings, a listener, a snapshot, and readers of HTML."""
 
 import base64
 import html
@@ -29,24 +29,24 @@ from siamese_triplet.methods import METHODS, SELECTORS_OF
 from siamese_triplet.trainer import History
 
 SMALL = Settings(dataset=OWN, n_samples=5, n_epochs=2)
-LONG = 120  # seconds, more than any of these takes
+LONG = 120  # seconds, longer than any run here takes
 EVERY_METHOD = [(method, selector) for method in METHODS for selector in SELECTORS_OF.get(method, (None,))]
 
 
 def small_explorer(**changes) -> Explorer:
-    """On 100 training and 50 test images."""
+    """Make an explorer with 100 training and 50 test images."""
     return explore((part(True, 10), part(False, 5)), settings=replace(SMALL, **changes))
 
 
 def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + LONG
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.005)
 
 
 def parts_of(widget: widgets.Widget) -> Iterator[widgets.Widget]:
-    """The widget, and all that is in it."""
+    """Yield the widget and all widgets inside it."""
     yield widget
     for child in getattr(widget, "children", ()):
         yield from parts_of(child)
@@ -57,13 +57,13 @@ def text_of(markup: str) -> str:
 
 
 def picture(markup: str) -> tuple[np.ndarray, str]:
-    """The pixels of an HTML image and its alternative text."""
+    """Decode the pixels and the alternative text of an HTML image."""
     [(alt, source)] = re.findall('<img alt="([^"]*)".* src="data:image/png;base64,([^"]*)">', markup)
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB")), html.unescape(alt)
 
 
 class Listening:
-    """A listener that keeps what it is told."""
+    """A listener that records its calls."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []

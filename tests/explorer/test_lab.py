@@ -1,6 +1,6 @@
-"""The explorer in JupyterLab: a server, a browser without a network, and a reader who trains and stops.
+"""The explorer in JupyterLab, in a browser without a network: a reader trains and stops.
 
-Skipped where there is no JupyterLab or no Chromium, unless SIAMESE_TRIPLET_PAGES=required.
+Skipped without JupyterLab or Chromium, unless SIAMESE_TRIPLET_PAGES=required.
 """
 
 import json
@@ -17,12 +17,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from browser import chromium, unavailable
+from browser import chromium, skip_or_fail
 from ipykernel import version_info
 
 from siamese_triplet.live import IN_BOOK
 
-expect = pytest.importorskip("playwright.sync_api").expect  # waits: the messages of a kernel come one by one
+expect = pytest.importorskip("playwright.sync_api").expect  # it waits, as the messages of a kernel arrive one by one
 ROOT = Path(__file__).parents[2]
 TOKEN = "of-this-test"
 CODE = """\
@@ -47,20 +47,20 @@ import time
 from pathlib import Path
 while Path("busy").exists():
     time.sleep(0.1)"""
-PATIENCE = 30_000  # milliseconds for what a loaded machine does late
+PATIENCE = 30_000  # milliseconds, enough for a loaded machine
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where JupyterLab and its kernel run; the last cell runs for as long as there is a file `busy`."""
+    """The folder of JupyterLab and its kernel; the last cell runs while it holds a file `busy`."""
     return tmp_path_factory.mktemp("lab")
 
 
 @pytest.fixture(scope="module")
 def lab(folder: Path) -> Iterator[str]:
-    """The address of a JupyterLab of its own, with a notebook `explorer.ipynb`, and nothing of the user's."""
+    """Start JupyterLab with the notebook `explorer.ipynb` and none of the user's settings; yield its address."""
     if find_spec("jupyterlab") is None:
-        unavailable("there is no JupyterLab")
+        skip_or_fail("there is no JupyterLab")
     empty = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
     sources = {"explore": CODE, "pick": PICK, "busy": BUSY}
     cells = [{**empty, "id": name, "source": source} for name, source in sources.items()]
@@ -97,7 +97,7 @@ def lab(folder: Path) -> Iterator[str]:
         start_kernel(address)
         yield address
     finally:
-        server.terminate()  # which ends its kernels too
+        server.terminate()  # also ends its kernels
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:
@@ -117,7 +117,7 @@ def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 
 
 def start_kernel(address: str) -> None:
-    """For the notebook, before the page asks for one: a page that opens slowly starts two, and loses what one ran."""
+    """Start the notebook's kernel before the page does: a slow page starts two, and loses the output of one."""
     session = {"path": "explorer.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
     headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{address}/api/sessions", json.dumps(session).encode(), headers)
@@ -127,7 +127,7 @@ def start_kernel(address: str) -> None:
 
 @pytest.fixture(scope="module")
 def page(lab: str) -> Iterator:
-    """The notebook in a browser, its cell run, without a network."""
+    """Open the notebook in a browser without a network, and run its cells."""
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 1500, "height": 1300})
         context.set_default_timeout(PATIENCE)
@@ -141,7 +141,7 @@ def page(lab: str) -> Iterator:
 
 
 def run_all_cells(page, kernel_answers: Callable[[], bool]) -> None:
-    """Again until they begin: JupyterLab takes the command, and forgets it, while it is not quite there."""
+    """Run all cells, again until they start: JupyterLab drops the command while it is still loading."""
     prompt = page.locator(".jp-Notebook .jp-InputPrompt").first
     prompt.wait_for()
     deadline = time.monotonic() + 2 * PATIENCE / 1000
@@ -154,11 +154,11 @@ def run_all_cells(page, kernel_answers: Callable[[], bool]) -> None:
     page.get_by_text("[*]").first.wait_for(state="detached")
 
 
-def say(page, words: str, run: int) -> str:
-    """Wait until the status has those words, a regular expression, of that run."""
-    found = page.get_by_text(re.compile(rf"^Run {run}: .*{words}")).first
-    found.wait_for()
-    return found.inner_text()
+def wait_for_status(page, words: str, run: int) -> str:
+    """Wait until the status of that run matches `words`, a regular expression, and return it."""
+    status = page.get_by_text(re.compile(rf"^Run {run}: .*{words}")).first
+    status.wait_for()
+    return status.inner_text()
 
 
 def choose(page, label: str, value: str) -> None:
@@ -177,7 +177,7 @@ def test_a_reader_trains_and_sees_the_embeddings_change(page) -> None:
     scatter = page.locator("img[alt^='Scatter']")
     scatter.wait_for()
     first = scatter.get_attribute("src")
-    say(page, "finished in .*kNN accuracy", run=1)
+    wait_for_status(page, "finished in .*kNN accuracy", run=1)
     page.locator("img[alt^='Scatter'][alt*='after epoch 2 of 2']").wait_for()
     assert scatter.get_attribute("src") != first
     assert scatter.evaluate("image => image.naturalWidth") > 300
@@ -200,25 +200,25 @@ def test_a_reader_trains_and_sees_the_embeddings_change(page) -> None:
 
 @pytest.mark.skipif(version_info < (7, 4), reason="an older kernel does one thing at a time")
 def test_the_form_works_while_a_cell_runs(page, folder: Path) -> None:
-    """The kernel may handle a click in a thread, and the change of a value that came before in another, busy one.
+    """The kernel may handle a click in one thread, and an earlier change of a value in another, busy one.
 
-    And the end of a run must not bind the form to the cell that was begun meanwhile.
+    Nor may the end of a run bind the form to the cell that was started meanwhile.
     """
     fill(page, "epochs", "10")
     page.get_by_role("button", name="Train").click()
-    say(page, "epoch", run=2)
+    wait_for_status(page, "epoch", run=2)
     busy = folder / "busy"
     busy.touch()
     try:
         page.locator(".jp-Notebook .jp-Cell").nth(2).locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
         page.get_by_text("[*]").wait_for()
-        say(page, "finished in .*kNN accuracy", run=2)
+        wait_for_status(page, "finished in .*kNN accuracy", run=2)
         fill(page, "epochs", "2")
         for run, size in ((3, "3"), (4, "4")):
             fill(page, "embedding size", size)
             page.get_by_role("button", name="Train").click()
-            say(page, "finished in .*kNN accuracy", run)
+            wait_for_status(page, "finished in .*kNN accuracy", run)
         assert page.get_by_text("[*]").is_visible()
     finally:
         busy.unlink()
@@ -227,17 +227,17 @@ def test_the_form_works_while_a_cell_runs(page, folder: Path) -> None:
 
 
 def test_stop_answers_within_half_a_second(page) -> None:
-    """The one time that a test asserts: the reader's requirement. A loaded machine gets three attempts."""
+    """The only duration that a test asserts. A loaded machine gets three attempts."""
     fill(page, "epochs", "5000")
     seconds = []
     for run in (5, 6, 7):
         page.get_by_role("button", name="Train").click()
-        say(page, r"epoch \d+ of 5000", run)
+        wait_for_status(page, r"epoch \d+ of 5000", run)
         expect(page.get_by_role("button", name="Train")).to_be_disabled()
         page.get_by_role("button", name="Stop").click()
-        said = say(page, "stopped in epoch .* after it was asked to", run)
-        seconds.append(float(re.search(r"([\d.]+) s after it was asked to", said)[1]))
-        say(page, "kNN accuracy", run)
+        status = wait_for_status(page, "stopped in epoch .* after it was asked to", run)
+        seconds.append(float(re.search(r"([\d.]+) s after it was asked to", status)[1]))
+        wait_for_status(page, "kNN accuracy", run)
         if seconds[-1] < 0.5:
             break
     assert min(seconds) < 0.5, seconds
@@ -245,7 +245,7 @@ def test_stop_answers_within_half_a_second(page) -> None:
 
 
 def test_an_impossible_setting_is_explained_before_training(page) -> None:
-    fill(page, "images a class (K)", "99")
+    fill(page, "images per class (K)", "99")
     page.get_by_text("99 images of each class: a class has only 20. Lower K.").wait_for()
     expect(page.get_by_role("button", name="Train")).to_be_disabled()
     page.get_by_role("button", name="Reset").click()
@@ -254,21 +254,20 @@ def test_an_impossible_setting_is_explained_before_training(page) -> None:
 
 
 def test_a_reader_picks_triplets(page) -> None:
-    said = page.get_by_text(re.compile(r"^Triplet 1 of "))
-    said.wait_for()
+    page.get_by_text(re.compile(r"^Triplet 1 of ")).wait_for()
     picture = page.locator("img[alt*='anchor and negative']")
     first = picture.get_attribute("src")
     page.get_by_label("selector", exact=True).last.select_option("batch-hard")
     page.get_by_text("80 of the 40,320 triplets of the batch are selected").wait_for()
-    hardest = changed(picture, first)
+    hardest = wait_for_change(picture, first)
     page.get_by_role("button", name="Next").click()
     page.get_by_text(re.compile(r"^Triplet 2 of 80: positive at distance")).wait_for()
-    changed(picture, hardest)
+    wait_for_change(picture, hardest)
     expect(page.locator("img[alt^='The images of the chosen triplet: anchor']")).to_be_visible()
 
 
-def changed(picture, before: str) -> str:
-    """Wait until the picture, which comes after its words, is another one."""
+def wait_for_change(picture, before: str) -> str:
+    """Wait until the picture, which comes after its text, has changed."""
     deadline = time.monotonic() + PATIENCE / 1000
     while (now := picture.get_attribute("src")) == before:
         assert time.monotonic() < deadline, "the picture did not change"

@@ -26,7 +26,7 @@ from siamese_triplet.selectors.by_name import (
 
 
 @pytest.mark.parametrize("selector", [*TRIPLET_SELECTORS, BATCH_ALL])
-def test_the_selected_triplets_are_the_selectors_with_their_losses(selector: str) -> None:
+def test_the_selected_triplets_and_losses_are_those_of_the_selector(selector: str) -> None:
     embeddings, labels = clusters()
     found = select(Batch(embeddings, labels), "triplets", selector, 0.7)
     rows = embeddings.double().tolist()
@@ -48,7 +48,7 @@ def test_the_selected_triplets_are_the_selectors_with_their_losses(selector: str
 
 
 @pytest.mark.parametrize("selector", PAIR_SELECTORS)
-def test_the_selected_pairs_are_the_selectors_with_their_losses(selector: str) -> None:
+def test_the_selected_pairs_and_losses_are_those_of_the_selector(selector: str) -> None:
     embeddings, labels = clusters()
     found = select(Batch(embeddings, labels), "pairs", selector, 0.7)
     pairs = found.indices.tolist()
@@ -116,15 +116,15 @@ def test_without_arguments_a_network_is_trained_on_the_embedded_mnist(monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"embeddings": torch.zeros(3, 2)}, "got no labels for 3 embeddings"),
         ({"embeddings": torch.zeros(3, 2), "labels": torch.tensor([0, 1])}, "3 embeddings but 2 labels"),
         ({"embeddings": torch.zeros(3, 2), "labels": torch.arange(3), "images": part(True, 1)}, "got 10 images for 3"),
     ],
 )
-def test_what_does_not_fit_together_is_an_error(given: dict, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_embeddings_labels_and_images_that_do_not_match_are_an_error(given: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         pick_triplets(**given)
 
 
@@ -159,7 +159,7 @@ def test_the_picker_shows_a_selection_and_steps_through_it() -> None:
     assert float(picker.selection.losses[0]) > 100
 
 
-def test_in_the_book_nothing_is_shown_that_needs_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_book_shows_nothing_that_needs_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     images = part(True, 8)
     embeddings = torch.randn(80, 2, generator=torch.Generator().manual_seed(0))
     options = {"kind": "pairs", "selector": "batch-hard", "margin": 0.5, "n_samples": 5}
@@ -178,20 +178,20 @@ def test_in_the_book_nothing_is_shown_that_needs_a_kernel(monkeypatch: pytest.Mo
     assert list(shown[1]) == ["text/plain"]
 
 
-def test_without_images_the_picker_is_a_figure_too() -> None:
+def test_a_picker_without_images_becomes_a_figure_too() -> None:
     batch_all = pick_triplets(*clusters(size=2), selector="batch-all").to_figure()
     assert batch_all.data["selector"] == "triplet:batch-all"
     with pytest.raises(ValueError, match="of the plane"):
         pick_triplets(*clusters(size=6)).to_figure()
 
 
-def test_larger_embeddings_are_picked_from_too_and_without_images() -> None:
+def test_the_picker_takes_larger_embeddings_without_images() -> None:
     picker = pick_triplets(*clusters(size=6), kind="pairs", selector="batch-hard")
     assert picture(picker.picture_html.value)[0].std() > 0
     assert picker.examples_html.value == ""
 
 
-def test_an_empty_selection_is_said() -> None:
+def test_an_empty_selection_is_reported() -> None:
     embeddings, labels = clusters()
     far_apart = embeddings * 0 + labels[:, None] * 100.0
     picker = pick_triplets(far_apart, labels, selector="hardest")

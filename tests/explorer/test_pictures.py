@@ -1,4 +1,4 @@
-"""The pictures of runs."""
+"""The pictures of the explorer."""
 
 import itertools
 import logging
@@ -29,14 +29,14 @@ def test_the_plane_of_larger_embeddings_is_their_principal_components() -> None:
     assert torch.corrcoef(torch.stack([points[:, 1], embeddings[:, 3]]))[0, 1] > 0.9
 
 
-def test_embeddings_of_one_dimension_lie_on_a_line_and_any_arithmetic_is_drawn() -> None:
+def test_embeddings_of_one_dimension_lie_on_a_line_and_half_precision_is_drawn() -> None:
     points, share = plane(torch.tensor([[1.0], [3.0]], dtype=torch.bfloat16))
     assert points.tolist() == [[1, 0], [3, 0]]
     assert (points.dtype, share) == (torch.float32, 1)
     assert plane(torch.ones(2, 2, dtype=torch.bfloat16))[0].dtype == torch.float32
 
 
-def test_embeddings_of_the_plane_stay_and_a_single_point_is_one() -> None:
+def test_embeddings_of_the_plane_stay_and_equal_ones_remain_a_point() -> None:
     embeddings = torch.randn(9, 2)
     points, share = plane(embeddings)
     assert points is embeddings
@@ -45,7 +45,7 @@ def test_embeddings_of_the_plane_stay_and_a_single_point_is_one() -> None:
     assert (points.abs().max(), share) == (0, 1)
 
 
-def test_pictures_say_what_they_show() -> None:
+def test_pictures_describe_their_content() -> None:
     shown, alt = picture(embedding_image(snapshot_of()))
     assert "30 of 30 test images, within epoch 2 of 3" in alt
     assert "10 classes" in alt
@@ -54,11 +54,11 @@ def test_pictures_say_what_they_show() -> None:
     assert re.search("30 of 1,000 test images, after epoch 3 of 3, .* principal components 1 and 2 of 7-D", alt)
     assert moment_of(snapshot_of(epochs=0.0)) == "before training"
     _, alt = picture(curves_image(snapshot_of()))
-    assert alt.startswith("Curves of the loss and of active triplets a batch over the epochs, within epoch 2 of 3; ")
+    assert alt.startswith("Curves of the loss and of active triplets per batch over the epochs, within epoch 2 of 3; ")
     assert alt.endswith("the loss of the last batch is 0.25")
 
 
-def test_pictures_show_every_class_in_a_colour_of_its_own() -> None:
+def test_every_class_has_its_own_colour() -> None:
     shown, _ = picture(embedding_image(snapshot_of(n=400)))
     colours = {tuple(colour) for colour in shown.reshape(-1, 3)}
     for colour in ("332288", "88CCEE", "117733", "DDCC77", "CC6677", "AA4499", "44AA99", "999933", "882255", "777777"):
@@ -78,12 +78,12 @@ def test_the_curves_follow_the_batches_and_the_epochs() -> None:
     [
         (METHODS["softmax"], ("accuracy", "accuracy (%)")),
         (METHODS["siamese"], None),
-        (METHODS["online-triplet"], ("nonzero_triplets", "active triplets a batch")),
-        (Method("online-triplet", selector=BATCH_ALL), ("nonzero_triplets", "active triplets a batch")),
-        (Method("online-triplet", selector="batch-hard"), ("nonzero_triplets", "selected triplets a batch")),
+        (METHODS["online-triplet"], ("nonzero_triplets", "active triplets per batch")),
+        (Method("online-triplet", selector=BATCH_ALL), ("nonzero_triplets", "active triplets per batch")),
+        (Method("online-triplet", selector="batch-hard"), ("nonzero_triplets", "selected triplets per batch")),
     ],
 )
-def test_the_second_curve_is_called_what_it_is(method: Method, counted: tuple[str, str] | None) -> None:
+def test_the_second_curve_is_labelled_by_the_method(method: Method, counted: tuple[str, str] | None) -> None:
     assert counted_by(snapshot_of(method=method)) == counted
 
 

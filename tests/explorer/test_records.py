@@ -14,7 +14,7 @@ from explorer_cases import LONG, SMALL, finished, small_explorer
 from siamese_triplet.explorer.records import as_csv, as_html, as_json, time_left
 
 
-def test_the_csv_has_a_line_for_each_run() -> None:
+def test_the_csv_has_a_line_per_run() -> None:
     softmax = finished(2, settings=replace(SMALL, method="softmax"), knn_accuracy=None, message='a "quoted", thing')
     first, second = csv.DictReader(io.StringIO(as_csv([finished(), softmax])))
     assert (first["run"], first["method"], first["selector"], first["margin"]) == (
@@ -36,7 +36,7 @@ def test_the_json_has_the_histories_and_no_nan() -> None:
     assert run["history"] == {"train_loss": [1.0, None]}
 
 
-def test_the_table_shows_what_applies_and_marks_the_best() -> None:
+def test_the_table_shows_the_settings_that_apply_and_marks_the_best_run() -> None:
     runs = [
         finished(1, knn_accuracy=0.5),
         finished(2, knn_accuracy=0.75, settings=replace(SMALL, method="softmax", batch_size=77)),
@@ -54,7 +54,7 @@ def test_the_table_shows_what_applies_and_marks_the_best() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "done", "said"),
+    ("seconds", "done", "text"),
     [
         (5, 0, ""),
         (5, 0.5, "about 5 s left"),
@@ -65,11 +65,11 @@ def test_the_table_shows_what_applies_and_marks_the_best() -> None:
         (5, 1, "less than a second left"),
     ],
 )
-def test_the_time_left_is_told_in_words(seconds: float, done: float, said: str) -> None:
-    assert time_left(seconds, done) == said
+def test_the_time_left_is_given_in_words(seconds: float, done: float, text: str) -> None:
+    assert time_left(seconds, done) == text
 
 
-def test_the_runs_are_exported_by_the_ending(tmp_path) -> None:
+def test_the_suffix_decides_the_format_of_an_export(tmp_path) -> None:
     explorer = small_explorer(n_epochs=1)
     explorer.train()
     assert explorer.wait(LONG)

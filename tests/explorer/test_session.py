@@ -26,7 +26,7 @@ from siamese_triplet.selectors.by_name import (
 from siamese_triplet.trainer import History
 
 
-def test_a_session_trains_and_computes_the_figures() -> None:
+def test_a_session_trains_and_computes_the_metrics() -> None:
     listener = Listening()
     run = session_of(listener, embedding_size=4)
     assert run.is_running
@@ -49,7 +49,7 @@ def test_a_session_trains_and_computes_the_figures() -> None:
     assert re.search(r"finished in .* s; kNN accuracy \d+\.\d\d%, MAP@R \d+\.\d\d%$", listener.texts[-1])
 
 
-def test_stop_ends_a_run_before_its_epochs_are_done_and_keeps_what_was_learned() -> None:
+def test_stop_ends_a_run_early_and_keeps_its_network() -> None:
     listener = Listening()
     run = session_of(listener, n_epochs=10_000)
     run.start()
@@ -65,7 +65,7 @@ def test_stop_ends_a_run_before_its_epochs_are_done_and_keeps_what_was_learned()
     assert re.search(r"stopped in epoch \d+ of 10000, .* s after it was asked to; kNN", listener.texts[-1])
 
 
-def test_stop_is_told_while_a_long_batch_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_is_reported_during_a_long_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     batch_is_over = threading.Event()
 
     def one_batch(settings: Settings, train_set: Images, test_set: Images, watcher: Watcher) -> tuple:
@@ -88,7 +88,7 @@ def test_stop_is_told_while_a_long_batch_goes_on(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("stopped_while", ["loading", "computing"])
-def test_stop_does_not_wait_for_what_cannot_be_interrupted(monkeypatch, stopped_while: str) -> None:
+def test_stop_does_not_wait_for_loading_or_metrics(monkeypatch, stopped_while: str) -> None:
     never = threading.Event()
     reached = threading.Event()
 
@@ -116,27 +116,27 @@ def test_stop_does_not_wait_for_what_cannot_be_interrupted(monkeypatch, stopped_
         assert "its metrics were left out" in listener.texts[-1]
 
 
-def test_a_run_has_the_threads_of_its_beginning_whatever_goes_on_beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search, for one, has other threads compute with one thread each, also those that start meanwhile."""
+def test_a_run_keeps_the_number_of_threads_it_was_created_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search, for example, limits other threads to one thread each, including those that start during it."""
     found = []
 
     def watched_fit(*_: object) -> None:
         found.append(torch.get_num_threads())
-        raise ValueError("that was all")
+        raise ValueError("no more")
 
     monkeypatch.setattr(session, "watched_fit", watched_fit)
     torch.set_num_threads(2)
     try:
-        of_two = session_of(Listening())
+        run = session_of(Listening())
         torch.set_num_threads(1)
-        of_two.start()
-        assert of_two.wait(LONG)
+        run.start()
+        assert run.wait(LONG)
     finally:
         torch.set_num_threads(1)
     assert found == [2]
 
 
-def test_cancel_leaves_the_figures_out() -> None:
+def test_cancel_leaves_the_metrics_out() -> None:
     run = session_of(Listening(), n_epochs=10_000)
     run.start()
     until(lambda: run.outcome.n_epochs)
@@ -145,7 +145,7 @@ def test_cancel_leaves_the_figures_out() -> None:
     assert (run.outcome.ended, run.outcome.knn_accuracy) == ("stopped", None)
 
 
-def test_an_error_in_training_is_told() -> None:
+def test_an_error_in_loading_is_reported() -> None:
     def load_nothing() -> None:
         raise FileNotFoundError("no such folder")
 
@@ -159,7 +159,7 @@ def test_an_error_in_training_is_told() -> None:
     assert listener.n_ended == 1
 
 
-def test_a_run_that_diverges_fails_with_what_to_do() -> None:
+def test_a_run_that_diverges_fails_with_a_remedy() -> None:
     run = session_of(Listening(), method="siamese", learning_rate=1e30, n_epochs=5)
     run.start()
     assert run.wait(LONG)
@@ -167,7 +167,7 @@ def test_a_run_that_diverges_fails_with_what_to_do() -> None:
     assert re.search(r"FloatingPointError: epoch \d.* lower\s+learning rate", run.outcome.message)
 
 
-def test_test_images_of_classes_of_one_image_have_no_map_at_r() -> None:
+def test_map_at_r_is_nan_for_one_test_image_per_class() -> None:
     run = session_of(Listening(), n_epochs=1)
     run.load = lambda: (part(True, 10), part(False, 1))
     run.start()
@@ -177,14 +177,14 @@ def test_test_images_of_classes_of_one_image_have_no_map_at_r() -> None:
 
 
 @pytest.mark.parametrize(("method", "selector"), EVERY_METHOD)
-def test_the_loss_of_a_point_is_what_the_loss_says_of_coinciding_embeddings(method: str, selector: str | None) -> None:
+def test_the_collapsed_loss_is_the_loss_of_coinciding_embeddings(method: str, selector: str | None) -> None:
     settings = replace(SMALL, method=method, selector=selector, margin=0.6)
     if method == "softmax":
         assert collapsed_loss(settings) is None
     elif method in ("siamese", "triplet"):
         assert collapsed_loss(settings) == pytest.approx({"siamese": 0.5 * 0.6**2 / 2, "triplet": 0.6}[method])
     elif selector not in ("semihard", "hardest-semihard", "all-semihard", "nearest-beyond-positive", "easy-positive"):
-        # those select nothing of a point, but of nearly one
+        # the others select nothing from coinciding embeddings
         labels = torch.arange(10).repeat_interleave(5)
         loss = settings.to_method().loss()(torch.zeros(50, 2), labels)
         assert collapsed_loss(settings) == pytest.approx(float(loss[0] if method == "online-triplet" else loss))
@@ -193,21 +193,21 @@ def test_the_loss_of_a_point_is_what_the_loss_says_of_coinciding_embeddings(meth
 
 
 @pytest.mark.parametrize(
-    ("loss", "first", "now", "is_said"),
+    ("loss", "first", "now", "is_reported"),
     [(1.0, 2.0, 0.9, True), (1.015, 2.0, 0.9, True), (1.0, 2.0, 1.1, False), (0.97, 2.0, 0.0, False)],
 )
-def test_a_collapse_is_said_with_its_remedy(loss: float, first: float, now: float, is_said: bool) -> None:
-    said = collapse_message(SMALL, loss, first, now)
-    assert bool(said) == is_said
-    if is_said:
-        assert f"stays at {loss:.3g}" in said
-        assert "from 2 to 0.9" in said
-        assert "random, semihard or batch-all" in said
-        assert "unit sphere" in said
+def test_a_collapse_is_reported_with_its_remedy(loss: float, first: float, now: float, is_reported: bool) -> None:
+    message = collapse_message(SMALL, loss, first, now)
+    assert bool(message) == is_reported
+    if is_reported:
+        assert f"stays at {loss:.3g}" in message
+        assert "from 2 to 0.9" in message
+        assert "random, semihard or batch-all" in message
+        assert "unit sphere" in message
     assert collapse_message(replace(SMALL, method="softmax"), loss, first, now) == ""
 
 
-def test_a_run_that_collapses_says_so_in_the_widget_and_nowhere_else() -> None:
+def test_a_collapse_is_reported_in_the_widget_only() -> None:
     explorer = small_explorer(selector="batch-hard", n_epochs=10)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

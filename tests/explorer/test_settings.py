@@ -26,7 +26,7 @@ from siamese_triplet.selectors.by_name import (
 
 
 @pytest.mark.parametrize(("method", "selector"), EVERY_METHOD)
-def test_what_the_form_offers_can_be_trained(method: str, selector: str | None) -> None:
+def test_every_method_and_selector_in_the_form_can_be_trained(method: str, selector: str | None) -> None:
     settings = replace(SMALL, method=method, selector=selector)
     assert problems(settings, [10] * 10) == []
     assert settings.to_method() == replace(
@@ -35,7 +35,7 @@ def test_what_the_form_offers_can_be_trained(method: str, selector: str | None) 
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         (
             {"margin": "soft"},
@@ -63,9 +63,9 @@ def test_what_the_form_offers_can_be_trained(method: str, selector: str | None) 
         ({"device": "cuda:99"}, "no device 'cuda:99' here; there is .*cpu"),
     ],
 )
-def test_settings_that_make_no_sense_are_explained(changes: dict, said: str) -> None:
+def test_invalid_settings_are_explained(changes: dict, message: str) -> None:
     [found] = problems(replace(SMALL, **changes), [8, 20, *[100] * 8])
-    assert re.search(said, found), found
+    assert re.search(message, found), found
 
 
 def test_a_batch_whose_distances_do_not_fit_into_memory_is_refused() -> None:
@@ -75,7 +75,7 @@ def test_a_batch_whose_distances_do_not_fit_into_memory_is_refused() -> None:
     assert "10 × 410 = 4,100 images" in found
 
 
-def test_settings_that_do_not_apply_are_no_problem_and_named() -> None:
+def test_settings_that_do_not_apply_are_accepted_and_named() -> None:
     odd = {"margin": "soft", "selector": "random", "n_classes": 99, "n_samples": 1}
     softmax = replace(SMALL, method="softmax", **odd)
     assert problems(softmax, [10] * 10) == []
@@ -89,7 +89,7 @@ def test_settings_that_do_not_apply_are_no_problem_and_named() -> None:
 
 
 @pytest.mark.parametrize("selector", SELECTORS_OF["online-triplet"])
-def test_the_soft_margin_goes_with_the_selectors_that_the_experiments_allow(selector: str) -> None:
+def test_the_soft_margin_goes_with_the_same_selectors_as_in_a_method(selector: str) -> None:
     settings = replace(SMALL, selector=selector, margin="soft")
     assert bool(problems(settings, [10] * 10)) == (selector not in SOFT)
     if selector in SOFT:
@@ -99,7 +99,7 @@ def test_the_soft_margin_goes_with_the_selectors_that_the_experiments_allow(sele
             settings.to_method()
 
 
-def test_the_datasets_loads_a_data_set_once_and_only_when_it_must() -> None:
+def test_a_data_set_is_loaded_once_and_only_when_needed() -> None:
     datasets = DataSets()
     full, embedded = (Settings(dataset="fashion-mnist", embedded=value) for value in (False, True))
     assert datasets.class_sizes(full) == [6000] * 10
@@ -111,7 +111,7 @@ def test_the_datasets_loads_a_data_set_once_and_only_when_it_must() -> None:
     assert datasets.names() == ["mnist", "fashion-mnist"]
 
 
-def test_the_datasets_has_the_readers_images() -> None:
+def test_the_readers_own_images_are_a_data_set() -> None:
     own = part(True, 7), part(False, 5)
     datasets = DataSets(own=own)
     assert datasets.names() == [OWN, "mnist", "fashion-mnist"]
@@ -120,7 +120,7 @@ def test_the_datasets_has_the_readers_images() -> None:
 
 
 @pytest.mark.parametrize("name", SMALLEST_CLASS)
-def test_the_smallest_classes_are_known(name: str) -> None:
+def test_the_smallest_class_sizes_are_right(name: str) -> None:
     try:
         images = load(name, root=None, download=False)
     except FileNotFoundError as error:
@@ -130,6 +130,6 @@ def test_the_smallest_classes_are_known(name: str) -> None:
     assert int(images.targets.bincount().min()) == SMALLEST_CLASS[name]
 
 
-def test_the_modules_of_the_logic_know_no_widgets() -> None:
+def test_the_logic_does_not_import_widgets() -> None:
     for module in (settings, watching, session, records, selection, pictures):
         assert "widgets" not in vars(module)

@@ -1,4 +1,4 @@
-"""The widget of `explore`, without a browser: `test_lab.py` has one."""
+"""The widget of `explore` without a browser; `test_lab.py` uses one."""
 
 import math
 import threading
@@ -44,7 +44,7 @@ def test_a_run_fills_the_widget() -> None:
     assert explorer.runs[0].knn_accuracy == explorer.runs[1].knn_accuracy  # the seed decides
 
 
-def test_a_second_run_is_refused_while_one_goes_on() -> None:
+def test_a_second_run_is_refused_during_the_first() -> None:
     explorer = small_explorer(n_epochs=10_000)
     assert explorer.train() is True
     assert explorer.train_button.disabled is True
@@ -101,14 +101,14 @@ def test_an_error_is_shown_and_the_next_run_can_start() -> None:
     assert explorer.panel.warning_html.value == ""
 
 
-def test_a_picture_that_cannot_be_drawn_says_so() -> None:
+def test_an_error_in_drawing_is_shown() -> None:
     explorer = small_explorer()
     explorer.panel.snapshot(snapshot_of(embeddings=torch.full((30, 3), math.nan)))
     assert explorer.panel.painter.wait(LONG)
     assert "could not be drawn" in explorer.panel.embedding_html.value
 
 
-def test_reset_ends_the_run_and_puts_all_back_but_the_table() -> None:
+def test_reset_ends_the_run_and_restores_all_but_the_table() -> None:
     explorer = small_explorer()
     explorer.settings = replace(SMALL, method="softmax", n_epochs=10_000, learning_rate=0.5)
     explorer.train()
@@ -126,7 +126,7 @@ def test_reset_ends_the_run_and_puts_all_back_but_the_table() -> None:
     assert [run.number for run in explorer.runs] == [1, 2]
 
 
-def test_the_form_switches_off_what_does_not_apply() -> None:
+def test_the_form_disables_controls_that_do_not_apply() -> None:
     controls = small_explorer().controls
     on = {"selector", "margin", "n_classes", "n_samples"}
     for method, expected in {
@@ -148,7 +148,7 @@ def test_the_form_switches_off_what_does_not_apply() -> None:
     controls.soft.value = True
     assert controls.margin.disabled is True
     controls.selector.value = "random"
-    assert controls.soft.disabled is False  # it has to be switched off
+    assert controls.soft.disabled is False  # so that it can be unticked
     controls.soft.value = False
     assert controls.soft.disabled is True
     assert controls.embedded.disabled is True  # own images have no subset
@@ -174,17 +174,17 @@ def test_every_control_has_a_label() -> None:
 def test_after_each_change_all_controls_are_handled_in_one_thread(
     monkeypatch, make: Callable, change: Callable
 ) -> None:
-    shown = make()
-    told = []
-    monkeypatch.setattr(widgets.DOMWidget, "send_state", lambda control, key=None: told.append((control, key)))
-    change(shown)
-    controls = [part for part in parts_of(shown.widget) if isinstance(getattr(part, "disabled", None), bool)]
+    widget = make()
+    sent = []
+    monkeypatch.setattr(widgets.DOMWidget, "send_state", lambda control, key=None: sent.append((control, key)))
+    change(widget)
+    controls = [part for part in parts_of(widget.widget) if isinstance(getattr(part, "disabled", None), bool)]
     assert len(controls) > 4
-    assert all((control, "disabled") in told for control in controls)
+    assert all((control, "disabled") in sent for control in controls)
 
 
 @pytest.mark.parametrize("settings", [SMALL, replace(SMALL, method="triplet", selector=None, margin="soft", seed=3)])
-def test_the_form_gives_back_the_settings_it_is_given(settings: Settings) -> None:
+def test_the_form_returns_the_settings_it_is_given(settings: Settings) -> None:
     explorer = small_explorer()
     explorer.settings = settings
     assert explorer.settings == settings
@@ -204,7 +204,7 @@ def test_the_form_gives_back_the_settings_it_is_given(settings: Settings) -> Non
     assert explorer.settings == changed
 
 
-def test_what_the_form_does_not_offer_is_an_error() -> None:
+def test_values_that_the_form_does_not_offer_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"dataset cannot be 'omniglot'; there are \['mnist', 'fashion-mnist'\]"):
         explore("omniglot")
     with pytest.raises(ValueError, match="method cannot be 'quadruplet'"):
@@ -226,7 +226,7 @@ def test_the_first_settings_follow_the_machine_and_the_arguments(monkeypatch: py
     assert explore(settings=Settings(embedded=False)).settings.embedded is False
 
 
-def test_data_that_cannot_be_loaded_is_told(tmp_path) -> None:
+def test_an_error_in_loading_the_data_is_shown(tmp_path) -> None:
     explorer = explore(root=tmp_path / "nowhere", embedded=True)
     explorer.datasets.load = lambda settings: (_ for _ in ()).throw(FileNotFoundError("no data there"))
     explorer.settings = replace(explorer.settings, dataset="fashion-mnist")
@@ -234,7 +234,7 @@ def test_data_that_cannot_be_loaded_is_told(tmp_path) -> None:
     assert explorer.train() is False
 
 
-def test_it_shows_itself_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_widgets_display_themselves_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = []
     for module in ("view", "picker"):
         monkeypatch.setattr(f"siamese_triplet.explorer.{module}.display", lambda bundle, raw: shown.append(bundle))
@@ -247,7 +247,7 @@ def test_it_shows_itself_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "need a running kernel" in bundle["text/plain"]
 
 
-def test_a_painter_leaves_out_what_was_overtaken() -> None:
+def test_a_painter_skips_overtaken_items() -> None:
     painted: list[int] = []
     may_paint = threading.Event()
 
@@ -268,7 +268,7 @@ def test_a_painter_leaves_out_what_was_overtaken() -> None:
     assert painted == [0, 8, 9]
 
 
-def test_a_painter_that_fails_says_so_and_paints_the_next() -> None:
+def test_a_painter_reports_an_error_and_paints_the_next_item() -> None:
     failures: list[Exception] = []
     painted: list[float] = []
     painter: Painter[int] = Painter(lambda number: painted.append(1 / number), failures.append)

@@ -1,4 +1,4 @@
-"""Runs that are watched between their batches."""
+"""Watching a run between its batches."""
 
 from dataclasses import replace
 
@@ -83,7 +83,7 @@ def test_a_watched_run_stops_before_the_next_batch() -> None:
     torch.testing.assert_close(embed(model, part(False, 5))[0], seen[-1].embeddings)
 
 
-def test_numbers_are_read_once_and_the_losses_of_training_only_are_kept() -> None:
+def test_numbers_are_read_once_and_only_training_losses_are_kept() -> None:
     values = [1.0, torch.tensor(2.0), torch.tensor(3)]
     assert watching.read_numbers(values) == [1.0, 2.0, 3.0]
     assert values == [1.0, 2.0, 3.0]

@@ -1,4 +1,4 @@
-"""The arithmetic of the figures in the page, in JavaScript, against the package's, and faults that the check finds."""
+"""The JavaScript arithmetic of the figures against the package, and planted faults that the check finds."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ ARITHMETIC = Path(live.__file__).parent / "js" / "arithmetic.mjs"
 
 
 def node() -> str:
-    """Node, the one on the PATH or else the one that Playwright brings along."""
+    """Find Node on the PATH, or else inside Playwright."""
     found = shutil.which("node")
     if found is None:
         driver = pytest.importorskip("playwright._impl._driver")
@@ -37,7 +37,7 @@ def differences(arithmetic: Path, cases_file: Path) -> list[str]:
     return finished.stdout.splitlines()
 
 
-def test_the_arithmetic_in_the_page_is_that_of_the_package(cases_file: Path) -> None:
+def test_the_arithmetic_in_the_page_equals_that_of_the_package(cases_file: Path) -> None:
     assert differences(ARITHMETIC, cases_file) == []
 
 

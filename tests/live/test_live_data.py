@@ -1,4 +1,4 @@
-"""The figures that move in the page, as Python makes them: data, HTML, library, recorder, grid of settings."""
+"""The interactive figures as Python makes them: data, HTML, script, recorder and grid of settings."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ def recorder() -> live.EmbeddingRecorder:
     return recorder
 
 
-# as HTML
+# HTML
 
 
 def test_a_figure_is_an_element_with_its_data_and_its_library() -> None:
@@ -64,7 +64,7 @@ def test_in_the_book_the_library_is_left_to_the_page(monkeypatch: pytest.MonkeyP
     assert figure._repr_html_() == figure.to_html(with_script=False)
 
 
-def test_what_is_in_the_data_cannot_end_its_script() -> None:
+def test_the_data_cannot_end_its_script_element() -> None:
     text = "</script><b>&"
     figure = live.LiveFigure("pair-playground", "x", text, {"margin": 1}, "alt <text>")
     html = figure.to_html(with_script=False)
@@ -74,18 +74,18 @@ def test_what_is_in_the_data_cannot_end_its_script() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Two", "a.b", "a b", "1"])
-def test_a_name_that_an_address_cannot_hold_raises(name: str) -> None:
-    with pytest.raises(ValueError, match="stands in an address"):
+def test_a_name_that_does_not_fit_an_address_raises(name: str) -> None:
+    with pytest.raises(ValueError, match="must be lower-case letters, digits and hyphens, a letter first"):
         live.triplet_playground(name=name).to_html()
 
 
 @pytest.mark.parametrize("make", [live.triplet_playground, live.pair_playground])
-def test_a_margin_that_is_none_raises(make) -> None:
+def test_a_negative_margin_raises(make) -> None:
     with pytest.raises(ValueError, match="margin must be a finite number"):
         make(margin=-1)
 
 
-def test_the_library_has_every_module_after_those_it_imports() -> None:
+def test_the_script_has_every_module_after_its_imports() -> None:
     assert {path.stem for path in LIBRARY.glob("*.mjs")} == set(element.MODULES)
     for place, name in enumerate(element.MODULES):
         imported = re.findall(r'from "\./(\w+)\.mjs"', (LIBRARY / f"{name}.mjs").read_text())
@@ -99,7 +99,7 @@ def test_the_library_has_every_module_after_those_it_imports() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
-def test_points_come_back_as_exactly_as_16_bits_can(scale: float) -> None:
+def test_encoded_points_are_as_exact_as_16_bits_allow(scale: float) -> None:
     points = scale * torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     encoded = encode_points(points)
     assert torch.log2(torch.tensor(encoded["unit"])) % 1 == 0
@@ -114,12 +114,12 @@ def test_points_that_coincide_at_zero_are_encoded() -> None:
 
 
 @pytest.mark.parametrize("points", [torch.zeros(3, 3), torch.zeros(3), torch.tensor([[0.0, torch.nan]])])
-def test_points_that_are_not_of_the_plane_raise(points: torch.Tensor) -> None:
+def test_points_that_are_not_2d_or_not_finite_raise(points: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"finite points \(N, 2\)"):
         encode_points(points)
 
 
-def test_the_recorder_keeps_the_images_it_was_given_epoch_by_epoch() -> None:
+def test_the_recorder_keeps_the_embeddings_of_every_epoch() -> None:
     train, test = part(True, 6), part(False, 4)
     recorder = live.EmbeddingRecorder(test, 10)
     assert torch.equal(recorder.labels, test.targets[torch.arange(10) * len(test) // 10])
@@ -145,7 +145,7 @@ def image_batch(recorder: live.EmbeddingRecorder) -> torch.Tensor:
     return torch.stack([recorder.images[i][0] for i in range(len(recorder.images))])
 
 
-def test_the_recorder_keeps_the_images_with_these_indices() -> None:
+def test_the_recorder_takes_indices_and_checks_its_input() -> None:
     test = part(False, 4)
     recorder = live.EmbeddingRecorder(test, [7, 3])
     assert torch.equal(recorder.images.data, test.data[[7, 3]])
@@ -168,13 +168,13 @@ def test_the_viewer_has_every_epoch_the_images_and_a_picture_for_paper(recorder:
     assert '<img alt="scatter plot of the embeddings of 20 test images' in html
 
 
-def test_images_with_one_channel_are_shown_as_those_without(recorder: live.EmbeddingRecorder) -> None:
+def test_images_with_one_channel_look_like_those_without(recorder: live.EmbeddingRecorder) -> None:
     expected = data_of(live.embedding_viewer(recorder).to_html(with_script=False))["sheet"]
     recorder.images.data = recorder.images.data[..., None]
     assert data_of(live.embedding_viewer(recorder).to_html(with_script=False))["sheet"] == expected
 
 
-def test_the_bench_begins_with_the_selector_it_was_given(recorder: live.EmbeddingRecorder) -> None:
+def test_the_bench_starts_with_the_given_selector(recorder: live.EmbeddingRecorder) -> None:
     assert data_of(live.selector_bench(recorder).to_html())["selector"] == "triplet:semihard"
     hard = data_of(live.selector_bench(recorder, "hard", margin=0.5, kind="pairs").to_html())
     assert (hard["selector"], hard["margin"]) == ("pair:hard", 0.5)
@@ -235,16 +235,16 @@ GRID = (
 )
 
 
-def test_no_runs_raise(tmp_path: Path) -> None:
+def test_a_gallery_without_runs_raises(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no runs to show"):
         settings_grid.settings_gallery(tmp_path / "missing.json")
 
 
-# what the library repeats of the package
+# constants that the JavaScript repeats
 
 
 def list_in(module: str, name: str) -> list[str]:
-    """The list of strings `name` of a module of the library."""
+    """Read the list of strings `name` from a JavaScript module."""
     text = (LIBRARY / module).read_text()
     return re.findall(r'"([^"]+)"', re.search(rf"const {name} = \[(.*?)\]", text, re.DOTALL)[1])
 
@@ -255,7 +255,7 @@ def test_the_classes_have_the_colours_of_the_plots() -> None:
 
 
 @pytest.mark.parametrize("kind", ["triplets", "pairs"])
-def test_the_bench_accepts_the_selectors_that_it_offers_under_the_names_of_the_package(kind: str) -> None:
+def test_the_bench_offers_selectors_under_the_names_of_the_package(kind: str) -> None:
     offered = list_in("arithmetic.mjs", f"{kind[:-1].upper()}_SELECTORS")
     assert list(bench_selectors(kind)) == offered
     assert set(offered) <= set(SELECTORS[kind])

@@ -1,4 +1,4 @@
-"""The figures that move in the page, in a real browser: dragged, typed into and chosen from, against the package."""
+"""The interactive figures in a real browser, by mouse and keyboard, against the package."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from browser import chromium, overflow, violations, watched
+from browser import chromium, overflow, record_problems, violations
 from torch import Tensor
 from toy_data import part
 
@@ -56,7 +56,7 @@ def browser() -> Iterator:
 
 @pytest.fixture(scope="module")
 def recorder() -> live.EmbeddingRecorder:
-    """Three epochs in which ten clusters form, on numbers that 16 bits hold exactly."""
+    """Record three epochs in which ten clusters form, in numbers that 16 bits hold exactly."""
     generator = torch.Generator().manual_seed(0)
     recorder = live.EmbeddingRecorder(part(False, 16), 160)
     centres = torch.randn(10, 2, generator=generator)
@@ -92,7 +92,7 @@ def run(selector: str, outcome: str, points: Tensor) -> dict[str, Any]:
 
 @pytest.fixture
 def show(browser: Any, every_figure: dict, tmp_path: Path) -> Iterator[Callable]:
-    """`show("triplet")`: a page of the book, opened from a file, with this figure, or with all; and what it says."""
+    """Open pages of the book with the named figures, or all; at the end none may have logged a problem."""
     contexts = []
 
     def show(*names: str, theme: str = "light", width: int = 900, query: str = "", **options: Any) -> Any:
@@ -107,7 +107,7 @@ def show(browser: Any, every_figure: dict, tmp_path: Path) -> Iterator[Callable]
         )
         contexts.append(browser.new_context(viewport={"width": width, "height": 1000}, **options))
         page = contexts[-1].new_page()
-        page.problems = watched(page)
+        page.problems = record_problems(page)
         page.goto(f"file://{path}{query}")
         return page
 
@@ -119,12 +119,12 @@ def show(browser: Any, every_figure: dict, tmp_path: Path) -> Iterator[Callable]
 
 
 def value(page: Any, name: str) -> str:
-    """A figure of the readout."""
+    """Read a number from the readout."""
     return page.locator(f"dl.readout div:has(dt:text-is('{name}')) dd").inner_text()
 
 
 def state(page: Any, figure: str) -> dict[str, str]:
-    """What stands in the address, a moment later."""
+    """Read the state of a figure from the address, after its delay."""
     page.wait_for_function(f"location.search.includes('{figure}.')")
     page.wait_for_timeout(300)
     query = page.evaluate("Object.fromEntries(new URLSearchParams(location.search))")
@@ -152,7 +152,7 @@ def places(fields: dict[str, str], *names: str) -> list[Tensor]:
 # the playgrounds
 
 
-def test_a_dragged_negative_costs_what_the_package_says(show: Callable) -> None:
+def test_a_dragged_negative_has_the_loss_of_the_package(show: Callable) -> None:
     page = show("triplet")
     before = places(state(page, "triplet"), "negative")[0]
     seen = set()
@@ -194,7 +194,7 @@ def test_the_keyboard_moves_a_point_and_a_step_of_descent_lowers_the_loss(show: 
 
 
 @pytest.mark.parametrize("same", [0, 1])
-def test_a_dragged_pair_costs_what_the_package_says(show: Callable, same: int) -> None:
+def test_a_dragged_pair_has_the_loss_of_the_package(show: Callable, same: int) -> None:
     page = show("pair")
     page.get_by_label("The two are of").select_option("same" if same else "different")
     losses = []
@@ -212,7 +212,7 @@ def test_a_dragged_pair_costs_what_the_package_says(show: Callable, same: int) -
 
 
 @pytest.mark.parametrize(("margin", "epoch"), [(1.0, 0), (0.3, 1), (2.0, 2)])
-def test_the_bench_selects_what_the_package_selects(
+def test_the_bench_selects_as_the_package_does(
     show: Callable, recorder: live.EmbeddingRecorder, margin: float, epoch: int
 ) -> None:
     page = show("selectors")
@@ -234,7 +234,7 @@ def test_the_bench_selects_what_the_package_selects(
         assert float(value(page, "mean loss")) == pytest.approx(loss.item(), abs=6e-4), name
 
 
-def test_in_the_bench_active_triplets_vanish_and_an_image_shows_its_own(show: Callable) -> None:
+def test_the_active_triplets_of_the_bench_vanish_and_an_image_shows_its_own(show: Callable) -> None:
     page = show("selectors")
     counts = [int(text.replace(",", "")) for text in page.locator(".bars b").all_inner_texts()]
     assert counts[0] > counts[1] > counts[2]
@@ -247,13 +247,13 @@ def test_in_the_bench_active_triplets_vanish_and_an_image_shows_its_own(show: Ca
     assert canvas.screenshot() != before
 
 
-def test_the_bench_of_a_single_epoch_has_no_epochs_to_choose(browser: Any, tmp_path: Path) -> None:
+def test_a_bench_of_a_single_epoch_has_no_epoch_slider(browser: Any, tmp_path: Path) -> None:
     recorder = live.EmbeddingRecorder(part(False, 4), 40)
     recorder.keep(torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), "as it is")
     path = tmp_path / "bench.html"
     path.write_text(f'<meta charset="utf-8">{live.selector_bench(recorder).to_html()}', encoding="utf-8")
     page = browser.new_page()
-    problems = watched(page)
+    problems = record_problems(page)
     page.goto(f"file://{path}")
     assert page.get_by_role("status").inner_text().startswith("semihard selects")
     assert page.get_by_role("slider").count() == 1
@@ -265,7 +265,7 @@ def test_the_bench_of_a_single_epoch_has_no_epochs_to_choose(browser: Any, tmp_p
 # the viewer
 
 
-def test_the_viewer_shows_the_image_under_the_mouse_and_the_neighbours_of_the_one_that_is_clicked(
+def test_the_viewer_shows_an_image_and_the_neighbours_of_the_picked_one(
     show: Callable, recorder: live.EmbeddingRecorder
 ) -> None:
     page = show("embeddings")
@@ -286,7 +286,7 @@ def test_the_viewer_shows_the_image_under_the_mouse_and_the_neighbours_of_the_on
     page.wait_for_function(f"({painted})({ROOT}.querySelector('.shown canvas')) > 2")
 
 
-def test_the_viewer_goes_through_the_epochs_and_switches_classes_off(show: Callable) -> None:
+def test_the_viewer_plays_the_epochs_and_hides_classes(show: Callable) -> None:
     page = show("embeddings")
     canvas = page.locator(".plane canvas")
     last = canvas.screenshot()
@@ -298,7 +298,7 @@ def test_the_viewer_goes_through_the_epochs_and_switches_classes_off(show: Calla
     page.wait_for_timeout(500)
     moving = canvas.screenshot()
     assert moving != first
-    page.get_by_role("button", name="Play").wait_for()  # it says Pause until it has ended
+    page.get_by_role("button", name="Play").wait_for()  # it reads Pause until the end
     assert state(page, "embeddings")["epoch"] == "2"
     assert canvas.screenshot() == last
     page.get_by_label("3 - three").uncheck()
@@ -306,7 +306,7 @@ def test_the_viewer_goes_through_the_epochs_and_switches_classes_off(show: Calla
     assert canvas.screenshot() != last
 
 
-def test_who_prefers_no_motion_gets_whole_epochs(show: Callable) -> None:
+def test_readers_who_prefer_reduced_motion_get_whole_epochs(show: Callable) -> None:
     page = show("embeddings", reduced_motion="reduce", query="?embeddings.epoch=0")
     canvas = page.locator(".plane canvas")
     pictures = []
@@ -362,7 +362,7 @@ def test_a_setting_can_be_linked_to(show: Callable) -> None:
         "?triplet.margin=x&triplet.anchor=1&selectors.epoch=99&selectors.selector=no&settings.method=no&embeddings.image=999"
     ],
 )
-def test_a_bad_address_is_as_none(show: Callable, query: str) -> None:
+def test_a_bad_address_is_ignored(show: Callable, query: str) -> None:
     page = show(query=query)
     assert page.locator(".figure").count() == 5
     assert (
@@ -380,7 +380,7 @@ def test_figures_are_accessible_and_fit(show: Callable, theme: str, width: int) 
     assert violations(page) == []
 
 
-def test_every_figure_is_described_to_who_cannot_see_it(show: Callable, every_figure: dict) -> None:
+def test_every_figure_has_a_description_for_screen_readers(show: Callable, every_figure: dict) -> None:
     page = show()
     for name, figure in every_figure.items():
         group = page.locator(f"siamese-triplet-figure[name={name}] .figure")
@@ -398,7 +398,7 @@ def test_the_theme_can_change_while_the_page_is_open(show: Callable) -> None:
     assert page.locator(".plane canvas").screenshot() != picture
 
 
-def test_on_paper_stands_the_picture(show: Callable) -> None:
+def test_a_picture_replaces_the_figure_on_paper(show: Callable) -> None:
     page = show("embeddings")
     picture = page.locator("siamese-triplet-figure > img")
     assert not picture.is_visible()
@@ -407,14 +407,14 @@ def test_on_paper_stands_the_picture(show: Callable) -> None:
     assert not page.locator(".figure").is_visible()
 
 
-def test_in_a_notebook_the_address_is_left_alone_and_a_figure_may_come_twice(
+def test_a_notebook_keeps_its_address_and_may_hold_the_script_twice(
     browser: Any, every_figure: dict, tmp_path: Path
 ) -> None:
     path = tmp_path / "notebook.html"
     both = every_figure["triplet"].to_html() + every_figure["pair"].to_html()
     path.write_text(f'<!doctype html><meta charset="utf-8"><body data-jp-theme-light="false">{both}', encoding="utf-8")
     page = browser.new_page()
-    problems = watched(page)
+    problems = record_problems(page)
     page.goto(f"file://{path}")
     page.get_by_role("button", name="Reset").first.click()
     page.wait_for_timeout(400)

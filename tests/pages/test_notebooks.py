@@ -28,7 +28,7 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_the_notebooks_are_those_of_the_table_of_contents() -> None:
+def test_the_table_of_contents_lists_all_notebooks() -> None:
     contents = re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text())
     assert len(contents) == len(set(contents))
     for page in contents:
@@ -37,7 +37,7 @@ def test_the_notebooks_are_those_of_the_table_of_contents() -> None:
     assert {path for path in in_contents if path.exists()} == set(NOTEBOOKS)
 
 
-def test_every_cell_was_executed_in_order_and_without_an_error(notebook) -> None:
+def test_every_cell_was_executed_in_order_and_without_errors(notebook) -> None:
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
@@ -62,11 +62,11 @@ def test_every_figure_has_an_alt_text(notebook) -> None:
 def test_code_cells_are_short(notebook) -> None:
     for cell in code_cells(notebook):
         statements = [line for line in cell.source.splitlines() if line.strip() and "import" not in line]
-        is_imports_only = all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in parsed(cell.source).body)
+        is_imports_only = all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in parse(cell.source).body)
         assert is_imports_only or len(statements) <= 22, cell.source
 
 
-def test_no_syntax_of_one_reader_only(notebook) -> None:
+def test_the_markdown_reads_the_same_in_every_viewer(notebook) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for raw in (":::", "```{", "{cite", "{ref}", "{doc}", "#@title"):
@@ -86,36 +86,36 @@ def test_the_first_cell_installs_the_package_in_colab(notebook, monkeypatch: pyt
 
 
 def run_first_cell(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
-    """Run the first code cell as IPython would, and return the magics that it called."""
+    """Run the first code cell as IPython would, and return its calls of magics."""
     calls: list[tuple[str, str]] = []
     shell = SimpleNamespace(run_line_magic=lambda name, arguments: calls.append((name, arguments)))
-    exec(transformed(code_cells(notebook)[0].source), {"get_ipython": lambda: shell})
+    exec(to_python(code_cells(notebook)[0].source), {"get_ipython": lambda: shell})
     return calls
 
 
-def transformed(source: str) -> str:
+def to_python(source: str) -> str:
     return TransformerManager().transform_cell(source)
 
 
-def parsed(source: str) -> ast.Module:
-    return ast.parse(transformed(source))
+def parse(source: str) -> ast.Module:
+    return ast.parse(to_python(source))
 
 
-def test_the_address_in_the_notebooks_is_that_of_the_configuration() -> None:
+def test_the_notebooks_have_the_address_of_the_configuration() -> None:
     command = [sys.executable, str(ROOT / "tools" / "address.py"), "--check"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-def test_an_address_out_of_step_is_found_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outdated_address_is_found_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import address
 
     text = CHAPTERS[0].read_text()
-    moved = address.synchronised(text, {"slug": "someone/else", "branch": "main"})
+    moved = address.synchronise(text, {"slug": "someone/else", "branch": "main"})
     assert moved != text
-    assert moved.count("someone/else") == text.count(address.address()["slug"]) == 2
-    assert address.synchronised(moved, address.address()) == text
+    assert moved.count("someone/else") == text.count(address.read_address()["slug"]) == 2
+    assert address.synchronise(moved, address.read_address()) == text
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,6 @@ def test_an_address_out_of_step_is_found_and_mended(monkeypatch: pytest.MonkeyPa
 )
 def test_local_links_and_pictures_exist(name: str) -> None:
     path = ROOT / name
-    links = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", path.read_text())  # without the place in the page, after #
+    links = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", path.read_text())  # without the anchor, after #
     missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
     assert missing == []

@@ -1,8 +1,8 @@
 """No result of a run is typed in the prose of a page: such numbers are included from `book/results`.
 
-A number that no run made, such as a setting or the size of the data, stands in `numbers_allowed.json`, for each page a
-phrase and why it may be there. The reasons "code" and "output" are checked: each number of the phrase must be in the
-code, or in the compared outputs, of the same notebook.
+A number that no run made, such as a setting or the size of the data, stands in `numbers_allowed.json`: per page, each
+phrase with a reason. The reasons "code" and "output" are checked: each number of the phrase must be in the code, or in
+the compared outputs, of the same notebook.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
-from prose import NUMBER, prose, unexplained  # noqa: E402
+from prose import NUMBER, find_unexplained, prose  # noqa: E402
 
 ALLOWED: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("numbers_allowed.json").read_text())
 EVERYWHERE = list(ALLOWED.pop("everywhere"))
@@ -26,11 +26,11 @@ ADVICE = "numbers of runs are included from book/results; others go into tests/p
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_number_is_typed_in_prose_without_a_reason(name: str) -> None:
-    assert unexplained(prose(ROOT / name), EVERYWHERE, list(ALLOWED.get(name, {}))) == [], ADVICE
+    assert find_unexplained(prose(ROOT / name), EVERYWHERE, list(ALLOWED.get(name, {}))) == [], ADVICE
 
 
 @pytest.mark.parametrize("name", sorted(ALLOWED))
-def test_what_is_allowed_is_there_has_a_number_and_a_reason_that_holds(name: str) -> None:
+def test_an_allowed_phrase_is_on_the_page_and_its_reason_holds(name: str) -> None:
     text = prose(ROOT / name)
     for phrase, reason in ALLOWED[name].items():
         assert phrase in text, f"{phrase!r} is not in {name} any more; take it out of tests/pages/numbers_allowed.json"
@@ -43,10 +43,10 @@ def is_traced(phrase: str, reason: str, path: Path) -> bool:
     return reason not in ("code", "output") or numbers(phrase) <= numbers(source(path, reason))
 
 
-def source(path: Path, of: str) -> str:
-    """The code of a notebook, or the text of those of its outputs that are compared."""
+def source(path: Path, kind: str) -> str:
+    """Return the "code" of a notebook, or the text of its compared outputs."""
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-    if of == "code":
+    if kind == "code":
         return "\n".join("".join(cell["source"]) for cell in cells)
     compared = [cell for cell in cells if "nbval-ignore-output" not in cell["metadata"].get("tags", [])]
     return "\n".join("".join(output.get("text", "")) for cell in compared for output in cell["outputs"])
@@ -67,17 +67,17 @@ def numbers(text: str) -> set[float]:
         "```{figure} results/selection.svg\n:alt: The line ends at 97.\n:width: 100%\n```",
     ],
 )
-def test_a_result_that_is_typed_in_is_found(claim: str, tmp_path: Path) -> None:
+def test_a_typed_result_is_found(claim: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"# A page\n\n```\npython --epochs 7\n```\n\n{claim}\n")
-    assert len(unexplained(prose(page), EVERYWHERE, ["345,60", "345,600 triplets", "1 triplets"])) == 1
+    assert len(find_unexplained(prose(page), EVERYWHERE, ["345,60", "345,600 triplets", "1 triplets"])) == 1
 
 
-def test_code_links_and_the_digits_of_formulas_are_no_claims(tmp_path: Path) -> None:
+def test_code_links_and_the_digits_of_formulas_do_not_count(tmp_path: Path) -> None:
     page = tmp_path / "page.ipynb"
     text = "`x[3]`, [a page](04_pairs.ipynb), $\\tfrac{1}{2} d^2$, {cite:p}`wu2017`\n\n```\n12 s\n```\n"
     page.write_text(json.dumps({"cells": [{"cell_type": "markdown", "metadata": {}, "source": [text]}]}))
-    assert unexplained(prose(page), EVERYWHERE, []) == []
+    assert find_unexplained(prose(page), EVERYWHERE, []) == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_code_links_and_the_digits_of_formulas_are_no_claims(tmp_path: Path) -> 
         ("any 3", "an example", True),
     ],
 )
-def test_a_number_is_looked_for_where_it_is_said_to_be(
+def test_a_number_is_searched_in_the_place_of_its_reason(
     phrase: str, reason: str, is_there: bool, tmp_path: Path
 ) -> None:
     def cell(text: str, *tags: str) -> dict:

@@ -1,6 +1,6 @@
 """The built book in a browser without a network: every page of `_build/html`, after `jupyter-book build`.
 
-Skipped where there is no built book or no Chromium, unless SIAMESE_TRIPLET_PAGES=required.
+Skipped without a built book or without Chromium, unless SIAMESE_TRIPLET_PAGES=required.
 """
 
 import sys
@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import chromium, overflow, unavailable, violations, watched
+from browser import chromium, overflow, record_problems, skip_or_fail, violations
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
-from page_weight import served  # noqa: E402
+from page_weight import serve  # noqa: E402
 
 HTML = ROOT / "_build" / "html"
 CHAPTERS = sorted(f"book/{path.stem}" for path in (ROOT / "book").glob("*.ipynb"))
 ARTICLES = sorted(f"book/{path.stem}" for path in (ROOT / "book").glob("*.md"))
 REFERENCE = sorted(f"book/api/{path.stem}" for path in (ROOT / "book" / "api").glob("*.md"))
-OF_THE_THEME = ["genindex", "search", "_modules/siamese_triplet/trainer/loop"]  # and one page of source for all
-LIGHT, DARK = ("light", 1300), ("dark", 360)  # theme and width: what breaks on a phone breaks in both themes
+THEME_PAGES = ["genindex", "search", "_modules/siamese_triplet/trainer/loop"]  # one page of source stands for all
+LIGHT, DARK = ("light", 1300), ("dark", 360)  # theme and width; a layout breaks on a phone in both themes alike
 EVERY_LOOK = LIGHT, DARK, ("dark", 1300), ("light", 360)
-ALIKE = ".highlight", ".sig"  # code and signatures: a page with every look, one of each kind, stands for all
+ALIKE = ".highlight", ".sig"  # code and signatures, which are checked on one page of each kind only
 LIVE = {
     "01_softmax": ["embedding-viewer"],
     "02_siamese": ["pair-playground", "embedding-viewer"],
@@ -36,8 +36,8 @@ LIVE = {
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
     if not (HTML / "index.html").is_file():
-        unavailable("the book is not built; run jupyter-book build first")
-    with served(HTML) as address:
+        skip_or_fail("the book is not built; run jupyter-book build first")
+    with serve(HTML) as address:
         yield address
 
 
@@ -49,16 +49,16 @@ def browser() -> Iterator:
 
 @pytest.fixture(scope="module")
 def context(browser) -> Iterator:
-    """A reader who goes from page to page: what they share is loaded once."""
+    """A reader who goes from page to page: shared files are loaded once."""
     with browser.new_context(viewport={"width": 1300, "height": 900}) as context:
         yield context
 
 
 @pytest.fixture(scope="module", params=CHAPTERS + ARTICLES)
 def page(request: pytest.FixtureRequest, context, site: str) -> Iterator:
-    """A loaded page, with `problems`: its console errors, and the requests that failed or left the site."""
+    """A loaded page, with `problems`: console errors, and requests that failed or left the site."""
     with context.new_page() as page:
-        page.problems = watched(page)
+        page.problems = record_problems(page)
         visit(page, site, request.param)
         page.name = Path(request.param).name
         yield page
@@ -68,9 +68,9 @@ def visit(page, site: str, name: str) -> None:
     page.goto(f"{site}/{name}.html", wait_until="networkidle")
 
 
-def test_what_a_page_asks_for_elsewhere_is_a_problem(context, site: str) -> None:
+def test_a_request_to_another_site_is_a_problem(context, site: str) -> None:
     with context.new_page() as page:
-        problems = watched(page)
+        problems = record_problems(page)
         visit(page, site, "book/glossary")
         page.evaluate("document.body.append(Object.assign(new Image(), {src: 'https://example.org/picture.png'}))")
         page.wait_for_event("requestfailed")
@@ -115,14 +115,14 @@ def test_live_figures_are_drawn(page) -> None:
 
 
 def test_page_is_accessible_and_fits_its_window(page) -> None:
-    """The pages take turns, light and wide or dark and on a phone; one is looked at in every way."""
+    """The pages alternate between light and wide, and dark on a phone; one page is checked in every look."""
     for theme, width in (LIGHT, DARK):
         look_at(page, theme, width)
     turn = (CHAPTERS + ARTICLES).index(f"book/{page.name}") % 2
     assert_accessible(page, EVERY_LOOK if page.name == "08_hands_on" else ((LIGHT, DARK)[turn],), is_like_others=True)
 
 
-@pytest.mark.parametrize("name", REFERENCE + OF_THE_THEME)
+@pytest.mark.parametrize("name", REFERENCE + THEME_PAGES)
 def test_page_of_the_reference_is_accessible_and_fits_its_window(name: str, context, site: str) -> None:
     with context.new_page() as page:
         visit(page, site, name)
@@ -131,7 +131,7 @@ def test_page_of_the_reference_is_accessible_and_fits_its_window(name: str, cont
 
 
 def assert_accessible(page, looks: tuple[tuple[str, int], ...], is_like_others: bool) -> None:
-    """Without a finding of axe-core, and no wider than the window, in each of `looks`. Leaves the page in the last."""
+    """Assert that axe-core finds nothing and the page fits the window in each of `looks`; the last look remains."""
     without = ALIKE if is_like_others and looks is not EVERY_LOOK else ()
     for theme, width in looks:
         look_at(page, theme, width)
@@ -139,10 +139,10 @@ def assert_accessible(page, looks: tuple[tuple[str, int], ...], is_like_others: 
 
 
 def look_at(page, theme: str, width: int) -> None:
-    """Give the page a theme and a width, which it must not exceed."""
+    """Give the page a theme and a width, and assert that it fits."""
     page.set_viewport_size({"width": width, "height": 900})
     page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-    page.wait_for_timeout(300)  # transitions of colours; what scrolls now can be focused
+    page.wait_for_timeout(300)  # for colour transitions, and until scrolling parts can be focused
     assert overflow(page) <= 0, (theme, width)
 
 
@@ -154,7 +154,7 @@ def test_search_finds_chapters_and_names_of_the_package(context, site: str) -> N
 
 
 @pytest.mark.parametrize("wrong", ["no_such_page.html", "book/12_using_embeddings.html", "book/api/no/such/page"])
-def test_a_wrong_address_at_any_depth_leads_back(wrong: str, browser, site: str) -> None:
+def test_a_wrong_address_at_any_depth_leads_back_to_the_book(wrong: str, browser, site: str) -> None:
     with browser.new_context(viewport={"width": 360, "height": 700}, color_scheme="dark") as context:
         page = context.new_page()
         assert page.goto(f"{site}/{wrong}").status == 404
@@ -167,7 +167,7 @@ def test_a_wrong_address_at_any_depth_leads_back(wrong: str, browser, site: str)
         page.wait_for_url(f"{site}/book/index.html")
 
 
-def test_a_page_on_paper_is_its_article(context, site: str) -> None:
+def test_a_printed_page_is_only_its_article(context, site: str) -> None:
     with context.new_page() as page:
         page.set_viewport_size({"width": 720, "height": 1000})
         visit(page, site, "book/05_online_triplets")

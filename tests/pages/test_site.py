@@ -1,6 +1,6 @@
-"""The built book as files: links, the API reference, what pages say of themselves, and their weight.
+"""The built book as files: links, the API reference, the metadata of pages, and their weight.
 
-What needs the built book is skipped where there is none, unless SIAMESE_TRIPLET_PAGES=required.
+Tests that need the built book are skipped without one, unless SIAMESE_TRIPLET_PAGES=required.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from browser import unavailable
+from browser import skip_or_fail
 from docutils.core import publish_doctree
 from PIL import Image
 from sphinx.util.inventory import InventoryFile
@@ -31,14 +31,14 @@ SOURCES = [*BOOK.glob("*.ipynb"), *BOOK.glob("*.md"), *BOOK.glob("api/*.md")]
 PAGES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in SOURCES)
 CHAPTERS = sorted(BOOK.glob("*.ipynb"))
 PACKAGE = (ROOT / "README.md").read_text().partition("## The package")[2]
-OF_THE_README = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", PACKAGE, re.MULTILINE)
-MODULES = [module for row in OF_THE_README for module in re.findall(r"\w+", row)]
+README_ROWS = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", PACKAGE, re.MULTILINE)
+MODULES = [module for row in README_ROWS for module in re.findall(r"\w+", row)]
 
 
 @pytest.fixture
 def site() -> Path:
     if not (HTML / "index.html").is_file():
-        unavailable("the book is not built; run jupyter-book build first")
+        skip_or_fail("the book is not built; run jupyter-book build first")
     return HTML
 
 
@@ -48,10 +48,10 @@ def entries(site: Path) -> dict[str, str]:
     with (site / "objects.inv").open("rb") as stream:
         inventory = InventoryFile.load(stream, "", lambda base, location: location)
     return {
-        name: found[2].replace("$", name)
-        for kind, of in inventory.items()
+        name: item[2].replace("$", name)
+        for kind, items in inventory.items()
         if kind.startswith("py:")
-        for name, found in of.items()
+        for name, item in items.items()
     }
 
 
@@ -59,11 +59,11 @@ def source(site: Path, page: str) -> str:
     return (site / f"{page}.html").read_text()
 
 
-def test_links_inside_the_book_lead_somewhere(site: Path) -> None:
+def test_no_link_inside_the_book_is_broken(site: Path) -> None:
     assert links.broken(site) == []
 
 
-def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+def test_broken_links_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '<p id="here"><a href="b.html#there"><a href="#here"><a href="#gone"><img src="c">'
     )
@@ -73,61 +73,61 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
 
 
 def test_the_reference_has_every_public_name(entries: dict[str, str]) -> None:
-    assert [name for name in siamese_triplet.__all__ if not described(siamese_triplet, name, entries)] == []
+    assert [name for name in siamese_triplet.__all__ if not has_entry(siamese_triplet, name, entries)] == []
 
 
-def described(module: ModuleType, name: str, entries: dict[str, str]) -> bool:
-    return names.entry_of(names.full_name(module, name), entries) is not None
+def has_entry(module: ModuleType, name: str, entries: dict[str, str]) -> bool:
+    return names.find_entry(names.full_name(module, name), entries) is not None
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_the_reference_has_what_the_readme_lists(module: str, entries: dict[str, str]) -> None:
-    named = importlib.import_module(f"siamese_triplet.{module}")
-    own = [name for name, thing in vars(named).items() if getattr(thing, "__module__", None) == named.__name__]
-    public = {name: getattr(named, name) for name in getattr(named, "__all__", own) if not name.startswith("_")}
-    documented = [name for name, thing in public.items() if callable(thing) and thing.__doc__]
-    assert f"siamese_triplet.{module}" in entries
-    assert [name for name in documented if not described(named, name, entries)] == []
+@pytest.mark.parametrize("module_name", MODULES)
+def test_the_reference_has_every_module_of_the_readme(module_name: str, entries: dict[str, str]) -> None:
+    module = importlib.import_module(f"siamese_triplet.{module_name}")
+    own = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+    public = {name: getattr(module, name) for name in getattr(module, "__all__", own) if not name.startswith("_")}
+    documented = [name for name, value in public.items() if callable(value) and value.__doc__]
+    assert f"siamese_triplet.{module_name}" in entries
+    assert [name for name in documented if not has_entry(module, name, entries)] == []
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_chapters_and_reference_are_linked_both_ways(chapter: Path, site: Path, entries: dict[str, str]) -> None:
     cells = json.loads(chapter.read_text())["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    imported = {name: names.entry_of(name, entries) for name in names.imported("\n".join(code)).values()}
+    addresses = {name: names.find_entry(name, entries) for name in names.find_imports("\n".join(code)).values()}
     page = source(site, f"book/{chapter.stem}")
-    for name, address in imported.items():
+    for name, address in addresses.items():
         if address is None:  # a constant
             continue
         assert f'<a class="api" href="{address.removeprefix("book/")}">' in page, name
-        assert f'href="../{chapter.stem}.html"' in used_in(site, address), name
+        assert f'href="../{chapter.stem}.html"' in chapters_using(site, address), name
 
 
-def used_in(site: Path, address: str) -> str:
-    """The chapters that an entry of the reference names."""
+def chapters_using(site: Path, address: str) -> str:
+    """Return the links to chapters in an entry of the reference."""
     page, _, anchor = address.partition("#")
     entry = (site / page).read_text().partition(f'id="{anchor}"')[2]
-    found = re.search(r"<em>Used in</em>(.*?)</p>", entry, re.DOTALL)
-    return found[1] if found else ""
+    match = re.search(r"<em>Used in</em>(.*?)</p>", entry, re.DOTALL)
+    return match[1] if match else ""
 
 
-def test_names_in_sentences_lead_to_the_reference(site: Path) -> None:
+def test_names_in_sentences_link_to_the_reference(site: Path) -> None:
     page = source(site, "book/questions")
-    assert re.search(r'href="api/data\.html#siamese_triplet\.folders\.load_folder"[^>]*><code', page)
+    assert re.search(r'href="api/data\.html#siamese_triplet\.datasets[\w.]*\.load_folder"[^>]*><code', page)
     assert ">n_samples</span></code></a>" not in page  # an argument
     assert "check.n_triplets" not in source(site, "book/13_what_goes_wrong")  # a field, not the exercise of that name
 
 
-def test_names_are_read_from_all_that_a_notebook_imports() -> None:
+def test_every_import_of_a_notebook_is_found() -> None:
     code = "import sys\n%pip install x\nfrom siamese_triplet import fit as train\n"
     code += "from siamese_triplet.book import recipes\nfrom torch import nn\n"
-    assert names.imported(code) == {
+    assert names.find_imports(code) == {
         "train": "siamese_triplet.trainer.loop.fit",
         "recipes": "siamese_triplet.book.recipes",
     }
 
 
-def test_docstrings_are_readable_as_restructuredtext() -> None:
+def test_docstrings_become_valid_restructuredtext() -> None:
     text = """Squares |a|² of `left[i]`s, *not* of x_ and `code that
     goes on`:
     - one of `a`×`b`
@@ -135,7 +135,7 @@ def test_docstrings_are_readable_as_restructuredtext() -> None:
 
     >>> 2 * 3  # |x| and `y`
     6"""
-    lines = docstrings.marked_up([line.removeprefix("    ") for line in text.splitlines()])
+    lines = docstrings.mark_up([line.removeprefix("    ") for line in text.splitlines()])
     tree = publish_doctree("\n".join(lines), settings_overrides={"report_level": 1, "halt_level": 2})
     assert [code.astext() for code in tree.findall(lambda node: node.tagname == "literal")] == [
         "left[i]", "code that goes on", "a", "b",
@@ -146,42 +146,43 @@ def test_docstrings_are_readable_as_restructuredtext() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_says_what_it_is(page: str, site: Path) -> None:
+def test_a_page_has_metadata(page: str, site: Path) -> None:
     html = source(site, page)
-    said = dict(re.findall(r'<meta (?:name|property)="([\w:]+)" content="([^"]*)"', html))
-    assert 50 <= len(unescape(said["description"])) <= 310
-    assert said["og:title"]
-    assert said["og:url"].endswith(f".github.io/siamese_triplet/{page}.html")
-    assert f'<link rel="canonical" href="{said["og:url"]}"' in html
-    assert said["twitter:card"] == "summary_large_image"
+    metadata = dict(re.findall(r'<meta (?:name|property)="([\w:]+)" content="([^"]*)"', html))
+    assert 50 <= len(unescape(metadata["description"])) <= 310
+    assert metadata["og:title"]
+    assert metadata["og:url"].endswith(f".github.io/siamese_triplet/{page}.html")
+    assert f'<link rel="canonical" href="{metadata["og:url"]}"' in html
+    assert metadata["twitter:card"] == "summary_large_image"
     [structured] = re.findall(r'<script type="application/ld\+json">(.*?)</script>', html)
     about = json.loads(structured)
     expected = {"book/index": "Book"}.get(page, "Chapter" if (ROOT / f"{page}.ipynb").exists() else "TechArticle")
     assert about["@type"] == expected
-    assert about["url"] == said["og:url"] or expected == "Book"
+    assert about["url"] == metadata["og:url"] or expected == "Book"
 
 
-def test_descriptions_differ(site: Path) -> None:
-    found = [re.search(r'<meta name="description" content="([^"]*)"', source(site, page))[1] for page in PAGES]
-    assert len(set(found)) == len(found)
+def test_no_two_pages_have_the_same_description(site: Path) -> None:
+    pattern = r'<meta name="description" content="([^"]*)"'
+    descriptions = [re.search(pattern, source(site, page))[1] for page in PAGES]
+    assert len(set(descriptions)) == len(descriptions)
 
 
-def test_the_card_has_the_size_that_is_asked_for(site: Path) -> None:
+def test_the_social_card_has_the_usual_size(site: Path) -> None:
     card = re.search(r'property="og:image" content="https://[^/]+/[^/]+/([^"]+)"', source(site, "book/index"))[1]
     assert Image.open(site / card).size == (1200, 630)
 
 
-def test_the_site_is_ready_for_its_host(site: Path) -> None:
+def test_the_site_is_ready_for_github_pages(site: Path) -> None:
     assert (site / ".nojekyll").is_file()
     assert (site / "404.html").is_file()
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page_is_light(page: str, site: Path) -> None:
+def test_no_page_is_heavy(page: str, site: Path) -> None:
     assert weight(site / f"{page}.html", site) < 2.5e6
 
 
-def test_pictures_and_what_all_pages_share_are_weighed(tmp_path: Path) -> None:
+def test_pictures_and_shared_files_add_to_the_weight(tmp_path: Path) -> None:
     for name, size in (("book/a.html", 0), ("_images/b.png", 300), ("_static/book.css", 7)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x" * size)
@@ -191,13 +192,13 @@ def test_pictures_and_what_all_pages_share_are_weighed(tmp_path: Path) -> None:
     assert weight(tmp_path / "book" / "a.html", tmp_path) == 357 + len(html)
 
 
-def test_the_name_of_an_argument_is_no_link(site: Path) -> None:
+def test_the_name_of_an_argument_is_not_a_link(site: Path) -> None:
     page = source(site, "book/06_fashion_mnist")
     assert '<span class="n">train</span><span class="o">=</span>' in page
     assert ">train</a>" not in page
 
 
-def test_numbers_in_tables_are_marked_to_stay_whole(site: Path) -> None:
+def test_numbers_in_tables_do_not_wrap(site: Path) -> None:
     cells = re.findall(
         r"<td([^>]*)>(?:<p>|<strong>)*([\d.]+\u00a0±\u00a0[\d.]+)<", source(site, "book/10_unseen_classes")
     )

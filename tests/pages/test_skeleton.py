@@ -1,4 +1,4 @@
-"""What every chapter has, in one order and in the same words, and its exercises with their solutions."""
+"""The skeleton of a chapter: its parts in order and in fixed words, its exercises and their solutions."""
 
 import re
 from pathlib import Path
@@ -40,16 +40,16 @@ def markdown(path: Path) -> str:
 
 
 def exercises(path: Path) -> dict[str, str]:
-    """What each check of a page printed, by its name."""
-    found = {}
+    """Map the checks of a page to their printed outputs."""
+    outputs = {}
     for cell in cells(path):
         for name in re.findall(r"^check\.(\w+)\(", cell.source, re.MULTILINE) if cell.cell_type == "code" else ():
-            assert name not in found, f"{path.stem} asks for {name} twice"
-            found[name] = "".join(output.get("text", "") for output in cell.outputs)
-    return found
+            assert name not in outputs, f"{path.stem} asks for {name} twice"
+            outputs[name] = "".join(output.get("text", "") for output in cell.outputs)
+    return outputs
 
 
-def test_a_chapter_opens_as_all_do(chapter: Path) -> None:
+def test_every_chapter_opens_alike(chapter: Path) -> None:
     text, place = cells(chapter)[0].source, 0
     for pattern in OPENING:
         match = re.compile(pattern.replace("NAME", chapter.stem)).search(text, max(0, place - 1))
@@ -57,7 +57,7 @@ def test_a_chapter_opens_as_all_do(chapter: Path) -> None:
         place = match.end()
 
 
-def test_a_chapter_closes_as_all_do(chapter: Path) -> None:
+def test_every_chapter_closes_alike(chapter: Path) -> None:
     headings = re.findall(r"^## (.+)$", markdown(chapter), re.MULTILINE)
     assert headings[-4:] == CLOSING
     assert not set(CLOSING) & set(headings[:-4])
@@ -67,15 +67,15 @@ def test_a_chapter_closes_as_all_do(chapter: Path) -> None:
     assert code.cell_type == "code"
 
 
-def test_a_chapter_asks_before_it_shows(chapter: Path) -> None:
-    found = cells(chapter)
-    asks = [number for number, cell in enumerate(found) if "**Predict first.**" in cell.source]
+def test_a_chapter_asks_for_a_prediction_before_it_shows_a_result(chapter: Path) -> None:
+    all_cells = cells(chapter)
+    asks = [number for number, cell in enumerate(all_cells) if "**Predict first.**" in cell.source]
     assert asks
-    assert all(any(cell.cell_type == "code" for cell in found[number + 1 :]) for number in asks)
+    assert all(any(cell.cell_type == "code" for cell in all_cells[number + 1 :]) for number in asks)
     assert not re.search(r"\*\*(Guess first|Try it|Read on)", markdown(chapter))
 
 
-def test_a_chapter_has_exercises_that_check_themselves_and_are_not_solved_yet(chapter: Path) -> None:
+def test_a_chapter_has_self_checking_exercises_that_are_not_solved_yet(chapter: Path) -> None:
     text = markdown(chapter).partition("\n## Exercises\n")[2].partition("\n## Read on\n")[0]
     assert " ".join(text.split()).startswith(" ".join(INSTRUCTIONS.split()))
     numbers = re.findall(r"^\*\*(\d)\. ", text, re.MULTILINE)
@@ -85,7 +85,7 @@ def test_a_chapter_has_exercises_that_check_themselves_and_are_not_solved_yet(ch
     assert all(printed.startswith("not yet: ") for printed in exercises(chapter).values())
 
 
-def test_every_check_stands_in_one_chapter_and_is_solved() -> None:
+def test_every_check_is_in_one_chapter_and_is_solved() -> None:
     asked = [name for path in CHAPTERS for name in exercises(path)]
     assert sorted(asked) == sorted(check.__all__)
     solved = exercises(BOOK / "solutions.ipynb")

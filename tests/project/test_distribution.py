@@ -1,4 +1,4 @@
-"""What is given to others: the wheel, the source archive, their metadata, and the citation."""
+"""The wheel, the source archive, their metadata, and the citation."""
 
 import re
 import shutil
@@ -32,20 +32,20 @@ def run(*command: object, cwd: Path = ROOT) -> str:
     return finished.stdout
 
 
-def built(kind: str, source: Path, folder: Path) -> Path:
-    """The archive that the backend builds from the project in `source`, as a build frontend would have it."""
+def build(kind: str, source: Path, folder: Path) -> Path:
+    """Build an archive of the project in `source` by its backend, as a build frontend would."""
     code = f"import flit_backend; print(flit_backend.build_{kind}({str(folder)!r}))"
     return folder / run(sys.executable, "-c", f"import sys; sys.path.insert(0, 'tools'); {code}", cwd=source).strip()
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+    return build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
 
 
 def metadata(wheel: Path, name: str) -> str:
@@ -62,11 +62,11 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None
 
 def test_the_source_archive_alone_builds_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:
     shutil.unpack_archive(sdist, tmp_path)
-    again = built("wheel", next(tmp_path.iterdir()), tmp_path)
-    assert metadata(again, "RECORD") == metadata(wheel, "RECORD")  # names, sizes and digests
+    rebuilt = build("wheel", next(tmp_path.iterdir()), tmp_path)
+    assert metadata(rebuilt, "RECORD") == metadata(wheel, "RECORD")  # names, sizes and digests
 
 
-def test_an_index_would_take_both(wheel: Path, sdist: Path) -> None:
+def test_a_package_index_would_accept_both(wheel: Path, sdist: Path) -> None:
     run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", wheel, sdist)
 
 
@@ -75,27 +75,27 @@ def test_the_wheel_alone_trains_in_a_fresh_environment(wheel: Path, tmp_path: Pa
     python = tmp_path / "venv" / "bin" / "python"
     run(sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--no-deps", wheel)
     purelib = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
-    (purelib / "dependencies.pth").write_text(str(Path(torch.__file__).parents[1]))  # the folder of what it needs
+    (purelib / "dependencies.pth").write_text(str(Path(torch.__file__).parents[1]))  # torch and the other requirements
     file, n_epochs = run(python, "-c", TRAINING, cwd=tmp_path).split()
     assert Path(file).is_relative_to(purelib)
     assert n_epochs == "1"
 
 
-def test_the_citation_is_of_this_version() -> None:
+def test_the_citation_names_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == siamese_triplet.__version__
     assert re.fullmatch(r"\d+\.\d+\.\d+", siamese_triplet.__version__)
 
 
 @pytest.mark.parametrize(("name", "n_addresses"), [("pyproject.toml", 4), ("CITATION.cff", 2)])
-def test_an_address_out_of_step_is_found_and_mended(
+def test_an_outdated_address_is_found_and_replaced(
     name: str, n_addresses: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import address
 
     text = (ROOT / name).read_text()
-    moved = address.synchronised(text, {"slug": "someone/else", "branch": "other"})
-    found = re.findall(r"github\.com/someone/else\b|someone\.github\.io/else/", moved)
-    assert len(found) == len(re.findall(r"https://\S*github", text)) == n_addresses
-    assert address.synchronised(moved, address.address()) == text
+    moved = address.synchronise(text, {"slug": "someone/else", "branch": "other"})
+    addresses = re.findall(r"github\.com/someone/else\b|someone\.github\.io/else/", moved)
+    assert len(addresses) == len(re.findall(r"https://\S*github", text)) == n_addresses
+    assert address.synchronise(moved, address.read_address()) == text

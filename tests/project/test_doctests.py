@@ -1,4 +1,4 @@
-"""The examples in the docstrings: each runs on its own, in an empty folder and without the module's names."""
+"""Examples in docstrings: each runs on its own, in an empty folder and without the module's names."""
 
 import doctest
 import functools
@@ -13,24 +13,24 @@ import torch
 import siamese_triplet
 
 WITHOUT = {
-    "CheckpointError",  # seen by who loads a wrong file
-    "CollapseWarning",  # seen by who trains badly
-    "Diagnosis",  # in the example of `diagnose`, which makes it
-    "plot_embeddings",  # whose pictures are in the book
+    "CheckpointError",  # raised when a wrong file is loaded
+    "CollapseWarning",  # issued when training fails
+    "Diagnosis",  # shown in the example of `diagnose`
+    "plot_embeddings",  # its pictures are in the book
 }
 
 
 @functools.cache
 def examples() -> dict[str, doctest.DocTest]:
-    """By the full name of the module, function, class or method that they are about."""
+    """Collect the examples by the full name of their module, function, class or method."""
     packages = pkgutil.walk_packages(siamese_triplet.__path__, "siamese_triplet.")
     names = ["siamese_triplet", *(found.name for found in packages if not found.name.endswith("__main__"))]
-    tests = [test for name in names for test in in_module(name)]
+    tests = [test for name in names for test in find_doctests(name)]
     return {test.name: test for test in tests if test.examples}
 
 
-def in_module(module_name: str) -> list[doctest.DocTest]:
-    """Those of a module and of what is defined there, also under a decorator, where doctest would not look."""
+def find_doctests(module_name: str) -> list[doctest.DocTest]:
+    """Find the doctests of a module and its definitions, including decorated ones, which doctest itself skips."""
     module = importlib.import_module(module_name)
     tests = doctest.DocTestFinder(recurse=False).find(module, module_name, globs={})
     for name, value in vars(module).items():
@@ -40,7 +40,7 @@ def in_module(module_name: str) -> list[doctest.DocTest]:
 
 
 @pytest.mark.parametrize("name", sorted(examples()))
-def test_an_example_gives_what_it_says(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_example_prints_its_output(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     report: list[str] = []
     with torch.random.fork_rng():
@@ -49,7 +49,7 @@ def test_an_example_gives_what_it_says(name: str, monkeypatch: pytest.MonkeyPatc
     assert not results.failed, "".join(report)
 
 
-def test_what_can_be_imported_from_the_root_has_an_example() -> None:
+def test_every_name_at_the_root_has_an_example() -> None:
     public = {name: getattr(siamese_triplet, name) for name in siamese_triplet.__all__}
     missing = {name for name, value in public.items() if f"{value.__module__}.{value.__name__}" not in examples()}
     assert missing == WITHOUT

@@ -1,4 +1,4 @@
-"""Imports run one way: each layer of the package imports only from the layers below it."""
+"""Layers of the package: each imports only from the layers below it."""
 
 import ast
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "siamese_triplet"
-LAYERS = (  # from top to bottom; what is not named is the bottom layer
+LAYERS = (  # from top to bottom; all other files and folders form the bottom layer
     {"__main__"},
     {"book"},
     {"explorer", "cli"},
@@ -24,7 +24,7 @@ def layer(room: str) -> int:
 
 
 def imported_rooms(source: str) -> Iterator[str]:
-    """Yield the file or folder of the package that each import in `source` names, wherever in the code it stands."""
+    """Yield the file or folder of the package that each import in `source` names, anywhere in the code."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module == "siamese_triplet":
             yield from (alias.name for alias in node.names if alias.name != "__version__")
@@ -35,7 +35,7 @@ def imported_rooms(source: str) -> Iterator[str]:
 
 
 def forbidden(room: str, source: str) -> list[str]:
-    """List the rooms that a file in `room` imports though they are not in a layer below its own."""
+    """List the imports of a file in `room` that are not from a layer below its own."""
     bottom = len(LAYERS)
     return [
         other
@@ -56,15 +56,15 @@ def test_the_root_imports_neither_the_book_nor_the_explorer() -> None:
     assert not {"book", "explorer", "cli", "live"} & set(imported_rooms((PACKAGE / "__init__.py").read_text()))
 
 
-def test_a_planted_import_is_found() -> None:
-    planted = "def late():\n    from siamese_triplet.book.recipes import Recipe"
-    assert forbidden("runs", planted) == ["book"]
+def test_a_forbidden_import_is_found() -> None:
+    late_import = "def late():\n    from siamese_triplet.book.recipes import Recipe"
+    assert forbidden("runs", late_import) == ["book"]
     assert forbidden("losses", "from siamese_triplet.trainer import fit") == ["trainer"]
     assert forbidden("losses", "import siamese_triplet.loader") == ["loader"]
     assert forbidden("distances", "from siamese_triplet import selectors") == ["selectors"]
     assert forbidden("samplers", "from siamese_triplet.distances import root") == []
 
 
-def test_every_layer_names_files_and_folders_that_are_there() -> None:
+def test_every_layer_names_existing_files_and_folders() -> None:
     rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir()}
     assert set().union(*LAYERS) <= rooms

@@ -62,7 +62,7 @@ def run_fresh(code: str) -> str:
 
 
 @pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in CONTRACT.items() for name in names])
-def test_a_contract_name_is_importable_from_its_module_and_from_the_root(module: str, name: str) -> None:
+def test_a_contract_name_can_be_imported_from_its_module_and_from_the_root(module: str, name: str) -> None:
     in_module = getattr(importlib.import_module(f"siamese_triplet.{module}"), name)
     assert getattr(siamese_triplet, name) is in_module
     assert name in siamese_triplet.__all__
@@ -75,7 +75,7 @@ def test_contract_arguments_come_first_in_their_order(name: str) -> None:
     assert all(p.default is not inspect.Parameter.empty for p in list(parameters.values())[len(ARGUMENTS[name]) :])
 
 
-def test_importing_the_package_imports_neither_matplotlib_nor_ipywidgets_until_it_plots() -> None:
+def test_the_package_imports_neither_matplotlib_nor_ipywidgets_until_it_plots() -> None:
     code = """
 import sys, siamese_triplet, siamese_triplet.book.check, siamese_triplet.book.diagrams
 siamese_triplet.book.diagrams.balanced_batch()
@@ -148,7 +148,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_in_words(name: str) -> None:
+def test_a_mistake_gets_a_helpful_message(name: str) -> None:
     make, message = MISTAKES[name]
     with pytest.raises(ValueError, match=message):
         make()

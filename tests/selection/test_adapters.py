@@ -27,10 +27,10 @@ def batch(seed: int = 0) -> tuple[Tensor, Tensor]:
     return embeddings, torch.randint(0, 5, (20,), generator=generator)
 
 
-# a selector as a miner
+# selectors as miners
 
 
-def test_a_triplet_selector_as_a_miner_gives_its_triplets() -> None:
+def test_a_triplet_selector_as_a_miner_returns_its_triplets() -> None:
     embeddings, labels = batch()
     selector = BatchHardTripletSelector()
     mined = SelectorMiner(selector)(embeddings, labels)
@@ -38,7 +38,7 @@ def test_a_triplet_selector_as_a_miner_gives_its_triplets() -> None:
     assert not any(index.requires_grad for index in mined)
 
 
-def test_a_pair_selector_as_a_miner_gives_its_pairs_in_both_orders() -> None:
+def test_a_pair_selector_as_a_miner_returns_its_pairs_in_both_orders() -> None:
     embeddings, labels = batch()
     positive, negative = HardNegativePairSelector().get_pairs(embeddings, labels)
     mined = SelectorMiner(HardNegativePairSelector())(embeddings, labels)
@@ -47,7 +47,7 @@ def test_a_pair_selector_as_a_miner_gives_its_pairs_in_both_orders() -> None:
         assert set(reference.tuples(torch.stack([left, right], dim=1))) == expected
 
 
-def test_a_loss_of_that_library_learns_from_our_triplets() -> None:
+def test_a_peer_loss_learns_from_our_triplets() -> None:
     embeddings, labels = batch()
     selector = HardestNegativeTripletSelector(1.0)
     theirs = losses.TripletMarginLoss(margin=1.0, distance=SQUARED)
@@ -59,7 +59,7 @@ def test_a_loss_of_that_library_learns_from_our_triplets() -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_a_loss_of_that_library_learns_from_our_pairs() -> None:
+def test_a_peer_loss_learns_from_our_pairs() -> None:
     embeddings, labels = batch()
     miner = SelectorMiner(AllPositivePairSelector(balance=False))
     plain = distances.LpDistance(normalize_embeddings=False)
@@ -71,7 +71,7 @@ def test_a_loss_of_that_library_learns_from_our_pairs() -> None:
 
 @pytest.mark.parametrize("loss", [losses.MultiSimilarityLoss(), losses.NTXentLoss(), losses.CircleLoss()])
 @pytest.mark.parametrize("selector", [BatchHardTripletSelector(), HardNegativePairSelector()])
-def test_other_losses_of_that_library_take_our_selection(loss: torch.nn.Module, selector: object) -> None:
+def test_other_peer_losses_accept_our_selection(loss: torch.nn.Module, selector: object) -> None:
     embeddings, labels = batch()
     value = loss(embeddings, labels, SelectorMiner(selector)(embeddings, labels))
     value.backward()
@@ -85,7 +85,7 @@ def test_an_empty_batch_gives_no_indices() -> None:
     assert [len(index) for index in SelectorMiner(HardNegativePairSelector())(*none)] == [0, 0, 0, 0]
 
 
-def test_reference_embeddings_and_what_is_no_selector_are_errors() -> None:
+def test_reference_embeddings_and_other_objects_than_selectors_raise() -> None:
     embeddings, labels = batch()
     with pytest.raises(ValueError, match="within one batch"):
         SelectorMiner(AllTripletSelector())(embeddings, labels, embeddings, labels)
@@ -93,10 +93,10 @@ def test_reference_embeddings_and_what_is_no_selector_are_errors() -> None:
         SelectorMiner(torch.nn.Identity())
 
 
-# a miner as a selector
+# miners as selectors
 
 
-def test_a_miner_of_triplets_as_a_selector_in_our_loss() -> None:
+def test_a_triplet_miner_works_as_a_selector_in_our_loss() -> None:
     embeddings, labels = batch()
     selector = MinerTripletSelector(miners.BatchHardMiner(distance=SQUARED))
     ours = BatchHardTripletSelector()
@@ -112,7 +112,7 @@ def test_a_miner_of_triplets_as_a_selector_in_our_loss() -> None:
     assert embeddings.grad.abs().sum() > 0
 
 
-def test_a_miner_of_pairs_as_a_selector_lists_each_pair_once() -> None:
+def test_a_pair_miner_as_a_selector_lists_each_pair_once() -> None:
     embeddings, labels = batch()
 
     def everything(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
@@ -125,7 +125,7 @@ def test_a_miner_of_pairs_as_a_selector_lists_each_pair_once() -> None:
     torch.testing.assert_close(OnlineContrastiveLoss(1.0, MinerPairSelector(everything))(embeddings, labels), ours)
 
 
-def test_a_miner_of_pairs_of_that_library_works_in_our_loss() -> None:
+def test_a_pair_miner_of_the_peer_works_in_our_loss() -> None:
     embeddings, labels = batch()
     selector = MinerPairSelector(miners.PairMarginMiner(pos_margin=0.1, neg_margin=1.5, distance=SQUARED))
     positive, negative = selector.get_pairs(embeddings, labels)
@@ -158,7 +158,7 @@ def test_a_batch_without_triplets_gives_a_differentiable_zero(n_images: int) -> 
         (MinerTripletSelector, lambda embeddings, labels: None, "returned NoneType"),
     ],
 )
-def test_a_miner_of_the_other_kind_is_an_error(make: Callable, miner: Callable, message: str) -> None:
+def test_a_miner_of_the_other_kind_raises(make: Callable, miner: Callable, message: str) -> None:
     embeddings, labels = batch()
     selector = make(miner)
     select = selector.get_pairs if make is MinerPairSelector else selector.get_triplets

@@ -34,13 +34,13 @@ def points(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 
 def uneven_labels(n: int) -> Tensor:
-    """Classes of 1, 2, 3, … images, shuffled."""
+    """Make classes of 1, 2, 3, … images, shuffled."""
     labels = torch.cat([torch.full((size,), size) for size in range(1, n)])[:n]
     return labels[torch.randperm(n, generator=torch.Generator().manual_seed(1))]
 
 
 def evaluate(loss_fn: nn.Module, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss, count and gradient."""
+    """Compute loss, count and gradient."""
     loss, count = loss_fn(embeddings, labels)
     (gradient,) = torch.autograd.grad(loss, embeddings)
     return loss.detach(), torch.as_tensor(count), gradient
@@ -49,7 +49,7 @@ def evaluate(loss_fn: nn.Module, embeddings: Tensor, labels: Tensor) -> tuple[Te
 def direct(
     embeddings: Tensor, labels: Tensor, margin: Margin, squared: bool = True, mean_over: str = "active"
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Brute force with tensors, for batches too large for `reference`: every coordinate difference, every triplet."""
+    """Compute by brute force over all triplets, with tensors, for batches too large for `reference`."""
     rows = embeddings.detach().requires_grad_()
     distances = (rows[:, None] - rows).square().sum(dim=2)  # (B, B)
     if not squared:
@@ -70,7 +70,7 @@ def assert_same(left: tuple[Tensor, ...], right: tuple[Tensor, ...], **tolerance
     torch.testing.assert_close(left[2], right[2], **tolerance)
 
 
-# the value, the count and the gradient
+# value, count and gradient
 
 
 @every_mean
@@ -94,13 +94,13 @@ def test_loss_count_and_gradient_equal_brute_force(
     torch.testing.assert_close(gradient, expected_gradient.reshape(gradient.shape), atol=1e-7, rtol=1e-5)
 
 
-def test_the_loss_by_hand() -> None:
+def test_the_loss_equals_values_computed_by_hand() -> None:
     embeddings, labels = torch.tensor([[0.0], [1.0], [-1.0]]), torch.tensor([0, 0, 1])
     # anchor 0: 1 + 4 − 1 = 4; anchor 1: 1 + 4 − 4 = 1; of plain distances the same and 1 + 4 − 2 = 3
     for squared, expected in ((True, 2.5), (False, 3.5)):
         loss, n_active = BatchAllTripletLoss(4.0, squared)(embeddings, labels)
         assert (loss.item(), n_active.item()) == (expected, 2)
-    loss, n_active = BatchAllTripletLoss(3.0)(embeddings, labels)  # 3, and 0, which is not active
+    loss, n_active = BatchAllTripletLoss(3.0)(embeddings, labels)  # 3, and 0 of an inactive triplet
     assert (loss.item(), n_active.item()) == (3.0, 1)
     assert BatchAllTripletLoss(3.0, mean_over="all")(embeddings, labels)[0].item() == 1.5
     soft = BatchAllTripletLoss("soft")(embeddings, labels)[0].item()
@@ -110,19 +110,19 @@ def test_the_loss_by_hand() -> None:
 @every_kind
 def test_it_equals_the_online_loss_of_all_triplets(margin: Margin, squared: bool) -> None:
     embeddings, labels = points(40, 5), uneven_labels(40)
-    of_all = evaluate(BatchAllTripletLoss(margin, squared, "all"), embeddings, labels)
+    over_all = evaluate(BatchAllTripletLoss(margin, squared, "all"), embeddings, labels)
     online = evaluate(OnlineTripletLoss(margin, AllTripletSelector(), squared), embeddings, labels)
-    torch.testing.assert_close(of_all[0], online[0])
-    torch.testing.assert_close(of_all[2], online[2])
-    of_active = BatchAllTripletLoss(margin, squared)(embeddings, labels)
-    assert of_active[1] == of_all[1]
-    torch.testing.assert_close(of_active[0] * of_active[1], online[0] * online[1])  # the sums
+    torch.testing.assert_close(over_all[0], online[0])
+    torch.testing.assert_close(over_all[2], online[2])
+    over_active = BatchAllTripletLoss(margin, squared)(embeddings, labels)
+    assert over_active[1] == over_all[1]
+    torch.testing.assert_close(over_active[0] * over_active[1], online[0] * online[1])  # the sums
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n_columns", [3, 20])
 @every_kind
-def test_blocks_of_a_few_anchors_give_what_one_block_does(
+def test_blocks_of_a_few_anchors_give_the_same_as_one_block(
     margin: Margin, squared: bool, n_columns: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embeddings, labels = points(110, n_columns, dtype=dtype), uneven_labels(110)
@@ -139,8 +139,12 @@ def test_blocks_of_a_few_anchors_give_what_one_block_does(
 # precision
 
 
-NOTHING = (1e-6, 0.0, 1e-6)  # relative errors of loss and gradient, and triplets miscounted, that are nothing
-ONE_IN_FOUR = (1e-4, 0.25, 2e-3)  # or a misjudged triplet now and then, where margins are about float32's resolution
+NOTHING = (
+    1e-6,
+    0.0,
+    1e-6,
+)  # negligible: relative error of the loss, miscounted triplets, relative error of the gradient
+ONE_IN_FOUR = (1e-4, 0.25, 2e-3)  # the same with a few misjudged triplets, for margins close to float32's resolution
 SPREAD: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], tuple[float, ...]]] = {  # where digits can be lost
     "centred": (lambda cloud, centres: cloud, NOTHING),
     "offset 1e3": (lambda cloud, centres: cloud + 1e3, NOTHING),
@@ -158,18 +162,18 @@ def test_float32_is_no_worse_than_brute_force_in_float32(
     spread: Callable[[Tensor, Tensor], Tensor], floors: tuple[float, ...], margin: Margin, squared: bool
 ) -> None:
     labels, seeds = torch.arange(36) % 6, range(12)
-    of_ours, of_theirs = torch.zeros(3), torch.zeros(3)
+    our_errors, their_errors = torch.zeros(3), torch.zeros(3)
     for seed in seeds:
         cloud, centres = (points(n, 16, seed=seed + n, dtype=torch.float32).detach() for n in (36, 4))
         embeddings = spread(cloud, centres.repeat(9, 1)).requires_grad_()
         exact = direct(embeddings.double(), labels, margin, squared)
-        of_ours += errors(evaluate(BatchAllTripletLoss(margin, squared), embeddings, labels), exact) / len(seeds)
-        of_theirs += errors(direct(embeddings, labels, margin, squared), exact) / len(seeds)
-    assert (of_ours <= 1.5 * of_theirs + torch.tensor(floors)).all(), (of_ours, of_theirs)
+        our_errors += errors(evaluate(BatchAllTripletLoss(margin, squared), embeddings, labels), exact) / len(seeds)
+        their_errors += errors(direct(embeddings, labels, margin, squared), exact) / len(seeds)
+    assert (our_errors <= 1.5 * their_errors + torch.tensor(floors)).all(), (our_errors, their_errors)
 
 
 def errors(found: tuple[Tensor, ...], exact: tuple[Tensor, ...]) -> Tensor:
-    """Of the loss and the gradient relative, of the count absolute: (3,)."""
+    """Compute the relative error of the loss, the absolute of the count and the relative of the gradient, (3,)."""
     loss = abs(found[0] - exact[0]) / exact[0]
     gradient = (found[2] - exact[2]).norm() / exact[2].norm()
     return torch.stack([loss, abs(found[1] - exact[1]).double(), gradient]).float()
@@ -197,7 +201,7 @@ def test_autocast_changes_nothing(margin: Margin, squared: bool, dtype: torch.dt
 
 
 @pytest.mark.parametrize("squared", [True, False])
-def test_a_device_without_float64_is_about_as_good(squared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_without_float64_is_nearly_as_precise(squared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, labels = points(50, 20, dtype=torch.float32), uneven_labels(50)
     expected = evaluate(BatchAllTripletLoss(1.0, squared), embeddings, labels)
     for module in (siamese_triplet.distances, siamese_triplet.losses.batch_all):
@@ -219,7 +223,7 @@ def test_coinciding_points_give_a_finite_gradient(margin: Margin, squared: bool)
 
 
 @every_kind
-def test_the_gradient_scales_with_what_is_done_to_the_loss(margin: Margin, squared: bool) -> None:
+def test_the_gradient_scales_with_the_loss(margin: Margin, squared: bool) -> None:
     embeddings, labels = points(8, 3), torch.arange(8) % 3
     loss_fn = BatchAllTripletLoss(margin, squared)
     (once,) = torch.autograd.grad(loss_fn(embeddings, labels)[0], embeddings)
@@ -227,7 +231,7 @@ def test_the_gradient_scales_with_what_is_done_to_the_loss(margin: Margin, squar
     torch.testing.assert_close(embeddings.grad, 3 * once)
 
 
-def test_a_gradient_arrives_where_the_embeddings_come_from() -> None:
+def test_the_gradient_reaches_the_network() -> None:
     net, images, labels = nn.Linear(5, 3).double(), points(9, 5).detach(), torch.arange(9) % 3
     BatchAllTripletLoss(1.0)(net(images), labels)[0].backward()
     embeddings = net(images).detach().requires_grad_()
@@ -254,7 +258,7 @@ def test_the_count_has_no_gradient() -> None:
 
 
 @every_kind
-def test_a_second_derivative_raises_but_asking_for_a_graph_does_not(margin: Margin, squared: bool) -> None:
+def test_a_second_derivative_raises_but_create_graph_does_not(margin: Margin, squared: bool) -> None:
     embeddings, labels = points(6, 2), torch.arange(6) % 2
     loss, _ = BatchAllTripletLoss(margin, squared)(embeddings, labels)
     (gradient,) = torch.autograd.grad(loss, embeddings, create_graph=True)
@@ -264,7 +268,7 @@ def test_a_second_derivative_raises_but_asking_for_a_graph_does_not(margin: Marg
 
 
 @every_kind
-def test_the_online_loss_that_the_error_names_has_a_second_derivative(margin: Margin, squared: bool) -> None:
+def test_the_online_loss_named_in_the_error_has_a_second_derivative(margin: Margin, squared: bool) -> None:
     loss_fn, labels = OnlineTripletLoss(margin, AllTripletSelector(), squared), torch.arange(6) % 2
     assert torch.autograd.gradgradcheck(lambda embeddings: loss_fn(embeddings, labels)[0], points(6, 2))
 
@@ -275,7 +279,7 @@ def test_the_online_loss_that_the_error_names_has_a_second_derivative(margin: Ma
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n_columns", [2, 16])
 @every_kind
-def test_no_matrix_of_all_images_by_all_images_is_made(
+def test_no_matrix_of_all_pairs_of_images_is_made(
     margin: Margin, squared: bool, n_columns: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (siamese_triplet.distances, siamese_triplet._sorting):
@@ -289,10 +293,10 @@ def test_no_matrix_of_all_images_by_all_images_is_made(
 
 @every_mean
 @every_kind
-def test_a_device_other_than_the_cpu_gives_the_same_and_the_host_does_not_wait(
+def test_another_device_gives_the_same_and_the_host_does_not_wait(
     margin: Margin, squared: bool, mean_over: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There every anchor has room for B positives, as their largest number is not known to the host."""
+    """There each anchor has room for B positives, as the host does not know the size of the largest class."""
     monkeypatch.setattr(siamese_triplet.distances, "BLOCK", 1)
     embeddings, labels = points(70, 12, dtype=torch.float32), uneven_labels(70)
     expected = evaluate(BatchAllTripletLoss(margin, squared, mean_over), embeddings, labels)
@@ -308,7 +312,7 @@ def test_a_device_other_than_the_cpu_gives_the_same_and_the_host_does_not_wait(
         assert set(elsewhere.syncs) == {"aten._local_scalar_dense.default"}
 
 
-def test_a_device_other_than_the_cpu_gives_nan_for_embeddings_that_are_not_finite() -> None:
+def test_another_device_gives_nan_for_embeddings_that_are_not_finite() -> None:
     embeddings, labels = points(6, 2).detach(), torch.arange(6) % 2
     embeddings[0, 0] = math.nan
     with Elsewhere() as elsewhere:
@@ -316,7 +320,7 @@ def test_a_device_other_than_the_cpu_gives_nan_for_embeddings_that_are_not_finit
     assert loss.inner.isnan()
 
 
-def test_nothing_in_it_warns_on_a_device_other_than_the_cpu(recwarn: pytest.WarningsRecorder) -> None:
+def test_the_loss_does_not_warn_on_another_device(recwarn: pytest.WarningsRecorder) -> None:
     embeddings, labels = points(12, 2), torch.arange(12) % 3
     before = torch.is_warn_always_enabled()
     torch.set_warn_always(True)

@@ -1,4 +1,4 @@
-"""What every selector and every loss has in common, above all in edge cases."""
+"""The common contract of all selectors and losses, above all in edge cases."""
 
 import random
 from collections.abc import Callable
@@ -8,14 +8,14 @@ import pytest
 import reference
 import torch
 from elsewhere import Elsewhere, Largest
-from everything import WITH_MARGIN, as_expected_by, losses, pair_selectors, select, selectors, triplet_selectors
+from everything import WITH_MARGIN, losses, pair_selectors, select, selectors, to_domain, triplet_selectors
 from torch import Tensor
 
 from siamese_triplet.losses import OnlineTripletLoss
 
 SIZES = (0, 1, 2, 3, 4, 6, 9, 12, 20)
 HALVES = (torch.float16, torch.bfloat16)
-SCALES = {  # powers of ten; the gradient of half precision is in half precision too
+SCALES = {  # powers of ten; gradients of half precision are in half precision
     torch.float64: (-150, 140),
     torch.float32: (-35, 13),
     torch.float16: (-6, 3),
@@ -26,7 +26,7 @@ every_loss = pytest.mark.parametrize("name", losses())
 
 
 def edge_case(rng: random.Random, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Embeddings and labels: empty, single, one class, singletons, ties, duplicates, of every scale, off the origin."""
+    """Draw embeddings and labels: empty, single, one class, singletons, ties, duplicates, any scale, off the origin."""
     generator = torch.Generator().manual_seed(rng.randrange(2**32))
     size, n_columns = rng.choice(SIZES), rng.choice([1, 2, 3, 12])
     kind = rng.choice(["normal", "grid", "duplicates", "coinciding", "zero", "one outlier"])
@@ -57,15 +57,15 @@ def edge_case(rng: random.Random, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 def test_ten_thousand_edge_cases_give_valid_indices_and_finite_losses_and_gradients(
     dtype: torch.dtype, autocast: bool
 ) -> None:
-    """1250 batches for each dtype inside and outside autocast: one selector and one loss each, in turn."""
+    """1250 batches per dtype, inside and outside autocast, each for the next selector and the next loss."""
     every_selector, every_loss = selectors(), losses()
     rng = random.Random(f"{dtype}, {autocast}")
     for i in range(1250):
         embeddings, labels = edge_case(rng, dtype)
         name, loss_name = (list(names)[i % len(names)] for names in (every_selector, every_loss))
         with torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext():
-            selection = select(every_selector[name], as_expected_by(name, embeddings), labels)
-            leaf = as_expected_by(loss_name, embeddings).requires_grad_()
+            selection = select(every_selector[name], to_domain(name, embeddings), labels)
+            leaf = to_domain(loss_name, embeddings).requires_grad_()
             loss = every_loss[loss_name](leaf, labels)
         loss.backward()
         assert_valid(selection, labels.tolist())
@@ -78,7 +78,7 @@ def test_ten_thousand_edge_cases_give_valid_indices_and_finite_losses_and_gradie
 
 
 def assert_valid(selection: list[Tensor], labels: list[int]) -> None:
-    """Pairs, the positive and the negative ones, each listed once with the smaller index first; or triplets."""
+    """Check positive and negative pairs, each listed once with the smaller index first, or triplets."""
     assert all(indices.dtype == torch.int64 for indices in selection)
     if len(selection) == 1:
         assert selection[0].shape[1:] == (3,)
@@ -98,7 +98,7 @@ def test_embeddings_that_nearly_overflow_raise_or_have_a_finite_loss_and_gradien
     for exponent in range(12):
         embeddings = (points * torch.finfo(dtype).max ** 0.5 / 2**exponent).to(dtype)
         for name, loss_fn in losses().items():
-            leaf = as_expected_by(name, embeddings).clone().requires_grad_()
+            leaf = to_domain(name, embeddings).clone().requires_grad_()
             try:
                 loss = loss_fn(leaf, labels)
             except ValueError:  # "values whose squares overflow"
@@ -111,11 +111,9 @@ def test_embeddings_that_nearly_overflow_raise_or_have_a_finite_loss_and_gradien
 
 @every_loss
 @pytest.mark.parametrize("labels", [[], [3], [0, 1, 2]], ids=["no image", "one image", "singletons"])
-def test_a_batch_without_positives_costs_a_differentiable_zero_or_its_negative_pairs(
-    name: str, labels: list[int]
-) -> None:
-    embeddings = as_expected_by(name, 9.0 * torch.eye(len(labels), 3)).requires_grad_()
-    if not name.startswith(("triplet", "contrastive")):  # those take a batch for triplets or pairs
+def test_a_batch_without_positives_or_near_negatives_gives_a_differentiable_zero(name: str, labels: list[int]) -> None:
+    embeddings = to_domain(name, 9.0 * torch.eye(len(labels), 3)).requires_grad_()
+    if not name.startswith(("triplet", "contrastive")):  # those two take the batch as ready-made triplets or pairs
         loss = losses()[name](embeddings, torch.tensor(labels, dtype=torch.int64))
         loss.backward()
         assert loss.item() == 0
@@ -123,8 +121,8 @@ def test_a_batch_without_positives_costs_a_differentiable_zero_or_its_negative_p
 
 
 @every_selector
-def test_selection_has_no_copy_to_the_cpu_and_no_gradient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    embeddings = as_expected_by(name, torch.randn(12, 2, generator=torch.Generator().manual_seed(0)))
+def test_selection_copies_nothing_to_the_cpu_and_has_no_gradient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = to_domain(name, torch.randn(12, 2, generator=torch.Generator().manual_seed(0)))
 
     def forbidden(*_args: object, **_options: object) -> None:
         raise AssertionError("a copy to the CPU")
@@ -136,8 +134,8 @@ def test_selection_has_no_copy_to_the_cpu_and_no_gradient(name: str, monkeypatch
 
 
 @pytest.mark.parametrize("name", [name for name in selectors() if "by function" not in name])
-def test_selection_takes_no_more_memory_than_matrices_of_the_batch_and_its_result(name: str) -> None:
-    embeddings, labels = as_expected_by(name, grid(96, 3)), torch.arange(96) % 6  # 96 · 15 · 96 is 15 · 96²
+def test_selection_takes_no_more_memory_than_batch_matrices_and_its_result(name: str) -> None:
+    embeddings, labels = to_domain(name, grid(96, 3)), torch.arange(96) % 6  # 96 · 15 · 96 is 15 · 96²
     with Largest() as largest:
         selection = select(selectors()[name], embeddings, labels)
     assert largest.numel <= max(2 * 96**2, *(3 * len(indices) for indices in selection))
@@ -145,8 +143,8 @@ def test_selection_takes_no_more_memory_than_matrices_of_the_batch_and_its_resul
 
 @every_selector
 @pytest.mark.parametrize("n_columns", [2, 12])
-def test_a_device_other_than_the_cpu_selects_the_same(name: str, n_columns: int) -> None:
-    embeddings, labels = as_expected_by(name, grid(40, n_columns)), torch.arange(40) % 7
+def test_another_device_selects_the_same(name: str, n_columns: int) -> None:
+    embeddings, labels = to_domain(name, grid(40, n_columns)), torch.arange(40) % 7
     expected = select(selectors()[name], embeddings, labels)
     with Elsewhere() as elsewhere:
         selection = select(selectors()[name], elsewhere.send(embeddings), elsewhere.send(labels))
@@ -156,18 +154,18 @@ def test_a_device_other_than_the_cpu_selects_the_same(name: str, n_columns: int)
 
 @every_selector
 @pytest.mark.parametrize("dtype", HALVES)
-def test_half_precision_selects_as_float32_does(name: str, dtype: torch.dtype) -> None:
-    embeddings, labels = as_expected_by(name, grid(12, 4)).to(dtype), torch.arange(3).repeat(4)
+def test_half_precision_selects_the_same_as_float32(name: str, dtype: torch.dtype) -> None:
+    embeddings, labels = to_domain(name, grid(12, 4)).to(dtype), torch.arange(3).repeat(4)
     half, full = (select(selectors()[name], rows, labels) for rows in (embeddings, embeddings.float()))
     assert [indices.tolist() for indices in half] == [indices.tolist() for indices in full]
 
 
 @pytest.mark.parametrize("name", [name for name in selectors() if "one anchor" not in name])
-def test_a_batch_in_another_order_gives_the_same_number_of_pairs_and_triplets(name: str) -> None:
-    """And, where nothing is drawn and nothing is equally near, the same pairs and triplets."""
+def test_the_order_of_a_batch_does_not_change_the_number_of_pairs_and_triplets(name: str) -> None:
+    """Without random choices and ties, the pairs and triplets are the same."""
     generator = torch.Generator().manual_seed(2)
     embeddings, labels = torch.randn(20, 3, dtype=torch.float64, generator=generator), torch.arange(20) % 6
-    embeddings = as_expected_by(name, embeddings)
+    embeddings = to_domain(name, embeddings)
     order = torch.randperm(20, generator=generator)
     before = select(selectors()[name], embeddings[order], labels[order])
     after = select(selectors()[name], embeddings, labels)
@@ -200,7 +198,7 @@ def test_a_bad_margin_raises_in_every_selector(name: str, margin: float | str) -
 
 
 @pytest.mark.parametrize("make", WITH_MARGIN.values(), ids=WITH_MARGIN)
-def test_a_selector_of_plain_distances_in_a_loss_of_squared_ones_is_an_error(make: Callable) -> None:
+def test_a_selector_of_plain_distances_in_a_loss_of_squared_distances_raises(make: Callable) -> None:
     for squared in (True, False):
         OnlineTripletLoss(1.0, make(1.0, squared=squared), squared)
         with pytest.raises(ValueError, match=f"has squared={squared} but the loss squared={not squared}"):
@@ -208,5 +206,5 @@ def test_a_selector_of_plain_distances_in_a_loss_of_squared_ones_is_an_error(mak
 
 
 def grid(*shape: int) -> Tensor:
-    """Exact in half precision, with ties."""
+    """Make points with ties that are exact in half precision."""
     return torch.randint(-3, 4, shape, generator=torch.Generator().manual_seed(3)).float()

@@ -60,7 +60,7 @@ def test_a_diagnosis_for_the_soft_margin_counts_all_triplets_as_active() -> None
     assert found.active_fraction == 1
 
 
-def test_a_diagnosis_of_plain_distances() -> None:
+def test_a_diagnosis_of_plain_distances_has_their_loss() -> None:
     embeddings, labels = torch.tensor([[0.0], [2.0], [1.5]]), torch.tensor([0, 0, 1])
     assert diagnose(embeddings, labels, 1.0, squared=False).loss == pytest.approx((2 - 1.5 + 1 + 2 - 0.5 + 1) / 2)
 
@@ -92,7 +92,7 @@ def test_the_spread_is_the_root_mean_square_distance_of_the_images() -> None:
 
 
 @pytest.mark.parametrize(("margin", "level"), [(1.0, 1.0), (0.4, 0.4), ("soft", math.log(2))])
-def test_a_loss_stuck_where_all_embeddings_coincide_is_said_once(margin: float | str, level: float) -> None:
+def test_a_loss_stuck_where_all_embeddings_coincide_warns_once(margin: float | str, level: float) -> None:
     metric = SpreadMetric(margin)
     epoch(metric, 1.0, 3 * level)
     with pytest.warns(CollapseWarning, match=r"collapse: the loss stays at .* start with random or semi-hard"):
@@ -103,7 +103,7 @@ def test_a_loss_stuck_where_all_embeddings_coincide_is_said_once(margin: float |
 
 
 @pytest.mark.parametrize(("scale", "loss"), [(1e-3, 0.5), (1.2, 1.0), (0.8, 1.0), (1e-3, 1.1)])
-def test_a_network_that_learns_is_not_said_to_collapse(scale: float, loss: float) -> None:
+def test_a_network_that_learns_does_not_warn(scale: float, loss: float) -> None:
     metric = SpreadMetric(1.0)
     epoch(metric, 1.0, 2.0)
     with warnings.catch_warnings():

@@ -31,7 +31,7 @@ def test_pairwise_distances_equal_brute_force(seed: int) -> None:
     torch.testing.assert_close(pairwise_distances(embeddings, squared=False), expected.sqrt())
 
 
-def test_squared_distances_of_near_duplicates_far_from_the_origin_are_never_negative_and_precise() -> None:
+def test_squared_distances_of_near_duplicates_far_from_the_origin_are_precise_and_never_negative() -> None:
     distances = pairwise_distances(NEAR_DUPLICATES)
     assert distances.min() == 0
     torch.testing.assert_close(distances, pairwise_distances(NEAR_DUPLICATES.double()).float())
@@ -40,7 +40,7 @@ def test_squared_distances_of_near_duplicates_far_from_the_origin_are_never_nega
 
 
 @pytest.mark.parametrize("squared", [True, False])
-def test_pairwise_distances_gradient_is_right_and_zero_where_points_coincide(squared: bool) -> None:
+def test_the_gradient_of_pairwise_distances_is_right_and_zero_where_points_coincide(squared: bool) -> None:
     points = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
     off_diagonal = ~torch.eye(5, dtype=torch.bool)
     assert torch.autograd.gradcheck(lambda x: pairwise_distances(x, squared)[off_diagonal], points)
@@ -59,12 +59,12 @@ def test_row_distances_equal_brute_force_with_zero_gradient_where_rows_coincide(
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
-    embeddings = torch.tensor([[300.0, 0.0], [-300.0, 0.0]], dtype=dtype)  # d² is beyond float16
+    embeddings = torch.tensor([[300.0, 0.0], [-300.0, 0.0]], dtype=dtype)  # d² overflows float16
     assert pairwise_distances(embeddings).tolist() == pairwise_distances(embeddings.float()).tolist()
     assert pairwise_distances(embeddings).dtype == row_distances(embeddings, embeddings).dtype == torch.float32
 
 
-def test_distances_under_autocast_are_those_without() -> None:
+def test_autocast_does_not_change_distances() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         inside = pairwise_distances(NEAR_DUPLICATES)
     assert torch.equal(inside, pairwise_distances(NEAR_DUPLICATES))
@@ -116,7 +116,7 @@ def test_a_good_margin_is_a_float(margin: float) -> None:
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(1e19, torch.float32), (1e154, torch.float64)])
-def test_embeddings_whose_squared_distances_overflow_are_an_error(value: float, dtype: torch.dtype) -> None:
+def test_embeddings_whose_squared_distances_overflow_raise(value: float, dtype: torch.dtype) -> None:
     embeddings = torch.tensor([[value, 0], [-value, 0], [0, 0]], dtype=dtype)
     with pytest.raises(ValueError, match="2 of 3 rows hold NaN or infinite values, or values whose squares overflow"):
         check_batch(embeddings, torch.tensor([0, 1, 1]))
@@ -147,8 +147,8 @@ def points(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Te
 
 @pytest.mark.parametrize("offset", [0.0, 100.0])
 @pytest.mark.parametrize(("n_columns", "n_ulps"), [(1, 4), (2, 4), (3, 4), (8, 4), (9, 1), (64, 1), (512, 1)])
-def test_float32_distances_are_those_of_float64_to_the_last_place(n_columns: int, n_ulps: int, offset: float) -> None:
-    """Sums of squares of up to 8 differences round more than once, a product in float64 only at its end."""
+def test_float32_distances_equal_float64_to_the_last_place(n_columns: int, n_ulps: int, offset: float) -> None:
+    """Sums of up to 8 squared differences round more than once, a product in float64 only at its end."""
     for seed in range(5):
         embeddings = points(60, n_columns, seed=seed) + offset
         exact = pairwise_distances(embeddings.double())
@@ -160,7 +160,7 @@ def test_float32_distances_are_those_of_float64_to_the_last_place(n_columns: int
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n_columns", [2, 64, 512])
 @pytest.mark.parametrize("n_images", [3, 5, 16, 33, 97, 300])
-def test_distances_of_duplicates_are_zero_wherever_they_stand(
+def test_distances_of_duplicates_are_zero_in_every_position(
     n_images: int, n_columns: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = torch.Generator().manual_seed(n_images)
@@ -176,7 +176,7 @@ def test_distances_of_duplicates_are_zero_wherever_they_stand(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n_columns", [2, 8, 9, 20])
-def test_distances_block_by_block_are_the_rows_of_the_matrix(
+def test_blocks_of_distances_are_the_rows_of_the_matrix(
     n_columns: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embeddings = points(70, n_columns, dtype=dtype)
@@ -197,8 +197,8 @@ def test_a_block_of_distances_fits_into_a_cache_but_has_at_least_32_rows() -> No
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("n_pairs", [0, 1, 5, 24, 25, 26, 300])  # few pairs of 20 images are up to 24
-def test_chosen_distances_and_their_gradient_are_those_of_rows(n_pairs: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("n_pairs", [0, 1, 5, 24, 25, 26, 300])  # up to 24 pairs of 20 images are few
+def test_chosen_distances_and_their_gradient_equal_row_distances(n_pairs: int, dtype: torch.dtype) -> None:
     embeddings = points(20, 12, dtype=dtype).requires_grad_()
     left, right = torch.randint(0, 20, (2, n_pairs), generator=torch.Generator().manual_seed(1))
     weights = points(n_pairs, dtype=dtype)
@@ -220,7 +220,7 @@ def test_second_derivatives_of_distances_are_right(n_pairs: int) -> None:
         assert torch.autograd.gradgradcheck(function, embeddings)
 
 
-def test_the_resolution_of_a_row_is_its_own_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_row_has_its_own_resolution_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(siamese_triplet.distances, "BLOCK", 1)  # blocks of 32 rows
     generator = torch.Generator().manual_seed(0)
     far = 1e4 * torch.randn(16, 16, generator=generator)
@@ -229,7 +229,7 @@ def test_the_resolution_of_a_row_is_its_own_in_every_block(monkeypatch: pytest.M
     torch.testing.assert_close(distances, pairwise_distances(near.double()).float(), rtol=1e-4, atol=1e-12)
 
 
-# to other rows
+# distances to other rows
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -256,7 +256,7 @@ def test_distances_to_other_rows_come_in_blocks_of_any_size(n_columns: int, dtyp
 
 
 @pytest.mark.parametrize("n_columns", [2, 9, 64])
-def test_rows_that_coincide_with_other_rows_are_at_distance_zero_and_no_others_are(n_columns: int) -> None:
+def test_only_coinciding_rows_are_at_distance_zero(n_columns: int) -> None:
     others = 1000 + points(60, n_columns)
     which = torch.randint(60, (40,), generator=torch.Generator().manual_seed(0))
     is_zero = SquaredDistances(others[which], others).block(0, 40) == 0
@@ -264,7 +264,7 @@ def test_rows_that_coincide_with_other_rows_are_at_distance_zero_and_no_others_a
 
 
 @pytest.mark.parametrize("n_columns", [2, 9, 40])
-def test_distances_of_integers_to_other_integers_are_exact(n_columns: int) -> None:
+def test_distances_between_integers_are_exact(n_columns: int) -> None:
     generator = torch.Generator().manual_seed(0)
     rows, others = (torch.randint(-9, 10, (n, n_columns), generator=generator).float() + 500 for n in (30, 70))
     assert torch.equal(SquaredDistances(rows, others).block(0, 30), (rows[:, None] - others).square().sum(dim=2))

@@ -79,7 +79,7 @@ def test_contrastive_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.float32, torch.bool])
-def test_contrastive_target_may_be_any_zeros_and_ones(dtype: torch.dtype) -> None:
+def test_a_contrastive_target_may_be_of_any_type(dtype: torch.dtype) -> None:
     left, right, target = points(4, 2), points(4, 2, seed=1), torch.tensor([1, 0, 0, 1])
     loss = ContrastiveLoss(1.0)
     assert loss(left, right, target.to(dtype)) == loss(left, right, target)
@@ -266,7 +266,7 @@ def test_an_empty_selection_gives_a_differentiable_zero(make: Callable[[], nn.Mo
     assert torch.equal(embeddings.grad, torch.zeros(len(labels), 2))
 
 
-def test_one_class_gives_no_triplets_and_the_positive_pairs() -> None:
+def test_a_single_class_gives_positive_pairs_and_no_triplets() -> None:
     embeddings, labels = points(3, 2), torch.tensor([1, 1, 1])
     assert OnlineTripletLoss(1.0, AllTripletSelector())(embeddings, labels)[0].item() == 0
     pairs = reference.positive_pairs(labels.tolist())
@@ -282,7 +282,7 @@ def test_no_pairs_and_no_triplets_give_a_differentiable_zero() -> None:
     assert loss.item() == 0
 
 
-# selectors of the reader's own
+# custom selectors
 
 
 def test_an_old_style_pair_selector_with_get_pairs_only_works() -> None:
@@ -406,7 +406,7 @@ def test_bad_input_raises_in_triplet_loss(positive: Tensor, negative: Tensor, me
 
 @pytest.mark.parametrize("wrong", [HardNegativePairSelector, HardestNegativeTripletSelector, None, "semihard"])
 @pytest.mark.parametrize("loss", [OnlineContrastiveLoss, OnlineTripletLoss])
-def test_what_is_not_a_selector_is_an_error_at_once(loss, wrong) -> None:
+def test_a_loss_of_anything_but_a_selector_raises_at_once(loss, wrong) -> None:
     with pytest.raises(
         ValueError, match=r"expected a selector, an object with the method get_.*a class must be called"
     ):

@@ -1,4 +1,4 @@
-"""The same as pytorch-metric-learning, where both define the same thing."""
+"""Agreement with pytorch-metric-learning, where both define the same thing."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ Triplets = set[tuple[int, ...]]
 
 
 def batch(seed: int) -> tuple[Tensor, Tensor]:
-    """4 to 23 embeddings of uneven classes in general position: peers may treat ties differently."""
+    """Make 4 to 23 embeddings of uneven classes in general position, as peers may treat ties differently."""
     generator = torch.Generator().manual_seed(seed)
     size = 4 + seed
     embeddings = torch.randn(size, 3, dtype=torch.float64, generator=generator)
@@ -65,7 +65,7 @@ def pairs(triplets: Triplets) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("squared", [True, False])
 @pytest.mark.parametrize("margin", MARGINS)
 @every_batch
-def test_triplet_margin_miner_finds_the_triplets_that_our_selectors_take_from(
+def test_our_selectors_choose_among_the_triplets_of_triplet_margin_miner(
     seed: int, margin: float, squared: bool
 ) -> None:
     violating, hard, semihard = (mined(kind, margin, squared, seed) for kind in ("all", "hard", "semihard"))
@@ -87,7 +87,7 @@ def test_triplet_margin_miner_finds_the_triplets_that_our_selectors_take_from(
 
 @every_batch
 def test_nearest_beyond_the_positive_is_semihard_without_a_margin(seed: int) -> None:
-    """With an endless margin "semihard" is all negatives beyond the positive, and "hard" those before it."""
+    """With an unlimited margin, "semihard" are all negatives beyond the positive, "hard" all before it."""
     beyond = mined("semihard", 1e9, True, seed)
     nearest = selected(NearestBeyondPositiveTripletSelector(), seed)
     assert nearest & beyond == selected(HardestSemihardTripletSelector(1e9), seed)
@@ -105,24 +105,24 @@ def test_nearest_beyond_the_positive_is_semihard_without_a_margin(seed: int) -> 
     ids=["batch-hard", "easy positive, hard negative", "easy positive, semihard negative"],
 )
 @every_batch
-def test_miners_of_one_triplet_an_anchor_find_the_same(
+def test_miners_of_one_triplet_per_anchor_find_the_same(
     seed: int, miner: Callable[..., miners.BaseMiner], selector: TripletSelector
 ) -> None:
     assert selected(selector, seed) == as_set(miner(distance=lp(squared=True))(*batch(seed)))
 
 
 def easy_positive(negative: str, **options: object) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
-    """Without the second column of anchors, which is the first again."""
+    """Make a miner that leaves out the second column of anchors, a copy of the first."""
     miner = miners.BatchEasyHardMiner(pos_strategy="easy", neg_strategy=negative, **options)
     return lambda *batch: tuple(column for i, column in enumerate(miner(*batch)) if i != 2)
 
 
 @every_batch
 def test_batch_hard_pairs_are_the_hardest_of_each_image(seed: int) -> None:
-    for strategies, of_ours in ((("hard", "all"), 0), (("all", "hard"), 1)):
+    for strategies, index in ((("hard", "all"), 0), (("all", "hard"), 1)):
         miner = miners.BatchEasyHardMiner(*strategies, distance=lp(squared=True))
-        columns = miner(*batch(seed))[2 * of_ours : 2 * of_ours + 2]
-        ours = BatchHardPairSelector().get_pairs(*batch(seed))[of_ours]
+        columns = miner(*batch(seed))[2 * index : 2 * index + 2]
+        ours = BatchHardPairSelector().get_pairs(*batch(seed))[index]
         unordered = {(min(pair), max(pair)) for pair in zip(*(column.tolist() for column in columns), strict=True)}
         assert set(reference.tuples(ours)) == unordered
 
@@ -131,7 +131,7 @@ def test_batch_hard_pairs_are_the_hardest_of_each_image(seed: int) -> None:
 
 
 def assert_same_loss(ours: Callable[[Tensor], Tensor], theirs: Callable[[Tensor], Tensor], embeddings: Tensor) -> None:
-    """Value and gradient."""
+    """Compare value and gradient."""
     results = []
     for loss_fn in (ours, theirs):
         leaf = embeddings.clone().requires_grad_()
@@ -147,7 +147,7 @@ def assert_same_loss(ours: Callable[[Tensor], Tensor], theirs: Callable[[Tensor]
 )
 @pytest.mark.parametrize("margin", [*MARGINS, "soft"])
 @every_batch
-def test_batch_all_is_triplet_margin_loss_of_all_triplets(
+def test_batch_all_equals_triplet_margin_loss_of_all_triplets(
     seed: int, margin: float | str, mean_over: str, reducer: type, squared: bool
 ) -> None:
     embeddings, labels = batch(seed)
@@ -164,7 +164,7 @@ def test_batch_all_is_triplet_margin_loss_of_all_triplets(
 )
 @pytest.mark.parametrize("margin", [*MARGINS, "soft"])
 @every_batch
-def test_the_online_loss_is_triplet_margin_loss_of_our_triplets(
+def test_the_online_loss_equals_triplet_margin_loss_of_our_triplets(
     seed: int, margin: float | str, make: type, squared: bool
 ) -> None:
     embeddings, labels = batch(seed)

@@ -1,5 +1,6 @@
-"""Every selector and every loss against brute force, on batches that hypothesis makes."""
+"""Every selector and every loss against brute force, on batches made by hypothesis."""
 
+import functools
 import itertools
 import math
 import random
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import reference
 import torch
-from everything import WITH_GENERATOR, WITH_MARGIN, as_expected_by, select
+from everything import WITH_GENERATOR, WITH_MARGIN, hardest_by_function, named, select, to_domain
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -32,35 +33,25 @@ from siamese_triplet.selectors import (
     EasyPositiveTripletSelector,
     HardestNegativeTripletSelector,
     HardNegativePairSelector,
-    NearestBeyondPositiveTripletSelector,
     PairSelector,
     TripletSelector,
 )
+from siamese_triplet.selectors.by_name import TRIPLET_SELECTORS
 
 MARGINS = st.sampled_from([0.0, 2.0**-7, 1.0, 100.0])
-BY_MARGIN = {  # brute force of the rows, the labels, the margin, both_anchors and squared
-    "hardest": reference.hardest_triplets,
-    "by function": reference.hardest_triplets,
-    "all semihard": reference.all_semihard_triplets,
-    "hardest semihard": reference.hardest_semihard_triplets,
-}
-IS_CANDIDATE: dict[str, Callable[[float], Callable[[float], bool]]] = {
-    "random": lambda margin: lambda cost: cost > 0,
-    "semihard": lambda margin: lambda cost: 0 < cost < margin,
-}
-WITHOUT_MARGIN = {  # selector and brute force of the rows, the labels and both_anchors
-    "all": (AllTripletSelector, lambda rows, labels, both: reference.all_triplets(labels, both)),
-    "nearest beyond": (NearestBeyondPositiveTripletSelector, reference.nearest_beyond_triplets),
-    "batch-hard": (lambda _: BatchHardTripletSelector(), lambda *batch: reference.batch_hard_triplets(*batch[:2])),
-    "easy positive": (
-        lambda _: EasyPositiveTripletSelector(),
-        lambda *batch: reference.easy_positive_triplets(*batch[:2], semihard=True),
+UNNAMED = {  # selectors that `selectors/by_name.py` does not list, with loops as in `reference.TRIPLETS`
+    "by function": (hardest_by_function, reference.hardest_triplets),
+    "all": (
+        lambda margin, both_anchors, squared: AllTripletSelector(both_anchors),
+        lambda rows, labels, _, both, __: reference.all_triplets(labels, both),
     ),
     "easy positive, hard negative": (
-        lambda _: EasyPositiveTripletSelector(semihard=False),
-        lambda *batch: reference.easy_positive_triplets(*batch[:2], semihard=False),
+        lambda margin, both_anchors, squared: EasyPositiveTripletSelector(semihard=False),
+        lambda rows, labels, *_: reference.easy_positive_triplets(rows, labels, semihard=False),
     ),
 }
+NAMED = {name: (functools.partial(named, name), loop) for name, loop in reference.TRIPLETS.items()}
+DETERMINISTIC = NAMED | UNNAMED
 LEGAL_SELECTORS = [
     AllTripletSelector(both_anchors=False),
     AllSemihardTripletSelector(1.0),
@@ -76,11 +67,11 @@ def examples(number: int) -> settings:
 
 @st.composite
 def batches(draw: st.DrawFn, exact: bool | None = None, max_size: int = 12) -> Batch:
-    """0 to `max_size` embeddings, and labels: uneven classes and singletons, now and then one class or singletons only.
+    """Draw 0 to `max_size` embeddings and labels: uneven classes and singletons, or one class, or only singletons.
 
-    Half of the batches, or all that are `exact`, lie on a grid where squared distances, and so ties and zero losses,
-    are exact; those of integers are in float32 or float64. The others are normally distributed, in float64. In some of
-    either kind embeddings coincide.
+    Half of the batches, or all `exact` ones, lie on a grid where squared distances are exact, and so are ties and zero
+    losses; batches of integers are in float32 or float64. The others are normally distributed, in float64. In some
+    batches embeddings coincide.
     """
     size = draw(st.sampled_from([*range(5), *range(5, max_size + 1), *range(5, max_size + 1)]))
     classes = draw(st.sampled_from([[3, 3, 3, -2, 0, 7], [3, 3, 3, -2, 0, 7], [3, 3, -2], [1, 0], [5], range(size)]))
@@ -121,35 +112,30 @@ def plain(batch: Batch) -> tuple[list[list[float]], list[int]]:
 # selectors
 
 
-@pytest.mark.parametrize("name", BY_MARGIN)
-@examples(300)
-@given(batch=batches(), margin=MARGINS, both_anchors=st.booleans(), squared=st.booleans())
-def test_triplets_by_margin_equal_brute_force(
-    name: str, batch: Batch, margin: float, both_anchors: bool, squared: bool
-) -> None:
-    selector = WITH_MARGIN[name](margin, both_anchors=both_anchors, squared=squared)
-    assert triplets_of(selector, batch) == BY_MARGIN[name](*plain(batch), margin, both_anchors, squared)
+def test_every_selector_of_the_list_has_a_reference() -> None:
+    assert {*reference.TRIPLETS, *reference.IS_CANDIDATE} == {*TRIPLET_SELECTORS}
 
 
-@pytest.mark.parametrize("name", IS_CANDIDATE)
+@pytest.mark.parametrize("name", DETERMINISTIC)
 @examples(300)
 @given(batch=batches(), margin=MARGINS, both_anchors=st.booleans(), squared=st.booleans())
-def test_random_triplets_are_one_legal_candidate_of_each_pair_that_has_one(
+def test_triplets_equal_brute_force(name: str, batch: Batch, margin: float, both_anchors: bool, squared: bool) -> None:
+    make, brute_force = DETERMINISTIC[name]
+    selector = make(margin=margin, both_anchors=both_anchors, squared=squared)
+    assert triplets_of(selector, batch) == brute_force(*plain(batch), margin, both_anchors, squared)
+
+
+@pytest.mark.parametrize("name", reference.IS_CANDIDATE)
+@examples(300)
+@given(batch=batches(), margin=MARGINS, both_anchors=st.booleans(), squared=st.booleans())
+def test_random_triplets_are_one_legal_candidate_per_pair_that_has_any(
     name: str, batch: Batch, margin: float, both_anchors: bool, squared: bool
 ) -> None:
     selector = WITH_MARGIN[name](margin, both_anchors=both_anchors, squared=squared)
     triplets = triplets_of(selector, batch)
-    legal = reference.candidates(*plain(batch), IS_CANDIDATE[name](margin), margin, both_anchors, squared)
+    legal = reference.candidates(*plain(batch), reference.IS_CANDIDATE[name](margin), margin, both_anchors, squared)
     assert sorted(triplet[:2] for triplet in triplets) == sorted(legal)
     assert all(negative in legal[anchor, positive] for anchor, positive, negative in triplets)
-
-
-@pytest.mark.parametrize("name", WITHOUT_MARGIN)
-@examples(300)
-@given(batch=batches(), both_anchors=st.booleans())
-def test_triplets_without_a_margin_equal_brute_force(name: str, batch: Batch, both_anchors: bool) -> None:
-    make, brute_force = WITHOUT_MARGIN[name]
-    assert triplets_of(make(both_anchors), batch) == brute_force(*plain(batch), both_anchors)
 
 
 @examples(300)
@@ -163,7 +149,7 @@ def test_pairs_equal_brute_force(batch: Batch) -> None:
 
 @examples(300)
 @given(batch=batches())
-def test_balanced_pairs_are_all_positives_and_as_many_negatives_or_the_nearest(batch: Batch) -> None:
+def test_balanced_pairs_are_all_positives_and_as_many_random_or_nearest_negatives(batch: Batch) -> None:
     rows, labels = plain(batch)
 
     def distances(pairs: set[tuple[int, ...]]) -> list[float]:
@@ -180,10 +166,10 @@ def test_balanced_pairs_are_all_positives_and_as_many_negatives_or_the_nearest(b
 
 @examples(300)
 @given(batch=batches(), both_anchors=st.booleans(), embedding_size=st.integers(2, 64), far=st.sampled_from([0.9, 1.4]))
-def test_distance_weighted_negatives_are_negatives_with_a_weight(
+def test_distance_weighted_negatives_have_a_weight_above_zero(
     batch: Batch, both_anchors: bool, embedding_size: int, far: float
 ) -> None:
-    on_sphere = as_expected_by("distance-weighted", batch[0]), batch[1]
+    on_sphere = to_domain("distance-weighted", batch[0]), batch[1]
     rows, labels = plain(on_sphere)
 
     def has_weight(pair: tuple[int, int]) -> bool:
@@ -205,18 +191,18 @@ def pairs_of(selector: PairSelector, batch: Batch) -> tuple[set[tuple[int, ...]]
     return set(reference.tuples(positive)), set(reference.tuples(negative))
 
 
-# what random selectors draw
+# random choices
 
 LINE = torch.tensor([[0.0], [1.0], [0.5], [-0.5], [1.5], [-1.5], [2.0], [2.25], [-2.0], [2.5], [9.0], [1.25]])
 LINE_LABELS = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1])
 
 
 @pytest.mark.parametrize("squared", [True, False])
-@pytest.mark.parametrize("name", IS_CANDIDATE)
+@pytest.mark.parametrize("name", reference.IS_CANDIDATE)
 def test_random_negatives_are_uniform_among_the_candidates(name: str, squared: bool) -> None:
     margin = 5.0 if squared else 1.5
     legal = reference.candidates(
-        LINE.tolist(), LINE_LABELS.tolist(), IS_CANDIDATE[name](margin), margin, squared=squared
+        LINE.tolist(), LINE_LABELS.tolist(), reference.IS_CANDIDATE[name](margin), margin, squared=squared
     )
     selector = WITH_MARGIN[name](margin, squared=squared)
     drawn: dict[tuple[int, int], list[int]] = {pair: [] for pair in legal}
@@ -231,7 +217,7 @@ def test_random_negatives_are_uniform_among_the_candidates(name: str, squared: b
 
 
 def assert_independent(left: list[int], right: list[int]) -> None:
-    """What was drawn on the left says nothing of what was drawn with it on the right."""
+    """Check that draws on the left are independent of the draws beside them on the right."""
     both = itertools.product(Counter(left).items(), Counter(right).items())
     weights = {(i, j): float(n * m) for (i, n), (j, m) in both}
     reference.assert_drawn_with_weights(zip(left, right, strict=True), weights)
@@ -242,7 +228,7 @@ def assert_independent(left: list[int], right: list[int]) -> None:
     [[0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 2], [0, 0, 1, 1, 2]],
     ids=["7 positive pairs of 8 negative ones", "3 of 7", "2 of 8, a few of many"],
 )
-def test_every_set_of_balanced_negative_pairs_is_as_likely(labels: list[int]) -> None:
+def test_every_set_of_balanced_negative_pairs_is_equally_likely(labels: list[int]) -> None:
     selector, batch = AllPositivePairSelector(), (torch.zeros(len(labels), 1), torch.tensor(labels))
     drawn = [frozenset(reference.tuples(selector.get_pairs(*batch)[1])) for _ in range(2000)]
     n_positive, n_negative = len(reference.positive_pairs(labels)), len(reference.negative_pairs(labels))
@@ -278,7 +264,7 @@ def test_distance_weighted_negatives_are_drawn_with_their_weights(embedding_size
 
 @pytest.mark.parametrize("embedding_size", [2, 3, 6])
 @pytest.mark.parametrize("n_positive", [1, 2])
-def test_distance_weighted_pairs_are_drawn_with_their_weights_and_not_put_back(
+def test_distance_weighted_pairs_are_drawn_with_their_weights_without_replacement(
     n_positive: int, embedding_size: int
 ) -> None:
     """The probability of a set {i, j} drawn one after the other is wᵢwⱼ/W · (1/(W − wᵢ) + 1/(W − wⱼ))."""
@@ -310,8 +296,8 @@ def weight(i: int, j: int, embedding_size: int) -> float:
 
 @pytest.mark.usefixtures("global_random_state_untouched")
 @pytest.mark.parametrize("name", WITH_GENERATOR)
-def test_a_random_choice_follows_from_its_generator_alone(name: str) -> None:
-    batch = as_expected_by(name, torch.randn(30, 3, generator=torch.Generator().manual_seed(5))), torch.arange(30) % 5
+def test_a_random_choice_depends_on_its_generator_alone(name: str) -> None:
+    batch = to_domain(name, torch.randn(30, 3, generator=torch.Generator().manual_seed(5))), torch.arange(30) % 5
 
     def two_draws(**options: torch.Generator) -> list[list]:
         selector = WITH_GENERATOR[name](**options)
@@ -320,15 +306,15 @@ def test_a_random_choice_follows_from_its_generator_alone(name: str) -> None:
     seeded = [two_draws(generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
     assert seeded[0] == seeded[1] != seeded[2]
     assert two_draws() == two_draws() == two_draws(generator=torch.Generator().manual_seed(0))
-    assert two_draws()[0] != two_draws()[1]  # not the same choice for every batch
+    assert two_draws()[0] != two_draws()[1]  # another choice for the next batch
 
 
 @pytest.mark.parametrize("make", [DistanceWeightedTripletSelector, DistanceWeightedPairSelector])
-def test_distance_weighted_selection_expects_the_unit_sphere_and_good_arguments(make: Callable) -> None:
+def test_distance_weighted_selection_requires_the_unit_sphere_and_valid_arguments(make: Callable) -> None:
     labels = torch.tensor([0, 0, 1])
     with pytest.raises(ValueError, match=r"embeddings on the unit sphere, but two of these are 2.1 apart; normalise"):
         select(make(2), torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, -1.1]]), labels)
-    half = torch.tensor([[0.0, 1.004], [1.0, 0.0], [0.0, -1.004]])  # as far off the sphere as half precision is
+    half = torch.tensor([[0.0, 1.004], [1.0, 0.0], [0.0, -1.004]])  # as far off the sphere as half precision can be
     assert len(select(make(2, 0.5, 2.0), half, labels)[-1]) > 0
     for size in (1, 0, -3):
         with pytest.raises(ValueError, match=f"embedding_size must be at least 2, got {size}"):
@@ -486,7 +472,7 @@ def test_offline_triplet_gradient_equals_finite_differences(batch: Batch, margin
 
 
 def assume_away_from_kinks(batch: Batch, margin: Margin, squared: bool) -> None:
-    """Where a step of finite differences makes no triplet active or inactive, and no distance is about zero."""
+    """Assume that no finite difference makes a triplet active or inactive, and that no distance is close to zero."""
     rows, labels = plain(batch)
     for i, row in enumerate(rows):
         for other in rows[:i]:

@@ -31,7 +31,7 @@ MARGIN_SELECTORS = [
 
 
 def greatest_loss(losses: Tensor) -> Tensor:
-    """The hardest negative, as a reader would write it."""
+    """Choose the hardest negative, as a reader would write it."""
     if not losses.numel():
         return losses.new_full((len(losses),), -1, dtype=torch.int64)
     value, column = losses.max(dim=1)
@@ -85,7 +85,7 @@ def test_balanced_pairs_are_all_positives_and_at_most_as_many_negatives(seed: in
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_hard_negative_pairs_are_the_closest_ones(seed: int) -> None:
+def test_hard_negative_pairs_are_the_closest(seed: int) -> None:
     embeddings, labels = reference.batch(seed)
     rows = embeddings.tolist()
 
@@ -107,7 +107,7 @@ def test_hard_negative_pairs_with_more_positives_than_negatives_are_all_negative
 
 
 def test_balanced_negative_pairs_are_chosen_uniformly() -> None:
-    labels = torch.tensor([0, 0, 1, 2, 3])  # one positive pair, nine negative ones
+    labels = torch.tensor([0, 0, 1, 2, 3])  # one positive pair, nine negative pairs
     selector = AllPositivePairSelector()
     drawn = [selector.get_pairs(torch.zeros(5, 1), labels)[1][0].tolist() for _ in range(1800)]
     reference.assert_uniform((10 * i + j for i, j in drawn), {2, 3, 4, 12, 13, 14, 23, 24, 34})
@@ -161,7 +161,7 @@ def test_a_triplet_with_a_loss_of_exactly_zero_is_not_selected(selector: Callabl
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("seed", range(20))
-def test_points_of_a_grid_where_many_losses_are_exactly_zero_equal_brute_force(seed: int, dtype: torch.dtype) -> None:
+def test_points_on_a_grid_with_many_losses_of_exactly_zero_equal_brute_force(seed: int, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(seed)
     embeddings = torch.randint(-3, 4, (12, 2), generator=generator).to(dtype)
     labels = torch.randint(0, 3, (12,), generator=generator)
@@ -175,7 +175,7 @@ def test_semihard_leaves_out_a_negative_exactly_as_far_as_the_positive() -> None
 
 
 @pytest.mark.parametrize(("both_anchors", "expected"), [(True, 345_600), (False, 172_800)])
-def test_counts_of_a_batch_of_10_classes_by_16(both_anchors: bool, expected: int) -> None:
+def test_a_batch_of_10_classes_by_16_images_has_the_expected_counts(both_anchors: bool, expected: int) -> None:
     embeddings, labels = torch.zeros(160, 2), torch.arange(10).repeat(16)
     assert AllTripletSelector(both_anchors).get_triplets(embeddings, labels).shape == (expected, 3)
     positive, negative = AllPositivePairSelector(balance=False).get_pairs(embeddings, labels)
@@ -215,7 +215,7 @@ def test_a_batch_with_no_valid_triplet_gives_an_empty_selection(
         assert selection[1].shape == (min(n_positive, n_negative) if balanced else n_negative, 2)
 
 
-def test_a_negative_function_that_takes_the_argmax_works_for_a_batch_without_images() -> None:
+def test_an_argmax_as_negative_function_works_for_an_empty_batch() -> None:
     selector = FunctionNegativeTripletSelector(1.0, lambda losses: losses.argmax(dim=1))
     assert selector.get_triplets(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
 
@@ -230,13 +230,13 @@ def test_a_singleton_class_serves_as_a_negative_only(selector: PairSelector | Tr
 
 
 @pytest.mark.parametrize("base", [PairSelector(), TripletSelector()])
-def test_a_selector_without_select_says_so(base: PairSelector | TripletSelector) -> None:
+def test_a_selector_without_select_raises(base: PairSelector | TripletSelector) -> None:
     with pytest.raises(NotImplementedError, match="must define select"):
         select(base, torch.zeros(2, 2), torch.tensor([0, 1]))
 
 
 @pytest.mark.parametrize("base", [PairSelector, TripletSelector])
-def test_a_selector_of_the_readers_own_works_without_gradients(base: type) -> None:
+def test_a_custom_selector_runs_without_gradients(base: type) -> None:
     def select_nothing(self: object, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> object:
         assert not distances.requires_grad
         assert not torch.is_grad_enabled()

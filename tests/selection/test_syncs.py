@@ -1,4 +1,4 @@
-"""On a device that is not the CPU, a step of training waits for the device only where a selector has to know a size."""
+"""On devices other than the CPU, a training step waits for the device only if a selector has to know a size."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ CASES: dict[str, tuple[Loss, tuple[Tensor, ...]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_losses_of_ready_made_pairs_and_triplets_do_not_wait(case: str) -> None:
+def test_offline_losses_do_not_wait(case: str) -> None:
     loss_fn, arguments = CASES[case]
     expected = loss_fn(*arguments)
     with Elsewhere() as elsewhere:
@@ -41,7 +41,7 @@ def test_losses_of_ready_made_pairs_and_triplets_do_not_wait(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_there_embeddings_that_are_not_finite_give_a_loss_that_is_not(case: str, value: float) -> None:
+def test_embeddings_that_are_not_finite_give_a_loss_that_is_not_finite(case: str, value: float) -> None:
     loss_fn, (first, *others) = CASES[case]
     for row in range(2):  # a negative and a positive pair
         broken = first.clone()

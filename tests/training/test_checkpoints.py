@@ -1,4 +1,4 @@
-"""A training run that is interrupted and goes on ends as if it had never stopped; other files are refused."""
+"""Checkpoints: a resumed run ends like an uninterrupted one, and other files are refused."""
 
 import hashlib
 import pickle
@@ -36,7 +36,7 @@ def small_net() -> nn.Module:
 
 
 class ThinnedTripletSelector(AllTripletSelector):
-    """Some of the triplets, by all the random generators that a reader might think of."""
+    """A random part of the triplets, drawn with every kind of random generator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ def assert_same(ours: Training, history: History, expected: Training, expected_h
 
 @pytest.mark.parametrize("loader", [TensorLoader, DataLoader])
 @pytest.mark.parametrize("case", CASES)
-def test_a_run_that_goes_on_ends_as_if_it_had_never_stopped(case: str, loader: type, tmp_path: Path) -> None:
+def test_a_resumed_run_ends_like_an_uninterrupted_one(case: str, loader: type, tmp_path: Path) -> None:
     whole = Training(case, loader)
     expected = whole.fit(5)
     Training(case, loader).fit(2, checkpoint=tmp_path / "run.pt")
@@ -138,7 +138,7 @@ def test_a_run_that_goes_on_ends_as_if_it_had_never_stopped(case: str, loader: t
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam, torch.optim.AdamW, torch.optim.RMSprop])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_any_scheduler_and_optimizer_goes_on(scheduler: str, optimizer: type, tmp_path: Path) -> None:
+def test_any_scheduler_and_optimizer_resumes(scheduler: str, optimizer: type, tmp_path: Path) -> None:
     arguments = "one input", TensorLoader, scheduler, optimizer
     whole = Training(*arguments)
     expected = whole.fit(5)
@@ -149,7 +149,7 @@ def test_any_scheduler_and_optimizer_goes_on(scheduler: str, optimizer: type, tm
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
         (lambda optimizer: StepLR(optimizer, 1), lambda optimizer: StepLR(optimizer, 4), "step_size 1, this run's 4"),
         (
@@ -164,18 +164,18 @@ def test_any_scheduler_and_optimizer_goes_on(scheduler: str, optimizer: type, tm
         ),
     ],
 )
-def test_a_run_with_another_schedule_is_another_run(
-    before: Callable, after: Callable, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_checkpoint_of_another_schedule_is_refused(
+    before: Callable, after: Callable, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As that of more epochs has: it would go on with the learning rates of the shorter run."""
+    """The schedule of a longer run, for example: it would continue with the learning rates of the shorter one."""
     monkeypatch.setitem(SCHEDULERS, "step", before)
     Training("one input").fit(2, checkpoint=tmp_path / "run.pt")
     monkeypatch.setitem(SCHEDULERS, "step", after)
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         Training("one input").fit(5, checkpoint=tmp_path / "run.pt")
 
 
-def test_a_run_stopped_by_a_callback_goes_on(tmp_path: Path) -> None:
+def test_a_run_stopped_by_a_callback_resumes(tmp_path: Path) -> None:
     whole = Training("online triplets")
     expected = whole.fit(5)
     stopped = Training("online triplets").fit(5, checkpoint=tmp_path / "run.pt", callbacks=[lambda n, *_: n == 2])
@@ -184,7 +184,7 @@ def test_a_run_stopped_by_a_callback_goes_on(tmp_path: Path) -> None:
     assert_same(resumed, resumed.fit(5, checkpoint=tmp_path / "run.pt"), whole, expected)
 
 
-def test_a_run_interrupted_within_an_epoch_goes_on_from_the_last_whole_one(tmp_path: Path) -> None:
+def test_a_run_interrupted_within_an_epoch_resumes_after_the_last_complete_one(tmp_path: Path) -> None:
     whole = Training("three inputs")
     expected = whole.fit(5)
     interrupted = Training("three inputs")
@@ -234,11 +234,11 @@ def test_the_past_epochs_are_shown_again(tmp_path: Path, capsys: pytest.CaptureF
         assert [line.split("  ")[0] for line in lines] == [f"Epoch {n + 1}/{n_epochs}" for n in range(n_epochs)]
 
 
-# files that are not a whole checkpoint of this run
+# files that are not a complete checkpoint of this run
 
 
 def assert_left_alone(path: Path, run: Training, match: str, n_epochs: int = 5, **options: Any) -> None:
-    """The run refuses the file, and neither file nor run is changed."""
+    """Assert that the run refuses the file, and that neither of them changes."""
     contents = path.read_bytes()
     before = pickle.loads(pickle.dumps((run.state(), torch.get_rng_state(), random.getstate())))
     with pytest.raises(CheckpointError, match=match):
@@ -269,7 +269,7 @@ def test_a_truncated_file_is_refused_whatever_its_length(path: Path) -> None:
         assert_left_alone(path, Training("online triplets"), r"run\.pt cannot be read as a checkpoint")
 
 
-def test_a_flipped_byte_is_noticed_wherever_it_is(path: Path) -> None:
+def test_a_flipped_byte_is_noticed_anywhere(path: Path) -> None:
     whole = path.read_bytes()
     draw = random.Random(0)
     for place in (0, len(whole) - 1, *(draw.randrange(len(whole)) for _ in range(200))):
@@ -281,12 +281,12 @@ def test_a_flipped_byte_is_noticed_wherever_it_is(path: Path) -> None:
 
 
 def sign(path: Path) -> None:
-    """Add the digest that a checkpoint ends with, so that only what it holds can give it away."""
+    """Append the digest of a checkpoint, so that only the contents can be wrong."""
     path.write_bytes(path.read_bytes() + hashlib.sha256(path.read_bytes()).digest())
 
 
 class Bomb:
-    """Makes a folder when it is unpickled."""
+    """An object that creates a folder when unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -331,7 +331,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(in_zip: bool, tmp_p
     assert folder.exists()
 
 
-def test_a_folder_and_a_missing_file_are_no_checkpoint(tmp_path: Path) -> None:
+def test_a_folder_and_a_missing_file_raise(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(FileNotFoundError, match=r"there is no checkpoint at .*folder, but a folder"):
         Training("one input").fit(2, checkpoint=tmp_path / "folder")
@@ -339,7 +339,7 @@ def test_a_folder_and_a_missing_file_are_no_checkpoint(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "nothing.pt")
 
 
-def test_a_place_that_cannot_be_written_is_an_error_before_training(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_raises_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     run = Training("one input")
     run.loaders[0] = Stopping(run.loaders[0], after=0)
@@ -356,7 +356,7 @@ class OddMetric(AccumulatedAccuracyMetric):
         return {"odd": Odd()}
 
 
-def test_a_state_that_would_not_be_safe_to_load_is_an_error_when_it_is_first_written(tmp_path: Path) -> None:
+def test_a_state_that_is_not_safe_to_load_raises_when_first_written(tmp_path: Path) -> None:
     run = Training("one input")
     run.metrics = [OddMetric()]
     with pytest.raises(CheckpointError, match=r"run\.pt .*safe to load"):
@@ -389,7 +389,7 @@ def without_metrics() -> Training:
     return run
 
 
-def without_a_selector_that_draws() -> Training:
+def without_a_random_selector() -> Training:
     run = Training("online triplets")
     run.loss = OnlineTripletLoss(1.0, AllTripletSelector())
     return run
@@ -404,7 +404,7 @@ OTHERS: dict[str, tuple[Callable[[], Training], str]] = {
     "no scheduler": (lambda: Training("online triplets", scheduler="none"), "its scheduler is 'StepLR', .* 'NoneType'"),
     "metrics": (without_metrics, "its metrics is 'nonzero triplets, spread', the metrics of this run ''"),
     "parameter groups": (with_two_groups, "parameter group"),
-    "generators": (without_a_selector_that_draws, "random generators of .* were saved, but this run has"),
+    "generators": (without_a_random_selector, "random generators of .* were saved, but this run has"),
 }
 
 
@@ -415,13 +415,13 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(part: str, p
 
 
 @pytest.mark.parametrize(("n_epochs", "start_epoch"), [(1, 0), (5, 1), (5, 3)])
-def test_more_epochs_than_asked_for_or_another_start_are_refused(n_epochs: int, start_epoch: int, path: Path) -> None:
+def test_a_checkpoint_with_more_epochs_or_another_start_is_refused(n_epochs: int, start_epoch: int, path: Path) -> None:
     run = Training("online triplets")
     match = f"written after 2 epochs, which does not go with n_epochs={n_epochs} and start_epoch={start_epoch}"
     assert_left_alone(path, run, match, n_epochs, start_epoch=start_epoch)
 
 
-def test_an_error_while_writing_leaves_the_checkpoint_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_writing_keeps_the_previous_checkpoint(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = path.read_bytes()
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
@@ -432,7 +432,7 @@ def test_an_error_while_writing_leaves_the_checkpoint_before(path: Path, monkeyp
 # weights alone
 
 
-def test_load_weights_gives_a_model_those_of_the_checkpoint(path: Path) -> None:
+def test_load_weights_copies_the_weights_of_the_checkpoint(path: Path) -> None:
     trained, model = Training("online triplets"), small_net()
     trained.fit(2, checkpoint=path)
     assert load_weights(str(path), model) is model
@@ -460,7 +460,7 @@ def test_the_weights_of_another_model_are_refused(other: Callable[[], nn.Module]
 
 
 @pytest.mark.parametrize("case", ["one input", "two inputs", "online triplets"])
-def test_a_run_with_warps_goes_on_as_if_it_had_never_stopped(case: str, tmp_path: Path) -> None:
+def test_a_resumed_run_with_warps_ends_like_an_uninterrupted_one(case: str, tmp_path: Path) -> None:
     def training(seed: int = 0) -> Training:
         run = Training(case, seed=seed)
         run.loaders[0].augment = RandomWarp(seed=5)
@@ -475,7 +475,7 @@ def test_a_run_with_warps_goes_on_as_if_it_had_never_stopped(case: str, tmp_path
     assert torch.equal(*(run.loaders[0].augment.generator.get_state() for run in (resumed, whole)))
 
 
-def test_a_checkpoint_of_a_run_with_warps_is_not_one_of_a_run_without(tmp_path: Path) -> None:
+def test_a_checkpoint_with_warps_is_refused_by_a_run_without(tmp_path: Path) -> None:
     run = Training("one input")
     run.loaders[0].augment = RandomWarp()
     run.fit(1, checkpoint=tmp_path / "run.pt")

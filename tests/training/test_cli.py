@@ -1,4 +1,4 @@
-"""The command line, in this process: what it writes, prints and returns."""
+"""The command line, called in this process: its files, output and exit status."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("little_data")
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """20 images of each of two classes, dark and bright, with noise."""
+    """Write 20 noisy images of each of two classes, dark and bright."""
     generator = torch.Generator().manual_seed(0)
     for name, grey in (("dark", 20), ("bright", 150)):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -44,7 +44,7 @@ def train(out: Path, *arguments: str) -> int:
 
 
 def error(capsys: pytest.CaptureFixture) -> str:
-    """What was printed to standard error: one line, and no traceback."""
+    """Return the standard error, which must be one line without a traceback."""
     printed = capsys.readouterr().err
     assert "Traceback" not in printed
     assert printed.count("\n") == 1
@@ -87,7 +87,7 @@ def test_all_options_reach_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_left_out_is_as_in_the_book(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_defaults_are_those_of_the_book(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
     monkeypatch.setattr(cli, "train_run", lambda run, folder, **where: given.append((run, folder, where)))
     assert train(tmp_path, "--dataset", "fashion-mnist", "--method", method, "--data", "somewhere") == 0
@@ -101,7 +101,7 @@ def test_what_is_left_out_is_as_in_the_book(method: str, tmp_path: Path, monkeyp
     ("arguments", "expected"),
     [([], False), (["--compile"], True), (["--compile", "reduce-overhead"], "reduce-overhead")],
 )
-def test_the_mode_of_compilation_may_be_given(
+def test_compile_takes_a_mode(
     arguments: list[str], expected: bool | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
@@ -165,7 +165,7 @@ def test_evaluate_on_the_embedded_images_of_the_same_data(tmp_path: Path, monkey
 
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> list:
-    """What the parts of the comparison are called with, in place of their training."""
+    """Replace the parts of the comparison, and record their arguments."""
     calls: list = []
     for name in ("compare", "compare_unseen", "sweep", "train_settings"):
         monkeypatch.setattr(book_cli, name, lambda *given, name=name: calls.append((name, *given)))
@@ -191,12 +191,12 @@ def test_the_options_of_compare_reach_its_parts(compared: list, tmp_path: Path) 
     folders = ["--results", str(tmp_path), "--out", "runs/x", "--data", "somewhere"]
     assert main(["compare", *options.split(), *folders]) == 0
     speed = Speed(bfloat16=True, channels_last=True, compile=True)
-    of = [Settings(n, (0, 1), "embedded", Path("somewhere"), torch.device("cpu"), speed) for n in (7, 4)]
+    long, short = (Settings(n, (0, 1), "embedded", Path("somewhere"), torch.device("cpu"), speed) for n in (7, 4))
     assert compared == [
-        ("compare", tmp_path / "comparison.json", Path("runs/x"), of[0]),
-        ("compare_unseen", tmp_path / "unseen.json", of[1]),
-        ("sweep", tmp_path / "sweep.json", of[1]),
-        ("train_settings", tmp_path / "settings.json", of[1]),
+        ("compare", tmp_path / "comparison.json", Path("runs/x"), long),
+        ("compare_unseen", tmp_path / "unseen.json", short),
+        ("sweep", tmp_path / "sweep.json", short),
+        ("train_settings", tmp_path / "settings.json", short),
         ("report", tmp_path),
     ]
 
@@ -218,7 +218,7 @@ def test_parts_of_compare_may_be_chosen(parts: list[str], expected: list[str], c
 
 @pytest.fixture
 def characters(monkeypatch: pytest.MonkeyPatch) -> list:
-    """What the experiment on Omniglot is called with, in place of its training."""
+    """Replace the experiment on Omniglot, and record its arguments."""
     calls: list = []
 
     def reproduce(path: Path, work: Path, runs: list, **options: Any) -> list[str]:
@@ -265,7 +265,7 @@ def test_the_selection_of_omniglot_has_a_quarter_of_the_epochs(epochs: int, quar
     ],
 )
 @pytest.mark.parametrize("kind", [ValueError, FileNotFoundError, FloatingPointError])
-def test_errors_of_the_experiments_are_a_line_and_status_1(
+def test_errors_of_the_experiments_give_one_line_and_status_1(
     command: str,
     function: str,
     kind: type,
@@ -291,7 +291,7 @@ def test_an_interrupted_experiment_ends_with_status_130(
 
     monkeypatch.setattr(book_cli, function, interrupted)
     assert main([command]) == 130
-    assert error(capsys).startswith("interrupted; the same command goes on")
+    assert error(capsys).startswith("interrupted; the same command resumes")
 
 
 def test_omniglot_without_its_data_is_an_error(
@@ -332,7 +332,7 @@ def test_other_settings_are_refused_naming_the_difference(tmp_path: Path, capsys
     [
         (["--dataset", "mnits"], "unknown data set 'mnits'"),
         ([*SMALL, "--selector", "hard"], "unknown selector 'hard' for online-triplet; there are 'random'"),
-        ([*SMALL, "--method", "siamese", "--selector", "hard"], "siamese takes its batches as they come"),
+        ([*SMALL, "--method", "siamese", "--selector", "hard"], "siamese uses no selector, got 'hard'"),
         ([*SMALL, "--method", "siamese", "--margin", "soft"], "soft margin is for triplets"),
         ([*SMALL, "--n-classes", "11"], "there are only 10 classes"),
         ([*SMALL, "--dim", "0"], "embedding_size=0 at least 1"),
@@ -340,7 +340,7 @@ def test_other_settings_are_refused_naming_the_difference(tmp_path: Path, capsys
         ([*SMALL, "--method", "softmax", "--lr", "1e30"], "at a learning rate of 1e+30"),
     ],
 )
-def test_an_error_is_a_line_on_standard_error_and_status_1(
+def test_an_error_gives_one_line_on_standard_error_and_status_1(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert train(tmp_path / "run", *arguments) == 1
@@ -349,12 +349,12 @@ def test_an_error_is_a_line_on_standard_error_and_status_1(
     assert message in printed
 
 
-def test_a_corrected_command_goes_on_in_the_same_folder(tmp_path: Path) -> None:
+def test_a_corrected_command_may_use_the_same_folder(tmp_path: Path) -> None:
     assert train(tmp_path, *SMALL, "--dim", "0") == 1
     assert train(tmp_path, *SMALL) == 0
 
 
-def test_files_that_cannot_be_used_are_errors_too(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_unusable_files_are_errors(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "file").write_text("no folder")
     assert train(tmp_path / "file", *SMALL) == 1
     assert error(capsys).startswith("error: ")
@@ -385,14 +385,12 @@ def test_files_that_cannot_be_used_are_errors_too(tmp_path: Path, capsys: pytest
         (["train", "--out", "x", *MNIST, "--device", "cuda:99"], "cannot use 'cuda:99': "),
         (["reproduce", "--dataset", "cifar"], "invalid choice: 'cifar'"),
         (["compare", "--part", "all"], "invalid choice: 'all'"),
-        (["compare", "--seeds", "0"], "expected a whole number from 1 on, got '0'"),
-        (["omniglot", "--epochs", "-1"], "expected a whole number from 1 on, got '-1'"),
+        (["compare", "--seeds", "0"], "expected a whole number ≥ 1, got '0'"),
+        (["omniglot", "--epochs", "-1"], "expected a whole number ≥ 1, got '-1'"),
         (["omniglot", "--device", "gpu"], "cannot use 'gpu': "),
     ],
 )
-def test_a_command_that_makes_no_sense_ends_with_its_usage(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture
-) -> None:
+def test_an_invalid_command_prints_its_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     printed = capsys.readouterr().err
@@ -404,7 +402,7 @@ def test_a_command_that_makes_no_sense_ends_with_its_usage(
 
 
 @pytest.mark.parametrize("command", ["train", "reproduce"])
-def test_an_interrupted_command_ends_with_status_130_and_goes_on(
+def test_an_interrupted_command_ends_with_status_130_and_resumes(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     from siamese_triplet.trainer import loop
@@ -425,7 +423,7 @@ def test_an_interrupted_command_ends_with_status_130_and_goes_on(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "_train_epoch", interrupted)
         assert main(call) == 130
-    assert error(capsys) == "interrupted; the same command goes on from the last whole epoch\n"
+    assert error(capsys) == "interrupted; the same command resumes after the last complete epoch\n"
     assert main(call) == 0
     assert "Epoch 2/2" in capsys.readouterr().out
 
@@ -448,12 +446,14 @@ def test_ctrl_c_outside_of_training_ends_with_status_130(tmp_path: Path, monkeyp
         (["train"], ["Ctrl-C", *METHODS, *PAIR_SELECTORS, *TRIPLET_SELECTORS, BATCH_ALL, "torchrun", "examples"]),
         (["train"], ["--margin", "--dim", "--unit-sphere", "--image-size", "--bfloat16", "--compile", "--device"]),
         (["evaluate"], ["evaluation.json", "--dataset", "--embedded"]),
-        (["reproduce"], ["--seeds", "--results", "book/results", "What has a result is not run again"]),
-        (["compare"], ["--part", "--short-epochs", "--embedded", "What has a result is not run again"]),
+        (["reproduce"], ["--seeds", "--results", "book/results", "Results that exist are not computed again"]),
+        (["compare"], ["--part", "--short-epochs", "--embedded", "Results that exist are not computed again"]),
         (["omniglot"], ["--selection", "--bfloat16", "--data", "three alphabets"]),
     ],
 )
-def test_help_tells_what_there_is(command: list[str], expected: list[str], capsys: pytest.CaptureFixture) -> None:
+def test_help_lists_commands_and_options(
+    command: list[str], expected: list[str], capsys: pytest.CaptureFixture
+) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([*command, "--help"])
     printed = " ".join(capsys.readouterr().out.split())

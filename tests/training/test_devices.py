@@ -60,7 +60,7 @@ def test_the_parameters_stay_those_of_the_optimizer_and_training_goes_on() -> No
     assert {state["step"].item() for state in optimizer.state.values()} == {2}
 
 
-def test_without_being_asked_the_layout_stays() -> None:
+def test_the_layout_stays_unless_channels_last_is_asked_for() -> None:
     model = EmbeddingNet(2, (1, 16, 16))
     move(model, SGD(model.parameters(), 0.1), None, torch.device("cpu"))
     assert all(parameter.is_contiguous() for parameter in model.parameters())

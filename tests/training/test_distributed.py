@@ -1,4 +1,4 @@
-"""Several processes against one: the same losses, choices and gradients, and what happens when one of them dies."""
+"""Several processes against one: the same losses, selections and gradients, and the death of a process."""
 
 import os
 import signal
@@ -15,11 +15,11 @@ from pathlib import Path
 import distributed_worker as worker
 import pytest
 import torch
-from forked import forking
+from forked import fork_context
 from test_kill import small_run
 
 from siamese_triplet import cli
-from siamese_triplet.distributed import Share, gather, is_distributed, is_first, of_all, process_group
+from siamese_triplet.distributed import Share, gather, gather_objects, is_distributed, is_first, process_group
 from siamese_triplet.trainer import load_checkpoint
 
 MINUTE = 60
@@ -27,7 +27,7 @@ ON_ONE_MACHINE = {"GLOO_SOCKET_IFNAME": "lo"}
 
 
 def train(folder: Path, n_epochs: int) -> list[str]:
-    """Arguments that train on few and small images, in `folder` / "run"."""
+    """Return arguments that train on a few small images, in `folder` / "run"."""
     small_run(folder / "images")
     options = {"--dataset": folder / "images", "--image-size": 16, "--n-classes": 3, "--n-samples": 4}
     options |= {"--epochs": n_epochs, "--out": folder / "run"}
@@ -36,10 +36,10 @@ def train(folder: Path, n_epochs: int) -> list[str]:
 
 @contextmanager
 def group(n: int, work: Callable[[], int | None], folder: Path) -> Iterator[list[BaseProcess]]:
-    """`n` processes that do `work`, as torchrun would start them; their errors are in `folder` / "RANK.errors"."""
+    """Start `n` processes that do `work`, as torchrun does; their errors go to `folder` / "RANK.errors"."""
     address = {"WORLD_SIZE": str(n), "MASTER_ADDR": "localhost", "MASTER_PORT": free_port()} | ON_ONE_MACHINE
     started = [
-        forking().Process(target=worker.as_rank, args=(rank, address, folder / f"{rank}.errors", work))
+        fork_context().Process(target=worker.run_as_rank, args=(rank, address, folder / f"{rank}.errors", work))
         for rank in range(n)
     ]
     for process in started:
@@ -76,7 +76,7 @@ def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.mark.parametrize("case", worker.CASES)
-def test_losses_choices_and_gradients_are_those_of_one_process(case: str, alone: dict, together: tuple) -> None:
+def test_losses_selections_and_gradients_are_those_of_one_process(case: str, alone: dict, together: tuple) -> None:
     _, results = together
     expected = alone["passes"][case]
     assert len(expected) >= 2
@@ -109,11 +109,11 @@ def test_a_run_of_fit_equals_that_of_one_process(what: str, alone: dict, togethe
     assert results[0][what]["calls"] == ([1, 2, 3] if what == "trained" else [2, 3])
 
 
-def test_one_process_goes_on_where_several_stopped(alone: dict, together: tuple, tmp_path: Path) -> None:
+def test_one_process_resumes_a_run_of_several(alone: dict, together: tuple, tmp_path: Path) -> None:
     folder, _ = together
     checkpoint = tmp_path / "checkpoint.pt"
     checkpoint.write_bytes((folder / "of_several.pt").read_bytes())
-    resumed = worker.trained(3, checkpoint)
+    resumed = worker.train(3, checkpoint)
     assert resumed["calls"] == [3]
     torch.testing.assert_close(resumed["weights"], alone["trained"]["weights"], rtol=1e-9, atol=1e-9)
 
@@ -139,13 +139,13 @@ def test_rows_are_gathered_in_the_order_of_the_ranks_and_each_process_gets_its_o
         place += n
 
 
-def test_the_first_process_tells_the_others_values_errors_and_models(together: tuple) -> None:
+def test_the_first_process_shares_values_errors_and_models(together: tuple) -> None:
     _, results = together
     for result in results:
-        assert result["told"]["value"] == "of 0"
-        assert result["told"]["error"] == "'missing'"
-        assert result["told"]["buffer"].tolist() == [0, 0, 0]
-        assert result["told"]["all"] == list(range(len(results)))
+        assert result["shared"]["value"] == "of 0"
+        assert result["shared"]["error"] == "'missing'"
+        assert result["shared"]["buffer"].tolist() == [0, 0, 0]
+        assert result["shared"]["all"] == list(range(len(results)))
 
 
 # without a group
@@ -161,7 +161,7 @@ def test_shares_cover_a_batch_in_order_and_evenly(n: int, world_size: int) -> No
 
 
 @pytest.mark.parametrize(("rank", "world_size"), [(2, 2), (-1, 2), (0, 0)])
-def test_a_share_that_cannot_be_raises(rank: int, world_size: int) -> None:
+def test_an_impossible_share_raises(rank: int, world_size: int) -> None:
     with pytest.raises(ValueError, match="rank must be from 0 to world_size − 1"):
         Share(rank, world_size)
 
@@ -171,9 +171,9 @@ def test_without_a_group_nothing_is_shared() -> None:
     with process_group():
         assert not is_distributed()
         assert is_first()
-        assert Share.of_this_process() == Share(0, 1)
+        assert Share.current() == Share(0, 1)
         assert all(given is back for given, back in zip(tensors, gather(tensors), strict=True))
-        assert of_all("value") == ["value"]
+        assert gather_objects("value") == ["value"]
 
 
 # a process that dies
@@ -192,7 +192,7 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes of torchrun through /proc")
-def test_a_dead_process_ends_the_job_and_the_job_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_dead_process_ends_the_job_which_resumes_from_its_checkpoint(tmp_path: Path) -> None:
     n_epochs = 60
     arguments = train(tmp_path, n_epochs)
     checkpoint = tmp_path / "run" / "checkpoint.pt"
@@ -225,7 +225,7 @@ def test_a_process_that_is_left_alone_stops_with_an_error(tmp_path: Path) -> Non
         first.join(MINUTE)
         assert first.exitcode not in (0, None)
     assert "Error" in errors.read_text()
-    load_checkpoint(checkpoint)  # whole
+    load_checkpoint(checkpoint)  # it is complete
 
 
 def test_a_corrupt_checkpoint_stops_every_process(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_network_without_get_embedding_is_exported_itself(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("make", [EmbeddingNet, EmbeddingNetL2, ConvEmbeddingNet])
 @pytest.mark.parametrize("size", [(1, 32, 32), (3, 28, 28)])
-def test_images_that_the_network_does_not_take_raise_and_nothing_is_written(
+def test_images_of_the_wrong_size_raise_and_nothing_is_written(
     make: type, size: tuple[int, int, int], tmp_path: Path
 ) -> None:
     model = make()
@@ -89,7 +89,7 @@ def test_images_that_the_network_does_not_take_raise_and_nothing_is_written(
     assert model.training
 
 
-def test_a_network_of_another_module_that_does_not_take_the_size_raises_a_value_error(tmp_path: Path) -> None:
+def test_any_module_that_rejects_the_size_raises_a_value_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="input_size"):
         export_onnx(nn.Sequential(nn.Flatten(), nn.Linear(784, 3)), tmp_path / "net.onnx", (1, 32, 32))
 

@@ -44,7 +44,7 @@ def test_the_new_contents_are_on_disk_before_they_take_the_name(
     assert events[:2] == ["fsync", "replace"]
 
 
-def test_what_a_process_left_that_died_while_writing_is_harmless(tmp_path: Path) -> None:
+def test_leftovers_of_a_process_that_died_while_writing_are_harmless(tmp_path: Path) -> None:
     (tmp_path / "file.partial").write_bytes(b"half of something much longer")
     write_atomically(tmp_path / "file", b"whole")
     assert (tmp_path / "file").read_bytes() == b"whole"

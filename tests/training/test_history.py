@@ -70,7 +70,7 @@ def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_number_that_is_not_finite_stands_as_null(value: float, tmp_path: Path) -> None:
+def test_a_number_that_is_not_finite_is_saved_as_null(value: float, tmp_path: Path) -> None:
     History(train_loss=[1.0, value]).save(tmp_path / "history.json")
     assert json.loads((tmp_path / "history.json").read_text()) == {"train_loss": [1.0, None]}
     first, second = History.load(tmp_path / "history.json")["train_loss"]
@@ -81,7 +81,7 @@ def test_a_number_that_is_not_finite_stands_as_null(value: float, tmp_path: Path
 @pytest.mark.parametrize(
     "text", ["[1, 2]", "3", "null", '"text"', '{"loss": 1}', '{"loss": ["a"]}', '{"loss": {"a": 1}}', '{"loss": [[1]]}']
 )
-def test_json_that_is_no_history_is_an_error_naming_the_file(text: str, tmp_path: Path) -> None:
+def test_json_of_another_kind_is_an_error_naming_the_file(text: str, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(ValueError, match=r"other\.json holds no history"):
         History.load(tmp_path / "other.json")
@@ -100,7 +100,7 @@ def test_a_file_that_is_not_json_is_an_error_naming_the_file(contents: bytes, tm
         History.load(tmp_path / "history.json")
 
 
-def test_a_history_that_cannot_be_saved_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_that_cannot_be_saved_keeps_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     history().save(tmp_path / "history.json")
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):

@@ -1,4 +1,4 @@
-"""A training run that is killed again and again, at random moments, ends as one that never was: bit for bit.
+"""A training run killed repeatedly at random moments ends bit for bit like an uninterrupted one.
 
 Also a script: `python tests/training/test_kill.py --kills 20 --seed 0`.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from forked import forking
+from forked import fork_context
 from PIL import Image
 
 from siamese_triplet.methods import METHODS, Method
@@ -21,12 +21,12 @@ from siamese_triplet.runs import Data, Run, train_run
 from siamese_triplet.trainer import load_checkpoint
 
 N_EPOCHS = 40
-PATIENCE = 60  # seconds for a process to begin
-LONGEST_LIFE = 1 / 4  # of the time that all epochs take without a kill
+PATIENCE = 60  # seconds for a process to begin training
+LONGEST_LIFE = 1 / 4  # as a fraction of an uninterrupted run
 
 
 def small_run(folder: Path) -> Run:
-    """Online triplets with random negatives, on noisy images of three classes: every step draws random numbers."""
+    """Make a run in which every step draws random numbers: random negatives, on noisy images of three classes."""
     generator = torch.Generator().manual_seed(0)
     for label in range(3):
         (folder / f"class {label}").mkdir(parents=True)
@@ -43,17 +43,17 @@ def train(run: Run, folder: Path, begun: Event | None = None) -> None:
     if begun is not None:
         begun.set()
     torch.set_num_threads(1)
-    random.seed(0)  # a checkpoint holds the random state of Python and NumPy too, which nothing draws from here
+    random.seed(0)  # checkpoints hold the unused random state of Python and NumPy too
     np.random.seed(0)  # noqa: NPY002
     train_run(run, folder, device="cpu", verbose=False)
 
 
 def train_with_kills(run: Run, folder: Path, n_kills: int, seed: int, longest_life: float) -> list[int]:
-    """Train in processes that are killed after a random time, `n_kills` of them; how many epochs each left complete.
+    """Train in `n_kills` processes, each killed after a random time; return the complete epochs at each kill.
 
-    `longest_life` is in seconds, from the moment when a process begins to train.
+    `longest_life` is in seconds, from the beginning of training.
     """
-    context = forking()
+    context = fork_context()
     lives = random.Random(seed)
     left = []
     while len(left) < n_kills:
@@ -70,14 +70,14 @@ def train_with_kills(run: Run, folder: Path, n_kills: int, seed: int, longest_li
             )
         elif process.exitcode != 0:
             raise RuntimeError(f"training ended with exit code {process.exitcode}")
-        else:  # it was done before it could be killed: once more from the start
+        else:  # it finished before the kill: start again
             for file in folder.iterdir():
                 file.unlink()
     return left
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """In what the checkpoints of two folders differ, but for the seconds."""
+    """Name the entries in which the checkpoints of two folders differ, except for the seconds."""
     first, second = (load_checkpoint(folder / "checkpoint.pt") for folder in (one, other))
     for contents in (first, second):
         contents["history"].pop("seconds")
@@ -95,7 +95,7 @@ def same(one: object, other: object) -> bool:
 
 
 def compare(folder: Path, n_kills: int, seed: int) -> tuple[list[int], list[str]]:
-    """Train without a kill, and with kills and then to the end: the epochs at the kills, and what differs."""
+    """Train without kills, and with kills to the end; return the epochs at the kills, and the differences."""
     run = small_run(folder / "images")
     started = time.perf_counter()
     train(run, folder / "whole")
@@ -105,14 +105,14 @@ def compare(folder: Path, n_kills: int, seed: int) -> tuple[list[int], list[str]
     return left, differences(folder / "whole", folder / "killed")
 
 
-def test_a_run_killed_at_20_random_moments_ends_bit_for_bit_like_one_that_never_was(tmp_path: Path) -> None:
+def test_a_run_killed_at_20_random_moments_ends_bit_for_bit_like_an_uninterrupted_one(tmp_path: Path) -> None:
     left, differing = compare(tmp_path, n_kills=20, seed=0)
     assert len(left) == 20
     assert max(left) > 0
     assert differing == []
 
 
-def test_a_difference_would_be_seen(tmp_path: Path) -> None:
+def test_a_difference_would_be_found(tmp_path: Path) -> None:
     run = small_run(tmp_path / "images")
     few = Run(run.data, run.experiment, n_epochs=2)
     train(few, tmp_path / "one")
@@ -130,7 +130,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         left, differing = compare(Path(folder), arguments.kills, arguments.seed)
     print(f"killed {len(left)} times, with {left} of {N_EPOCHS} epochs complete; then trained to the end")
-    print(f"differs in: {', '.join(differing)}" if differing else "the same to the last bit as without a kill")
+    print(f"differs in: {', '.join(differing)}" if differing else "identical to the last bit to a run without kills")
 
 
 if __name__ == "__main__":

@@ -178,12 +178,12 @@ def test_an_unknown_selector_is_an_error_listing_the_known_ones(method: str, sel
 
 
 @pytest.mark.parametrize("method", ["softmax", "siamese", "triplet"])
-def test_a_selector_for_a_method_without_is_an_error(method: str) -> None:
-    with pytest.raises(ValueError, match=f"{method} takes its batches as they come, without a selector; got 'hard'"):
+def test_a_selector_for_a_method_that_uses_none_is_an_error(method: str) -> None:
+    with pytest.raises(ValueError, match=f"{method} uses no selector, got 'hard'; leave it out"):
         replace(METHODS[method], selector="hard")
 
 
-def test_the_soft_margin_goes_with_selectors_that_look_for_no_margin() -> None:
+def test_the_soft_margin_goes_with_selectors_that_need_no_margin() -> None:
     for selector in SOFT:
         assert replace(METHODS["online-triplet"], selector=selector, margin="soft").loss().margin == "soft"
     for name in ("online-triplet", "online-contrastive", "siamese"):
@@ -191,7 +191,7 @@ def test_the_soft_margin_goes_with_selectors_that_look_for_no_margin() -> None:
             replace(METHODS[name], margin="soft")
 
 
-def test_balanced_batches_of_test_images_take_what_there_is() -> None:
+def test_balanced_test_batches_shrink_to_the_images_there_are() -> None:
     experiment = replace(METHODS["online-triplet"], n_classes=10, n_samples=25)
     few = part(False, n_per_class=4)
     [(_, labels)] = experiment.loader(few)
@@ -206,6 +206,6 @@ def test_a_single_test_image_of_each_class_still_gives_positive_pairs() -> None:
     assert labels.bincount().tolist() == [2] * 10
 
 
-def test_batches_of_one_image_of_a_class_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"n_samples=1 of a class .* no positive pair; give 2"):
+def test_batches_of_one_image_per_class_are_refused() -> None:
+    with pytest.raises(ValueError, match="n_samples=1 gives no positive pairs; it must be at least 2"):
         replace(METHODS["online-triplet"], n_samples=1)

@@ -28,7 +28,7 @@ def test_average_nonzero_triplets_is_the_mean_over_the_batches() -> None:
 
 
 @pytest.mark.parametrize("metric", [AccumulatedAccuracyMetric(), AverageNonzeroTripletsMetric()])
-def test_reset_forgets_everything_and_nothing_seen_gives_nan(metric: AccumulatedAccuracyMetric) -> None:
+def test_reset_forgets_everything_and_no_batches_give_nan(metric: AccumulatedAccuracyMetric) -> None:
     assert math.isnan(metric.value())
     metric((SCORES,), (torch.tensor([0, 2, 1]),), (torch.tensor(0.0), 7))
     before = metric.value()
@@ -38,7 +38,7 @@ def test_reset_forgets_everything_and_nothing_seen_gives_nan(metric: Accumulated
     assert metric.value() == before
 
 
-def test_metrics_that_miss_what_they_need_say_so() -> None:
+def test_metrics_name_the_input_they_lack() -> None:
     with pytest.raises(ValueError, match="needs a target"):
         AccumulatedAccuracyMetric()((SCORES,), None, (0.0,))
     with pytest.raises(ValueError, match=r"returns \(loss, number of triplets\)"):

@@ -1,4 +1,4 @@
-"""The PReLU of the networks is that of PyTorch, in values and gradients, and embeddings stay float32 under autocast."""
+"""The PReLU of the networks equals PyTorch's in values and gradients, and keeps embeddings float32 under autocast."""
 
 import pytest
 import torch
@@ -59,29 +59,29 @@ def test_first_and_second_derivatives_are_right(shape: tuple[int, ...], slope: f
         assert check(lambda x, weight: torch.func.functional_call(ours, {"weight": weight}, x), (x, ours.weight))
 
 
-@pytest.mark.parametrize("of", [torch.bfloat16, torch.float16])
-def test_half_precision_is_close_to_full_precision(of: torch.dtype) -> None:
-    ours, theirs = pair(0.25, of), pair(0.25, torch.float64)
-    x = numbers((64, 4, 6, 6), of)
-    values, of_x, of_slope = outcome(ours[0], x, x)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_close_to_full_precision(dtype: torch.dtype) -> None:
+    ours, theirs = pair(0.25, dtype), pair(0.25, torch.float64)
+    x = numbers((64, 4, 6, 6), dtype)
+    values, grad_x, grad_slope = outcome(ours[0], x, x)
     expected = outcome(theirs[1], x.double(), x.double())
-    assert (values.dtype, of_x.dtype, of_slope.dtype) == (of, of, of)
-    torch.testing.assert_close([values.double(), of_x.double()], expected[:2], rtol=0.01, atol=0.01)
-    torch.testing.assert_close(of_slope.double(), expected[2], rtol=0.02, atol=0)
+    assert (values.dtype, grad_x.dtype, grad_slope.dtype) == (dtype, dtype, dtype)
+    torch.testing.assert_close([values.double(), grad_x.double()], expected[:2], rtol=0.01, atol=0.01)
+    torch.testing.assert_close(grad_slope.double(), expected[2], rtol=0.02, atol=0)
 
 
 def test_half_precision_activations_with_a_full_precision_slope_as_under_autocast() -> None:
     ours, theirs = pair(0.25, torch.float32)
     x = numbers((64, 4, 6, 6), torch.bfloat16)
-    values, of_x, of_slope = outcome(ours, x, x)
+    values, grad_x, grad_slope = outcome(ours, x, x)
     expected = outcome(theirs, x.float(), x.float())
-    assert (values.dtype, of_x.dtype, of_slope.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
-    torch.testing.assert_close([values.float(), of_x.float(), of_slope], expected, rtol=0.01, atol=0.01)
+    assert (values.dtype, grad_x.dtype, grad_slope.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+    torch.testing.assert_close([values.float(), grad_x.float(), grad_slope], expected, rtol=0.01, atol=0.01)
     with torch.no_grad():
         assert torch.equal(ours(x), values)
 
 
-def test_without_gradients_it_is_pytorchs() -> None:
+def test_without_gradients_it_equals_pytorchs() -> None:
     ours, theirs = pair(-0.3, torch.float32)
     x = numbers((4, 5), torch.float32)
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_without_gradients_it_is_pytorchs() -> None:
         assert torch.equal(ours(x), theirs(x))
 
 
-def test_only_what_needs_a_gradient_gets_one() -> None:
+def test_only_tensors_that_need_a_gradient_get_one() -> None:
     ours, _ = pair(0.25, torch.float32)
     x = numbers((4, 5), torch.float32)
     ours(x).sum().backward()
@@ -110,7 +110,7 @@ def test_the_input_is_not_changed() -> None:
     assert torch.equal(direction, torch.ones(4, 5))
 
 
-def test_weights_go_to_and_from_pytorchs() -> None:
+def test_weights_load_from_and_into_pytorchs() -> None:
     ours, theirs = PReLU(), nn.PReLU()
     assert ours.state_dict() == theirs.state_dict()
     assert isinstance(ours, nn.PReLU)
@@ -147,7 +147,7 @@ def test_a_siamese_net_gives_full_precision_under_autocast() -> None:
     assert [output.dtype for output in outputs] == [torch.float32] * 2
 
 
-def test_transforms_of_torch_func_go_through_it() -> None:
+def test_it_supports_the_transforms_of_torch_func() -> None:
     layer, x = PReLU(), torch.randn(3, 4)
     slopes = torch.func.jacrev(lambda weight: torch.func.functional_call(layer, {"weight": weight}, x))(layer.weight)
     torch.testing.assert_close(slopes.squeeze(-1), x.clamp(max=0))

@@ -36,7 +36,7 @@ def run(show: Progress) -> None:
 
 
 def use_tqdm(monkeypatch: pytest.MonkeyPatch, **fixed: float) -> None:
-    """With these options, whatever the environment says: tqdm reads its variables when it is imported."""
+    """Fix options of tqdm, whatever the environment variables, which it reads when it is imported."""
 
     class Tqdm(tqdm):
         def __init__(self, **options: Any) -> None:
@@ -46,7 +46,7 @@ def use_tqdm(monkeypatch: pytest.MonkeyPatch, **fixed: float) -> None:
 
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Standard error as a terminal that keeps what it shows, and a bar that shows every step."""
+    """Make standard error a terminal that keeps its text, with a bar that shows every step."""
     stderr = Terminal()
     monkeypatch.delenv("TQDM_DISABLE", raising=False)  # as for the chapters
     monkeypatch.setattr(sys, "stderr", stderr)
@@ -55,7 +55,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return stderr
 
 
-def test_a_line_says_what_an_epoch_came_to() -> None:
+def test_a_line_has_the_results_of_an_epoch() -> None:
     expected = "Epoch  3/20  train loss 0.1235, accuracy 96  val loss 0.15, nonzero triplets 1.235e+04  (12.3 s)"
     assert epoch_line(2, 20, RESULTS) == expected
     assert (
@@ -63,14 +63,14 @@ def test_a_line_says_what_an_epoch_came_to() -> None:
     )
 
 
-def test_a_line_an_epoch_and_no_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture) -> None:
+def test_without_a_terminal_there_is_a_line_per_epoch_and_no_bar(capsys: pytest.CaptureFixture) -> None:
     run(Progress(2, 3, verbose=True))
     out, err = capsys.readouterr()
     assert out.splitlines() == [epoch_line(0, 2, RESULTS), epoch_line(1, 2, RESULTS)]
     assert err == ""
 
 
-def test_a_terminal_gets_a_bar_with_the_loss_which_goes_away(
+def test_a_terminal_gets_a_bar_with_the_loss_which_disappears(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     stderr = terminal(monkeypatch)
@@ -107,7 +107,7 @@ def test_a_loader_of_unknown_length_and_no_epochs_are_fine(monkeypatch: pytest.M
     assert Progress(0, 3, verbose=True).bar is None
 
 
-def test_between_two_looks_at_the_loss_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_between_two_refreshes_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = terminal(monkeypatch)
     monkeypatch.setattr(progress, "REFRESH", 1000)
     show = Progress(1, 3, verbose=True)

@@ -67,7 +67,7 @@ def through_a_file(states: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", GENERATORS)
 @pytest.mark.usefixtures("global_random_state_untouched")
-def test_a_generator_of_any_kind_goes_on_where_it_was(kind: str) -> None:
+def test_a_generator_of_any_kind_continues_its_sequence(kind: str) -> None:
     make, draw = GENERATORS[kind]
     generator = make()
     draw(generator)
@@ -80,7 +80,7 @@ def test_a_generator_of_any_kind_goes_on_where_it_was(kind: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_generators_are_found_wherever_they_are(place: str) -> None:
+def test_generators_are_found_anywhere(place: str) -> None:
     put = PLACES[place]
     generator = torch.Generator().manual_seed(5)
     states = random_states(source=put(generator))
@@ -112,7 +112,7 @@ def test_long_lists_of_data_are_not_searched() -> None:
     assert not random_states(data=[torch.Generator()] * 2000)["generators"]
 
 
-def test_the_state_of_the_process_is_put_back() -> None:
+def test_the_state_of_the_process_is_restored() -> None:
     def draw() -> tuple[float, ...]:
         return torch.rand(1).item(), random.random(), float(np.random.rand())  # noqa: NPY002
 
@@ -124,7 +124,7 @@ def test_the_state_of_the_process_is_put_back() -> None:
 
 
 @pytest.mark.usefixtures("global_random_state_untouched")
-def test_looking_at_the_state_draws_nothing() -> None:
+def test_reading_the_state_draws_nothing() -> None:
     generator = torch.Generator()
     before = generator.get_state()
     random_states(a=generator)
@@ -132,7 +132,7 @@ def test_looking_at_the_state_draws_nothing() -> None:
 
 
 @pytest.mark.usefixtures("global_random_state_untouched")
-def test_other_generators_than_those_saved_are_an_error_and_nothing_changes() -> None:
+def test_generators_other_than_the_saved_ones_are_an_error_and_nothing_changes() -> None:
     states = random_states(train=Holder(generator=torch.Generator().manual_seed(1)))
     other = torch.Generator().manual_seed(2)
     before = other.get_state()

@@ -1,4 +1,4 @@
-"""What readers bring to `fit`: losses that learn, loaders without a length, unusual schedulers, and mistakes."""
+"""Unusual arguments of `fit`: losses with parameters, loaders without a length, chained schedulers, and mistakes."""
 
 import copy
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from siamese_triplet.trainer import CheckpointError, History, checkpoints, evalu
 
 
 class CentreLoss(nn.Module):
-    """The squared distance to a centre of each class, which is learned too."""
+    """The squared distance to the centre of a class, which is learned too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ def fitted(parts: tuple, n_epochs: int, **options: Any) -> History:
     return fit(loader, None, model, loss, optimizer, None, n_epochs, verbose=False, **options)
 
 
-def test_a_loss_that_learns_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+def test_a_loss_with_parameters_resumes_from_a_checkpoint(tmp_path: Path) -> None:
     whole, first, second = with_centres(), with_centres(), with_centres(seed=5)
     expected = fitted(whole, 6)
     fitted(first, 3, checkpoint=tmp_path / "run.pt")
@@ -68,7 +68,7 @@ def test_a_loss_whose_buffers_become_infinite_stops_training(before: float, afte
         fitted((loader, model, loss, optimizer), 1)
 
 
-def test_a_mask_of_infinities_may_stay() -> None:
+def test_a_constant_mask_of_infinities_is_allowed() -> None:
     loader, model, loss, optimizer = with_centres()
     model.register_buffer("mask", torch.full((2, 2), -torch.inf).triu(1))
     assert fitted((loader, model, loss, optimizer), 2).n_epochs == 2
@@ -108,7 +108,7 @@ def test_a_loader_without_a_length_trains() -> None:
 
 
 @pytest.mark.parametrize("start_epoch", [0, 2])
-def test_schedulers_in_chains(start_epoch: int) -> None:
+def test_a_chained_scheduler_sets_the_learning_rates(start_epoch: int) -> None:
     loader, model, loss, optimizer = with_centres()
     scheduler = ChainedScheduler([ConstantLR(optimizer, 0.5, 1), ExponentialLR(optimizer, 0.1)])
     options = {"verbose": False, "start_epoch": start_epoch}
@@ -116,7 +116,7 @@ def test_schedulers_in_chains(start_epoch: int) -> None:
     assert history["learning_rate"] == pytest.approx([0.05, 0.01, 0.001, 0.0001][start_epoch:])
 
 
-def test_a_scheduler_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
+def test_a_refused_scheduler_state_changes_nothing(tmp_path: Path) -> None:
     def parts(n: int) -> tuple:
         loader, model, loss, optimizer = with_centres(seed=n)
         parts_of_schedule = [ConstantLR(optimizer, 0.5, 1) for _ in range(n)]
@@ -132,7 +132,7 @@ def test_a_scheduler_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("validated", ["before", "after"])
-def test_validation_before_or_after_only_is_refused_at_once(validated: str, tmp_path: Path) -> None:
+def test_adding_or_dropping_validation_is_refused_at_once(validated: str, tmp_path: Path) -> None:
     path, calls = tmp_path / "run.pt", []
     loader, model, loss, optimizer = with_centres()
     val_loaders = (loader, None) if validated == "before" else (None, loader)
@@ -143,7 +143,7 @@ def test_validation_before_or_after_only_is_refused_at_once(validated: str, tmp_
     assert calls == []
 
 
-def test_a_foreign_network_gives_its_outputs_in_full_precision_to_the_loss() -> None:
+def test_the_loss_gets_the_outputs_of_any_network_in_full_precision() -> None:
     loader, model, loss, optimizer = with_centres()
     found = fitted((loader, model, loss, optimizer), 1, autocast=torch.bfloat16)["train_loss"][0]
     assert found != float(torch.tensor(found).bfloat16())
@@ -151,33 +151,33 @@ def test_a_foreign_network_gives_its_outputs_in_full_precision_to_the_loss() -> 
         fitted((loader, model, loss, optimizer), 1, autocast=torch.float16)
 
 
-def test_the_epoch_is_told_to_a_sampler_that_asks_for_it(tmp_path: Path) -> None:
-    told = []
+def test_a_sampler_with_set_epoch_is_given_the_epoch(tmp_path: Path) -> None:
+    epochs = []
 
     class Sampler(DistributedSampler):
         def set_epoch(self, epoch: int) -> None:
-            told.append(epoch)
+            epochs.append(epoch)
             super().set_epoch(epoch)
 
     loader, model, loss, optimizer = with_centres()
     loader = DataLoader(loader.dataset, 4, sampler=Sampler(loader.dataset, num_replicas=1, rank=0))
     fitted((loader, model, loss, optimizer), 2, checkpoint=tmp_path / "run.pt")
     fitted((loader, model, loss, optimizer), 3, checkpoint=tmp_path / "run.pt")
-    assert told == [0, 1, 2]
+    assert epochs == [0, 1, 2]
 
 
 ROWS = torch.ones(4, 3)
 BATCHES: dict[str, tuple[Any, str]] = {
     "a tensor": (ROWS, r"a batch must be \(inputs, target\), with \[\] for no target, got a Tensor"),
     "three things": ((ROWS, ROWS, ROWS), "got a tuple of 3"),
-    "a dictionary": (({"images": ROWS}, ROWS), "one row an image, got a dict"),
-    "None": ((ROWS, None), "one row an image, got a NoneType"),
-    "a number": ((ROWS, torch.tensor(1)), "one row an image, got a number"),
+    "a dictionary": (({"images": ROWS}, ROWS), "one row per image, got a dict"),
+    "None": ((ROWS, None), "one row per image, got a NoneType"),
+    "a number": ((ROWS, torch.tensor(1)), "one row per image, got a number"),
 }
 
 
 @pytest.mark.parametrize("kind", BATCHES)
-def test_a_batch_that_is_none_says_what_one_is(kind: str) -> None:
+def test_an_invalid_batch_raises_and_describes_a_valid_one(kind: str) -> None:
     batch, message = BATCHES[kind]
     with pytest.raises(ValueError, match=message):
         evaluate([batch], nn.Identity(), torch.mean)
@@ -188,7 +188,7 @@ def test_a_loss_that_is_not_one_number_raises() -> None:
         evaluate([(ROWS, [])], nn.Identity(), lambda outputs: outputs.mean(dim=1))
 
 
-def test_metrics_of_one_name_raise() -> None:
+def test_metrics_with_the_same_name_raise() -> None:
     class Named:
         def __call__(self, *_: Any) -> None: ...
 
@@ -207,7 +207,7 @@ def test_metrics_of_one_name_raise() -> None:
 def test_a_state_that_is_not_safe_to_load_is_refused_before_it_is_written(tmp_path: Path) -> None:
     loader, model, loss, optimizer = with_centres()
     scheduler = ExponentialLR(optimizer, 0.9)
-    scheduler.note = Path("what a safe load refuses")
+    scheduler.note = Path("refused by a safe load")
     with pytest.raises(CheckpointError, match="would not be safe to load"):
         fit(loader, None, model, loss, optimizer, scheduler, 1, checkpoint=tmp_path / "run.pt", verbose=False)
     assert not (tmp_path / "run.pt").exists()

@@ -1,4 +1,4 @@
-"""A training run in a folder: written, gone on with, refused and evaluated."""
+"""Training runs in a folder: writing, resuming, refusing and evaluating them."""
 
 import json
 from dataclasses import asdict, replace
@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def unstamped(evaluation: dict) -> dict:
+def without_times(evaluation: dict) -> dict:
     return {**evaluation, "seconds": None, "last_epoch": {**evaluation["last_epoch"], "seconds": None}}
 
 
@@ -49,7 +49,7 @@ def test_a_run_writes_settings_checkpoint_history_and_evaluation(tmp_path: Path)
     assert {"date", "device", "threads", "python", "torch", "torchvision", "siamese_triplet"} == set(evaluation["made"])
 
 
-def test_the_accuracy_is_that_of_the_checkpoints_model(tmp_path: Path) -> None:
+def test_the_accuracy_is_that_of_the_model_in_the_checkpoint(tmp_path: Path) -> None:
     evaluation = trained(tmp_path)
     sets = RUN.data.load()
     model = RUN.experiment.network(sets[0])
@@ -67,7 +67,7 @@ def test_a_complete_run_is_not_trained_again(tmp_path: Path, monkeypatch: pytest
 
 
 def stop_after(n_epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C within the epoch after so many."""
+    """Press Ctrl-C in the epoch after the first `n_epochs`."""
     from siamese_triplet.trainer import loop
 
     train_epoch, done = loop._train_epoch, []
@@ -82,7 +82,7 @@ def stop_after(n_epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_never_stopped(method: str, tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_and_ends_like_an_uninterrupted_one(method: str, tmp_path: Path) -> None:
     experiment = replace(METHODS[method], n_samples=5, batch_size=25)
     run = replace(RUN, experiment=experiment, n_epochs=3)
     whole = trained(tmp_path / "whole", run)
@@ -92,12 +92,12 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_never_stopped(method: 
             trained(tmp_path / "run", run)
     assert sorted(contents(tmp_path / "run")) == ["checkpoint.pt", "history.json", "settings.json"]
     assert History.load(tmp_path / "run" / "history.json").n_epochs == 1
-    assert unstamped(trained(tmp_path / "run", run)) == unstamped(whole)
+    assert without_times(trained(tmp_path / "run", run)) == without_times(whole)
     ours, theirs = (load_checkpoint(tmp_path / name / "checkpoint.pt")["model"] for name in ("run", "whole"))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
-def test_a_run_interrupted_in_its_first_epoch_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_interrupted_in_its_first_epoch_starts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.MonkeyPatch.context() as patch:
         stop_after(0, patch)
         with pytest.raises(KeyboardInterrupt):
@@ -131,11 +131,11 @@ def test_a_run_with_other_settings_is_refused_naming_the_difference(
     assert contents(tmp_path) == before
 
 
-def test_settings_that_could_not_be_trained_with_may_be_mended(tmp_path: Path) -> None:
+def test_settings_that_trained_no_epoch_may_be_corrected(tmp_path: Path) -> None:
     wrong = replace(RUN, experiment=replace(RUN.experiment, n_classes=11))
     with pytest.raises(ValueError, match="there are only 10 classes"):
         trained(tmp_path, wrong)
-    with pytest.raises(ValueError, match="unknown data set 'mnits': there are 'mnist', 'fashion-mnist', and no such"):
+    with pytest.raises(ValueError, match="unknown data set 'mnits'; expected 'mnist', 'fashion-mnist' or the path"):
         trained(tmp_path, replace(RUN, data=Data("mnits")))
     trained(tmp_path)
     assert read_run(tmp_path) == RUN
@@ -192,13 +192,13 @@ def test_evaluation_on_other_images_writes_nothing(tmp_path: Path) -> None:
     evaluation = trained(tmp_path)
     before = contents(tmp_path)
     other = evaluate_run(tmp_path, data=Data("fashion-mnist", True), device="cpu")
-    figures = {"knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer"}
-    assert set(other) == {*figures, "k", "n_train", "n_test"}
+    metrics = {"knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "mrr", "auc", "eer"}
+    assert set(other) == {*metrics, "k", "n_train", "n_test"}
     assert other["knn_accuracy"] != evaluation["knn_accuracy"]
     assert contents(tmp_path) == before
 
 
-def test_evaluating_what_is_no_run_raises(tmp_path: Path) -> None:
+def test_evaluating_a_folder_without_a_run_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"holds no training run: there is no settings\.json in it"):
         evaluate_run(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"nowhere holds no training run"):
@@ -209,7 +209,7 @@ def test_evaluating_what_is_no_run_raises(tmp_path: Path) -> None:
         evaluate_run(tmp_path)
 
 
-def test_the_data_are_found_in_the_root_and_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_is_loaded_by_name_and_from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(runs, "load", lambda *given, subset: asked.append((*given, subset)))
     Data("mnist").load("somewhere")

@@ -21,14 +21,14 @@ def epochs_until_it_stops(scores: list[float], patience: int) -> tuple[int, Earl
 @pytest.mark.parametrize(
     ("scores", "patience", "last", "best"),
     [
-        ([1, 2, 3, 4], 1, 4, 4),  # ever better
+        ([1, 2, 3, 4], 1, 4, 4),  # always improving
         ([5, 4, 4, 4], 2, 3, 1),
-        ([1, 3, 2, 3, 2, 9], 3, 5, 2),  # as good as the best is no better
+        ([1, 3, 2, 3, 2, 9], 3, 5, 2),  # a tie is no improvement
         ([1, 3, 2, 4, 2, 9], 3, 6, 6),
         ([-2, -1, -3], 1, 3, 2),
     ],
 )
-def test_it_stops_after_so_many_epochs_without_a_better_one(
+def test_it_stops_after_patience_epochs_without_improvement(
     scores: list[float], patience: int, last: int, best: int
 ) -> None:
     epoch, stopping, model = epochs_until_it_stops(scores, patience)
@@ -59,7 +59,7 @@ def best_weight(stopping: EarlyStopping) -> float:
     return model.weight.item()
 
 
-def test_a_second_run_knows_nothing_of_the_first() -> None:
+def test_a_second_run_forgets_the_first() -> None:
     stopping = EarlyStopping(lambda model: model.bias.item(), patience=2)
     assert run(stopping, range(1, 6), [7, 8, 9, 6, 6]) == [False] * 4 + [True]
     assert run(stopping, range(1, 5), [1, 2, 1, 1]) == [False] * 3 + [True]
@@ -67,14 +67,14 @@ def test_a_second_run_knows_nothing_of_the_first() -> None:
     assert stopping.best_epoch == best_weight(stopping) == 2
 
 
-def test_a_second_run_from_a_checkpoint_as_late_as_the_first_ended_is_another_one() -> None:
+def test_a_run_that_resumes_at_the_last_epoch_of_another_is_a_new_one() -> None:
     stopping = EarlyStopping(lambda model: model.bias.item(), patience=2)
     run(stopping, range(1, 4), [7, 8, 9])
     run(stopping, range(3, 5), [1, 2])
     assert (stopping.scores, stopping.best_epoch) == ({3: 1, 4: 2}, 4)
 
 
-def test_a_run_that_goes_on_remembers_what_came_before() -> None:
+def test_a_resumed_run_remembers_its_earlier_epochs() -> None:
     stopping = EarlyStopping(lambda model: model.bias.item(), patience=2)
     run(stopping, range(1, 3), [9, 8])
     assert run(stopping, range(3, 5), [6, 6]) == [True] * 2
@@ -82,7 +82,7 @@ def test_a_run_that_goes_on_remembers_what_came_before() -> None:
     assert stopping.best_epoch == best_weight(stopping) == 1
 
 
-def test_fit_ends_and_the_weights_of_the_best_epoch_come_back() -> None:
+def test_fit_ends_and_the_weights_of_the_best_epoch_can_be_restored() -> None:
     torch.manual_seed(0)
     model, weights = nn.Linear(2, 1), []
 
@@ -101,7 +101,7 @@ def test_fit_ends_and_the_weights_of_the_best_epoch_come_back() -> None:
     assert not torch.equal(weights[2], weights[4])
 
 
-def test_patience_and_a_score_that_are_none_raise() -> None:
+def test_invalid_patience_and_scores_raise() -> None:
     with pytest.raises(ValueError, match="patience=0 must be at least 1"):
         EarlyStopping(lambda model: 0.0, patience=0)
     with pytest.raises(ValueError, match="the score after epoch 2 is NaN"):

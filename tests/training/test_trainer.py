@@ -66,13 +66,13 @@ def run(case: str, n_epochs: int = 8, validate: bool = True, **options: Any) -> 
 
 
 def linear(n_images: int = 8, batch_size: int = 4) -> tuple[nn.Module, DataLoader]:
-    """A model and a loader for the tests where what is learned does not matter."""
+    """Make a model and a loader for tests in which the learned weights do not matter."""
     torch.manual_seed(0)
     return nn.Linear(3, 2), DataLoader(TensorDataset(torch.randn(n_images, 3), torch.arange(n_images) % 2), batch_size)
 
 
 class Stopping:
-    """The batches of a loader, up to a Ctrl-C within batch `after` + 1 of all epochs."""
+    """The batches of a loader, with a Ctrl-C in batch `after` + 1, counted over all epochs."""
 
     def __init__(self, loader: Iterable, after: int) -> None:
         self.loader, self.left = loader, after
@@ -94,7 +94,7 @@ def test_fit_learns(case: str, options: dict) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_history_has_plain_floats_one_an_epoch(case: str) -> None:
+def test_history_has_plain_floats_one_per_epoch(case: str) -> None:
     history, _ = run(case, n_epochs=3)
     assert set(history) == {"train_loss", "val_loss", "learning_rate", "seconds"}
     assert all(len(values) == 3 and all(type(value) is float for value in values) for values in history.values())
@@ -164,7 +164,7 @@ def test_a_loss_is_the_mean_over_the_batches() -> None:
     assert history["train_loss"] == history["val_loss"] == [pytest.approx(sum(losses) / 3)]
 
 
-def test_one_epoch_is_one_optimizer_step_a_batch_with_fresh_gradients() -> None:
+def test_an_epoch_takes_one_optimizer_step_per_batch_with_fresh_gradients() -> None:
     model, loader = linear()
     ours = fit(loader, None, model, nn.CrossEntropyLoss(), SGD(model.parameters(), 0.1), None, 2, verbose=False)
     by_hand, loader = linear()
@@ -181,7 +181,7 @@ def test_one_epoch_is_one_optimizer_step_a_batch_with_fresh_gradients() -> None:
     assert ours["train_loss"] == pytest.approx([(losses[0] + losses[1]) / 2, (losses[2] + losses[3]) / 2])
 
 
-def test_the_scheduler_steps_once_an_epoch_after_the_optimizer_without_a_warning() -> None:
+def test_the_scheduler_steps_once_per_epoch_after_the_optimizer_without_a_warning() -> None:
     model, loader = linear()
     optimizer = SGD(model.parameters(), lr=0.1)
     used = []
@@ -195,7 +195,7 @@ def test_the_scheduler_steps_once_an_epoch_after_the_optimizer_without_a_warning
     assert used == pytest.approx([rate for rate in expected for _ in loader])
 
 
-def test_validation_does_not_change_what_is_learned() -> None:
+def test_validation_does_not_change_the_learned_weights() -> None:
     with_validation, model = run("one input", n_epochs=2)
     without, same_model = run("one input", n_epochs=2, validate=False)
     assert with_validation["train_loss"] == without["train_loss"]
@@ -238,7 +238,7 @@ def test_an_empty_target_is_not_passed_to_the_loss(empty: Any) -> None:
     assert evaluate([(images, empty)], nn.Identity(), torch.mean) == {"val_loss": pytest.approx(images.mean().item())}
 
 
-# what fit prints
+# printed output
 
 
 def test_verbose_false_prints_nothing(capfd: pytest.CaptureFixture) -> None:
@@ -246,7 +246,7 @@ def test_verbose_false_prints_nothing(capfd: pytest.CaptureFixture) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_verbose_prints_a_line_an_epoch(capsys: pytest.CaptureFixture) -> None:
+def test_verbose_prints_a_line_per_epoch(capsys: pytest.CaptureFixture) -> None:
     model, loader = linear()
     optimizer = SGD(model.parameters(), 0.1)
     fit(loader, loader, model, nn.CrossEntropyLoss(), optimizer, None, 2, metrics=[AccumulatedAccuracyMetric()])
@@ -266,10 +266,10 @@ def test_a_run_shows_no_bar_and_no_color_codes_outside_a_terminal(capfd: pytest.
     assert err == ""
 
 
-# where and how it is computed
+# device, layout and precision
 
 
-def test_the_device_is_the_one_asked_for_that_of_the_model_or_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_device_is_the_given_one_the_models_or_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     moved = []
 
     def move(model: nn.Module, optimizer: SGD, loss_fn: nn.Module, device: torch.device, channels_last: bool) -> None:
@@ -296,7 +296,7 @@ def test_the_device_is_the_one_asked_for_that_of_the_model_or_the_best(monkeypat
 
 
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), None])
-def test_a_device_may_be_named_and_changes_nothing_where_it_is_that_of_the_model(device: Any) -> None:
+def test_naming_the_device_of_the_model_changes_nothing(device: Any) -> None:
     named, model = run("three inputs", n_epochs=2, device=device)
     expected, same_model = run("three inputs", n_epochs=2)
     assert named["train_loss"] == expected["train_loss"]
@@ -316,7 +316,7 @@ def fit_images(**options: Any) -> tuple[dict, nn.Module]:
     return history, model
 
 
-def test_channels_last_lays_out_images_and_filters_and_equals_the_default_closely() -> None:
+def test_channels_last_lays_out_images_and_filters_and_stays_close_to_the_default() -> None:
     expected, _ = fit_images()
     layouts = []
     hook = nn.modules.module.register_module_forward_pre_hook(
@@ -336,7 +336,7 @@ def test_channels_last_lays_out_images_and_filters_and_equals_the_default_closel
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_images_are_laid_out_as_asked_and_other_inputs_as_they_are(channels_last: bool) -> None:
+def test_images_are_laid_out_as_asked_and_other_inputs_are_unchanged(channels_last: bool) -> None:
     seen = []
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     model.register_forward_pre_hook(
@@ -406,13 +406,11 @@ def test_a_compiled_network_learns_the_same() -> None:
     assert all(not name.startswith("_orig_mod") for name in model.state_dict())
 
 
-# epochs before, after and in between
+# start epoch, callbacks and interruption
 
 
 @pytest.mark.parametrize("n_before", [0, 1, 3, 5])
-def test_start_epoch_trains_the_rest_with_the_scheduler_where_it_would_be(
-    n_before: int, capsys: pytest.CaptureFixture
-) -> None:
+def test_start_epoch_trains_the_rest_and_advances_the_scheduler(n_before: int, capsys: pytest.CaptureFixture) -> None:
     model, loader = linear()
     optimizer = SGD(model.parameters(), lr=0.1)
     scheduler = StepLR(optimizer, step_size=2, gamma=0.1)
@@ -425,7 +423,7 @@ def test_start_epoch_trains_the_rest_with_the_scheduler_where_it_would_be(
     assert [line.split("  ")[0] for line in lines] == [f"Epoch {n}/5" for n in range(n_before + 1, 6)]
 
 
-def test_start_epoch_does_not_step_a_scheduler_that_is_there_already() -> None:
+def test_start_epoch_does_not_step_a_scheduler_that_has_advanced_already() -> None:
     model, loader = linear()
     optimizer = SGD(model.parameters(), lr=0.1)
     scheduler = StepLR(optimizer, step_size=2, gamma=0.1)
@@ -446,7 +444,7 @@ def test_negative_epochs_raise() -> None:
 
 
 @pytest.mark.parametrize("validate", [True, False])
-def test_reduce_on_plateau_goes_by_the_validation_loss_or_else_the_training_loss(validate: bool) -> None:
+def test_reduce_on_plateau_uses_the_validation_loss_or_else_the_training_loss(validate: bool) -> None:
     model, loader = linear()
     optimizer = SGD(model.parameters(), 0.1)
     seen = []
@@ -478,7 +476,7 @@ def test_callbacks_get_epoch_history_and_model_after_every_epoch(tmp_path: Path)
 
 
 @pytest.mark.parametrize("stopping", [0, 1])
-def test_a_callback_that_returns_true_ends_the_run_and_all_are_called(stopping: int) -> None:
+def test_a_callback_that_returns_true_ends_the_run_after_all_are_called(stopping: int) -> None:
     model, loader = linear()
     calls: list[list[int]] = [[], []]
 
@@ -493,7 +491,7 @@ def test_a_callback_that_returns_true_ends_the_run_and_all_are_called(stopping: 
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
-def test_ctrl_c_returns_the_whole_epochs(part: str, capsys: pytest.CaptureFixture) -> None:
+def test_ctrl_c_returns_the_complete_epochs(part: str, capsys: pytest.CaptureFixture) -> None:
     model, loader = linear()
     interrupted = Stopping(loader, after=5)  # within the third epoch
     loaders = (interrupted, loader) if part == "train" else (loader, interrupted)
@@ -527,7 +525,7 @@ class Failing(nn.Module):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_raises_saying_where_and_what_to_do(value: float, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_raises_with_its_place_and_a_remedy(value: float, tmp_path: Path) -> None:
     model, loader = linear()
     path = tmp_path / "run.pt"
     optimizer = SGD(model.parameters(), 0.25)
@@ -544,7 +542,7 @@ def test_a_loss_that_is_not_finite_raises_saying_where_and_what_to_do(value: flo
 
 
 @pytest.mark.parametrize("start_epoch", [0, 2])
-def test_without_a_checkpoint_none_is_said_to_be_kept(start_epoch: int, tmp_path: Path) -> None:
+def test_without_a_checkpoint_the_error_mentions_none(start_epoch: int, tmp_path: Path) -> None:
     model, loader = linear()
     options = {"checkpoint": tmp_path / "run.pt", "start_epoch": start_epoch, "verbose": False}
     optimizer = SGD(model.parameters(), 0.25)
@@ -554,9 +552,7 @@ def test_without_a_checkpoint_none_is_said_to_be_kept(start_epoch: int, tmp_path
 
 
 @pytest.mark.parametrize("check_every", [1, 3, 50])
-def test_a_device_that_is_looked_at_rarely_names_the_same_step(
-    check_every: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rare_checks_name_the_same_step(check_every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = [torch.tensor(value) for value in (1.0, math.nan, 1.0, math.inf)]
     with pytest.raises(FloatingPointError, match=r"epoch 7, step 2, at a learning rate of 0\.5: .* loss is nan"):
         check_losses(losses, check_every if check_every > 1 else 4, Place(7, 0.5, None))
@@ -606,7 +602,7 @@ def test_parameters_that_become_infinite_at_the_last_step_raise(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_validation_loss_that_is_not_finite_raises_and_leaves_the_checkpoint_before(
+def test_a_validation_loss_that_is_not_finite_raises_and_keeps_the_previous_checkpoint(
     value: float, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.pt"
@@ -626,7 +622,7 @@ def test_a_validation_loss_that_is_not_finite_raises_and_leaves_the_checkpoint_b
     assert path.read_bytes() == before
 
 
-def test_evaluate_gives_a_loss_that_is_not_finite_as_it_is() -> None:
+def test_evaluate_returns_a_loss_that_is_not_finite() -> None:
     model, _ = linear()
     batch = torch.full((4, 3), math.nan), torch.zeros(4).long()
     assert math.isnan(evaluate([batch], model, nn.CrossEntropyLoss())["val_loss"])
@@ -675,7 +671,7 @@ def test_a_batch_without_a_valid_triplet_does_no_harm() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
-def test_an_optimizer_of_another_model_is_refused_and_one_of_the_loss_alone_is_not() -> None:
+def test_an_optimizer_of_another_model_is_refused_but_not_one_of_the_loss_alone() -> None:
     model, other = nn.Linear(1, 1), nn.Linear(1, 1)
     with pytest.raises(ValueError, match="holds none of the parameters of the model or the loss"):
         fit([], None, model, nn.MSELoss(), SGD(other.parameters(), lr=0.1), None, 0)

@@ -1,7 +1,10 @@
-"""For Sphinx: what the pages of the book have beyond the theme.
+"""Sphinx extension for the pages of the book.
 
-`files` are what all pages share, `docstrings` make the API reference readable, `names` link it and the chapters both
-ways, `tables` say which cells are short, `head` says what a page is to search engines and to those who share it.
+- `files`: files that all pages share.
+- `docstrings`: markup of docstrings for the API reference.
+- `names`: links between the API reference and the chapters.
+- `tables`: marks on short cells.
+- `head`: metadata for search engines and social cards.
 """
 
 from typing import Any

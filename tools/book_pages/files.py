@@ -1,6 +1,7 @@
-"""What all pages share: the library of the live figures, styles, the social card, a page for wrong addresses.
+"""Files that all pages share: the script of the live figures, styles, the social card, a page for wrong addresses.
 
-The list of references loses a role that does not allow for its entries, and long signatures lose a list in a heading.
+Two mistakes in Sphinx's HTML are mended: the list of references has a role that does not allow its entries, and long
+signatures have a list within a heading.
 """
 
 import re
@@ -13,7 +14,7 @@ from siamese_triplet.live.element import TAG, script
 HERE = Path(__file__).parent
 LIBRARY, STYLES, CARD = "siamese-triplet-figures.js", "book.css", "card.png"
 LONG_SIGNATURE = re.compile(r'(?<=<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>\s*', re.DOTALL)
-ON_A_PAGE = 'document.documentElement.setAttribute("data-siamese-triplet-page", "");\n'  # whose address is ours
+ON_A_PAGE = 'document.documentElement.setAttribute("data-siamese-triplet-page", "");\n'  # figures may use its address
 
 
 def setup(app: Any) -> None:
@@ -30,18 +31,18 @@ def write_files(app: Any) -> None:
     shutil.copy(HERE / STYLES, static)
     shutil.copy(Path(app.srcdir) / "book" / "images" / CARD, static)
     shutil.copy(HERE / "404.html", site)
-    (site / ".nojekyll").touch()  # GitHub Pages would else leave out folders that begin with _
+    (site / ".nojekyll").touch()  # else GitHub Pages leaves out folders that begin with _
 
 
 def finish_page(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     body = context.get("body", "")
-    context["body"] = LONG_SIGNATURE.sub(lines_without_list, body).replace(
+    context["body"] = LONG_SIGNATURE.sub(parameter_lines, body).replace(
         '<div role="list" class="citation-list">', '<div class="citation-list">'
     )
     if f"<{TAG}" in body:
         app.add_js_file(LIBRARY, loading_method="defer")
 
 
-def lines_without_list(parameters: re.Match) -> str:
-    """The parameters of a long signature as lines: Sphinx makes a list of definitions that define nothing."""
+def parameter_lines(parameters: re.Match) -> str:
+    """Format the parameters of a long signature as lines, in place of Sphinx's list of empty definitions."""
     return parameters[1].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")

@@ -1,4 +1,4 @@
-"""What a page is, for search engines and for those who share it: a description, a card, and structured data."""
+"""Metadata of a page for search engines and social networks: a description, a card, and structured data."""
 
 import json
 from html import escape
@@ -8,9 +8,9 @@ from docutils import nodes
 
 from book_pages.files import CARD
 
-ENOUGH = 60  # characters: a shorter first paragraph says too little
+ENOUGH = 60  # characters: shorter paragraphs say too little
 LONGEST = 300
-CARD_SAYS = "Ten clusters of points: the digits of MNIST, as a network that learned from triplets places them"
+CARD_ALT = "Ten clusters of points: the digits of MNIST, as a network that learned from triplets places them"
 
 
 def setup(app: Any) -> None:
@@ -19,7 +19,7 @@ def setup(app: Any) -> None:
 
 
 def set_address(app: Any, config: Any) -> None:
-    """The address of the site, where GitHub Pages puts the repository's."""
+    """Set the address of the site, which follows from the repository's on GitHub Pages."""
     if not config.html_baseurl:
         owner, _, name = config.html_theme_options["repository_url"].removeprefix("https://github.com/").partition("/")
         config.html_baseurl = f"https://{owner}.github.io/{name}/"
@@ -41,7 +41,7 @@ def add_metadata(app: Any, page: str, template: str, context: dict[str, Any], do
         "og:image": card,
         "og:image:width": "1200",
         "og:image:height": "630",
-        "og:image:alt": CARD_SAYS,
+        "og:image:alt": CARD_ALT,
     }
     metadata = [f'<meta name="{name}" content="{escape(content)}">' for name, content in named.items()]
     metadata += [f'<meta property="{name}" content="{escape(content)}">' for name, content in properties.items()]
@@ -53,7 +53,7 @@ def add_metadata(app: Any, page: str, template: str, context: dict[str, Any], do
 
 
 def structure(app: Any, page: str, title: str, text: str, address: str, card: str) -> dict[str, Any]:
-    """The page in the words of schema.org: the start is the book, notebooks are its chapters, the rest are articles."""
+    """Describe the page by schema.org: the start page is the book, notebooks are chapters, the rest are articles."""
     book = {"@type": "Book", "name": app.config.html_title, "url": app.config.html_baseurl}
     about = {
         "@context": "https://schema.org",
@@ -70,7 +70,7 @@ def structure(app: Any, page: str, title: str, text: str, address: str, card: st
 
 
 def description(doctree: nodes.document) -> str:
-    """The first paragraph that says something, cut at a word."""
+    """Return the first paragraph that is long enough, cut at a word."""
     paragraphs = (" ".join(paragraph.astext().split()) for paragraph in doctree.findall(nodes.paragraph))
     text = next((text for text in paragraphs if len(text) >= ENOUGH), doctree.get("title", ""))
     return text if len(text) <= LONGEST else text[:LONGEST].rsplit(" ", 1)[0] + " …"

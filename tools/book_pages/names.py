@@ -1,7 +1,7 @@
-"""The API reference and the chapters, linked both ways.
+"""Links between the API reference and the chapters, both ways.
 
 Code in a sentence that names something of the package links to its entry, and so do the names that a chapter's code
-imports. An entry says which chapters use it: those whose code imports it.
+imports. An entry lists the chapters whose code imports it.
 """
 
 import ast
@@ -21,8 +21,8 @@ from sphinx.util.nodes import make_refnode
 PACKAGE = "siamese_triplet"
 EXERCISES = f"{PACKAGE}.book.check."
 NAME = re.compile(r"^(?:siamese_triplet\.)?([A-Za-z_][\w.]*)(?:\(.*\))?$")
-KEYWORD = '(?!<span class="o">=</span>)'  # not the name of an argument
-IN_CODE = re.compile(rf'(<span class="o">\.</span>)?<span class="n">(\w+)</span>{KEYWORD}')
+NO_KEYWORD = '(?!<span class="o">=</span>)'  # not the name of an argument
+IN_CODE = re.compile(rf'(<span class="o">\.</span>)?<span class="n">(\w+)</span>{NO_KEYWORD}')
 NO_LINKS_IN = (nodes.reference, nodes.title, nodes.caption, nodes.term)
 
 
@@ -34,39 +34,39 @@ def setup(app: Any) -> None:
 
 
 def read_imports(app: Any) -> None:
-    """What each chapter imports from the package, by the names it has there, and which chapters import a thing."""
+    """Record the imports of each chapter from the package, and the chapters that import each object."""
     app.imports, app.importers = {}, defaultdict(list)
     for path in sorted((Path(app.srcdir) / "book").glob("*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         page = f"book/{path.stem}"
-        app.imports[page] = imported("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+        app.imports[page] = find_imports("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
         for name in set(app.imports[page].values()):
             app.importers[name].append(page)
 
 
-def imported(source: str) -> dict[str, str]:
-    """What `source`, the code of a notebook, imports from the package: full names, by those that it uses."""
-    python = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)  # what only IPython understands
-    found = {}
+def find_imports(source: str) -> dict[str, str]:
+    """Find the imports from the package in the code of a notebook: full names, by the names in the code."""
+    python = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)  # without IPython's magics
+    imports = {}
     for node in ast.walk(ast.parse(python)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
             module = importlib.import_module(node.module)
-            found |= {name.asname or name.name: full_name(module, name.name) for name in node.names}
-    return found
+            imports |= {name.asname or name.name: full_name(module, name.name) for name in node.names}
+    return imports
 
 
 def full_name(module: ModuleType, name: str) -> str:
-    """The name of a thing where it is defined, of a constant where it is found."""
+    """Return the full name of `module.name` where it is defined; a constant keeps this module."""
     if not hasattr(module, name):
         importlib.import_module(f"{module.__name__}.{name}")
-    thing = getattr(module, name)
-    if isinstance(thing, ModuleType):
-        return thing.__name__
-    return f"{thing.__module__}.{thing.__qualname__}" if hasattr(thing, "__qualname__") else f"{module.__name__}.{name}"
+    value = getattr(module, name)
+    if isinstance(value, ModuleType):
+        return value.__name__
+    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else f"{module.__name__}.{name}"
 
 
-def entry_of(full: str, entries: Mapping[str, Any]) -> Any:
-    """The entry of a thing that is described where it is defined or in a package around that; None without one."""
+def find_entry(full: str, entries: Mapping[str, Any]) -> Any:
+    """Find the entry of a full name, in its module or in a package around that; None without one."""
     module, _, name = full.rpartition(".")
     while module and f"{module}.{name}" not in entries:
         module = module.rpartition(".")[0]
@@ -74,7 +74,7 @@ def entry_of(full: str, entries: Mapping[str, Any]) -> Any:
 
 
 def add_chapters(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """End an entry with the chapters that use it."""
+    """Add to an entry the chapters that use it."""
     if what in ("class", "function", "exception"):
         name = f"{thing.__module__}.{thing.__qualname__}"
     if pages := app.importers.get(name):
@@ -82,21 +82,21 @@ def add_chapters(app: Any, what: str, name: str, thing: Any, options: Any, lines
 
 
 def link_sentences(app: Any, doctree: nodes.document, page: str) -> None:
-    """Make a link of each literal that names an entry of the reference."""
-    known, objects = by_short_name(app), app.env.get_domain("py").objects
+    """Link each literal that names an entry of the reference."""
+    known, objects = index_short_names(app), app.env.get_domain("py").objects
     for literal in list(doctree.findall(nodes.literal)):
-        found = NAME.match(literal.astext())
-        entry = found and entry_of(known.get(found[1], ""), objects)
+        match = NAME.match(literal.astext())
+        entry = match and find_entry(known.get(match[1], ""), objects)
         if entry and not any(isinstance(node, NO_LINKS_IN) or describes(node, entry) for node in ancestors(literal)):
-            link = make_refnode(app.builder, page, entry.docname, entry.node_id, literal.deepcopy(), found[1])
+            link = make_refnode(app.builder, page, entry.docname, entry.node_id, literal.deepcopy(), match[1])
             literal.replace_self(link)
 
 
-def by_short_name(app: Any) -> dict[str, str]:
-    """Full names of entries, by the last parts of them where these mean one entry only.
+def index_short_names(app: Any) -> dict[str, str]:
+    """Map the unambiguous endings of full names to the full names.
 
-    What the package has at its root is meant wherever its name stands alone. Another word of small letters, such as
-    `table`, may as well be a variable, and so may what belongs to a class or is an exercise: alone they do not count.
+    A name at the root of the package always means that. Any other lower-case word, such as `table`, may be a variable,
+    and so may the name of an exercise or of a member of a class: without a dot they do not count.
     """
     known = defaultdict(set)
     for full, entry in app.env.get_domain("py").objects.items():
@@ -116,25 +116,25 @@ def ancestors(node: nodes.Node) -> list[nodes.Node]:
 
 
 def describes(node: nodes.Node, entry: Any) -> bool:
-    """Whether this is the entry itself, which needs no link to where the reader is."""
+    """Tell whether this node is the entry itself, which needs no link to itself."""
     return isinstance(node, addnodes.desc) and entry.node_id in node[0].get("ids", ())
 
 
 def link_code(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Make links of the names that the code of a chapter has imported."""
+    """Link the names that the code of a chapter imports."""
     objects = app.env.get_domain("py").objects
-    found = {name: entry_of(full, objects) for name, full in app.imports.get(page, {}).items()}
+    entries = {name: find_entry(full, objects) for name, full in app.imports.get(page, {}).items()}
     addresses = {
         name: f"{app.builder.get_relative_uri(page, entry.docname)}#{entry.node_id}"
-        for name, entry in found.items()
+        for name, entry in entries.items()
         if entry
     }
 
-    def linked(code: re.Match) -> str:
+    def link(code: re.Match) -> str:
         is_attribute, name = code.groups()
         if is_attribute or name not in addresses:
             return code[0]
         return f'<a class="api" href="{addresses[name]}">{code[0]}</a>'
 
     if addresses:
-        context["body"] = IN_CODE.sub(linked, context["body"])
+        context["body"] = IN_CODE.sub(link, context["body"])

@@ -1,10 +1,10 @@
-"""Cells of tables that hold a number or a few words, which should stand in one line."""
+"""Mark the table cells with a number or a few words, which should not wrap."""
 
 from typing import Any
 
 from docutils import nodes
 
-LONGEST = 22  # characters of what stays whole, such as `99.01 ± 0.17 (1 of 3)`
+LONGEST = 22  # characters of a cell that does not wrap, such as `99.01 ± 0.17 (1 of 3)`
 
 
 def setup(app: Any) -> None:

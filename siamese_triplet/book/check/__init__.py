@@ -1,8 +1,7 @@
-"""The self-checking exercises of the book, one function for each.
+"""Self-checking exercises of the book, one function each.
 
-A function takes what the reader wrote, compares it in small cases with what the package itself gives, and prints
-"correct", or the first case that is not right yet, with a hint. It returns nothing, and raises no error, whatever it
-gets.
+A check compares the reader's answer with the package's in a few small cases. It prints "correct", or the first case
+that is not right yet, with a hint. It returns nothing and raises no error, whatever it is given.
 
 >>> from siamese_triplet.book import check
 >>> check.n_triplets(lambda n_classes, n_samples: 0)

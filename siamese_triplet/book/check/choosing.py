@@ -1,4 +1,4 @@
-"""Exercises on choosing settings, and on what goes wrong: chapters 12 and 13."""
+"""Exercises on choosing settings and diagnosing failures: chapters 12 and 13."""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -12,7 +12,7 @@ from siamese_triplet.distances import pairwise_distances
 
 
 def chance_together(function: Callable[[int, int], float]) -> None:
-    """Chapter 12: the chance that a given class is in a batch of P of the C classes, the anchor's class being in it."""
+    """Check the chance that a batch of P of C classes with the anchor's class has a given other class (chapter 12)."""
 
     def case(n_batch: int, n_classes: int, hint: str) -> Case:
         batches = [batch for batch in combinations(range(n_classes), n_batch) if 0 in batch]  # all that have class 0
@@ -29,7 +29,7 @@ def chance_together(function: Callable[[int, int], float]) -> None:
 
 
 def squared_distance(function: Callable[[float], float]) -> None:
-    """Chapter 12: the squared distance of two embeddings of length 1 from their cosine similarity."""
+    """Check the squared distance of two embeddings of length 1, from their cosine similarity (chapter 12)."""
 
     def case(degrees: float, hint: str) -> Case:
         angle = torch.tensor(radians(degrees), dtype=torch.float64)
@@ -47,7 +47,7 @@ def squared_distance(function: Callable[[float], float]) -> None:
 
 
 def symptom(function: Callable[[Diagnosis, float], str]) -> None:
-    """Chapter 13: what a `Diagnosis` of a batch, and its margin, says of it."""
+    """Check the symptom of a batch, from its `Diagnosis` and the margin (chapter 13)."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(5).repeat_interleave(4)
     noise = torch.randn(20, 8, generator=generator)
@@ -76,8 +76,8 @@ def symptom(function: Callable[[Diagnosis, float], str]) -> None:
         ),
     ]
     cases = [
-        Case(f"{name}:\n{found}", (found, margin), expected, hint)
-        for name, embeddings, of, margin, expected, hint in batches
-        for found in [diagnose(embeddings, of, margin)]
+        Case(f"{name}:\n{diagnosis}", (diagnosis, margin), expected, hint)
+        for name, embeddings, batch_labels, margin, expected, hint in batches
+        for diagnosis in [diagnose(embeddings, batch_labels, margin)]
     ]
     judge(function, cases, "a doctor for batches")

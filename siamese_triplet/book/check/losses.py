@@ -11,7 +11,7 @@ from siamese_triplet.losses import ContrastiveLoss, TripletLoss
 
 
 def negative_log_likelihood(function: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Chapter 1: from scores (N, C) and classes y (N,) the mean of −log p(y)."""
+    """Check the mean of −log p(y), from scores (N, C) and classes y (N,) (chapter 1)."""
 
     def case(name: str, scores: list[list[float]], y: list[int], hint: str) -> Case:
         arguments = torch.tensor(scores), torch.tensor(y)
@@ -28,7 +28,10 @@ def negative_log_likelihood(function: Callable[[Tensor, Tensor], Tensor]) -> Non
 
 
 def contrastive_loss(function: Callable[[Tensor, Tensor, float], Tensor]) -> None:
-    """Chapter 2: from distances d (P,), not squared, y (P,), 1 for one class, else 0, and a margin the losses (P,)."""
+    """Check the losses (P,) of pairs, from distances d (P,), y (P,) and a margin (chapter 2).
+
+    The distances are not squared; y is 1 for a positive pair, else 0.
+    """
 
     def case(d: list[float], y: list[float], margin: float, hint: str) -> Case:
         expected = _contrastive_losses(torch.tensor(d), torch.tensor(y), margin)
@@ -46,7 +49,7 @@ def contrastive_loss(function: Callable[[Tensor, Tensor, float], Tensor]) -> Non
 
 
 def share_with_a_loss(function: Callable[[Tensor, float], float]) -> None:
-    """Chapter 2: from the distances d (N,) of negative pairs and a margin the share that has a loss."""
+    """Check the share of negative pairs that has a loss, from their distances d (N,) and a margin (chapter 2)."""
 
     def case(d: list[float], margin: float, hint: str) -> Case:
         distances = torch.tensor(d)
@@ -63,7 +66,7 @@ def share_with_a_loss(function: Callable[[Tensor, float], float]) -> None:
 
 
 def triplet_loss(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> None:
-    """Chapter 3: from anchors, positives and negatives (T, D) and a margin the mean loss."""
+    """Check the mean loss of triplets, from anchors, positives, negatives (T, D) and a margin (chapter 3)."""
 
     def case(name: str, points: list[list[list[float]]], margin: float, hint: str) -> Case:
         triplets = tuple(torch.tensor(points).unbind(1))  # each (T, D)
@@ -81,7 +84,10 @@ def triplet_loss(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) ->
 
 
 def kind_of_negative(function: Callable[[float, float, float], str]) -> None:
-    """Chapter 3: from the distances of positive and negative and a margin "hard", "semi-hard" or "easy"."""
+    """Check the kind of a negative, from the distances of positive and negative and a margin (chapter 3).
+
+    The kinds are "hard", "semi-hard" and "easy".
+    """
 
     def case(d_ap: float, d_an: float, margin: float, hint: str) -> Case:
         points = torch.tensor([[0.0], [d_ap], [-d_an]])[:, None]  # (3, 1, 1)
@@ -102,7 +108,7 @@ def kind_of_negative(function: Callable[[float, float, float], str]) -> None:
 
 
 def _contrastive_losses(distances: Tensor, y: Tensor, margin: float) -> Tensor:
-    """The loss of every single pair (P,), from `ContrastiveLoss`, which gives means."""
+    """Compute the loss (P,) of each pair by `ContrastiveLoss`, which gives means."""
     loss_fn, origin = ContrastiveLoss(margin), torch.zeros(1, 1)
     pairs = zip(distances.view(-1, 1, 1), y.view(-1, 1), strict=True)
     return torch.tensor([loss_fn(origin, other, target) for other, target in pairs])

@@ -1,4 +1,4 @@
-"""Exercises on images of your own, and how they are judged: chapter 14."""
+"""Exercises on your own images and their evaluation: chapter 14."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from siamese_triplet.book.check.verdict import Case, judge
 
 
 def families_in_both(function: Callable[[list[str], list[str], Callable[[str], str]], list[str]]) -> None:
-    """Chapter 14: from the names of training and of test classes the families, by `family`, that are in both."""
+    """Check the families shared by training and test classes, from their names and `family(name)` (chapter 14)."""
 
     def case(name: str, train: list[str], test: list[str], family: Callable[[str], str], hint: str) -> Case:
         expected = sorted(set(map(family, train)) & set(map(family, test)))
@@ -26,7 +26,7 @@ def families_in_both(function: Callable[[list[str], list[str], Callable[[str], s
 
 
 def mean_over_classes(function: Callable[[Tensor, Tensor], float]) -> None:
-    """Chapter 14: the mean of the means of the classes of values (N,), some of them NaN, with labels (N,)."""
+    """Check the mean of the class means, from values (N,), some of them NaN, and labels (N,) (chapter 14)."""
 
     def case(name: str, values: list[float], labels: list[int], expected: float, hint: str) -> Case:
         return Case(

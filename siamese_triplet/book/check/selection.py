@@ -20,7 +20,7 @@ from siamese_triplet.selectors import (
     TripletSelector,
 )
 
-BATCHES = {  # of embeddings on a line, and their classes
+BATCHES = {  # embeddings on a line, and their classes
     "one positive pair": ([0.0, 1.0, 1.1, 1.3, 1.7], [0, 0, 1, 2, 3]),
     "six images of three classes": ([0.0, 1.0, 1.5, 4.0, 4.2, 9.0], [0, 0, 1, 1, 2, 2]),
     "more positive pairs than negative ones": ([0.0, 0.1, 0.3, 0.6, 1.0], [0, 0, 0, 0, 1]),
@@ -31,7 +31,7 @@ BATCHES = {  # of embeddings on a line, and their classes
 
 
 def n_pairs(function: Callable[[int, int], tuple[int, int]]) -> None:
-    """Chapter 4: how many positive and how many negative pairs a batch of P classes × K images has."""
+    """Check the numbers of positive and negative pairs in a batch of P classes × K images (chapter 4)."""
 
     def case(n_classes: int, n_samples: int, hint: str) -> Case:
         pairs = AllPositivePairSelector(balance=False).get_pairs(*_batch(n_classes, n_samples))
@@ -47,7 +47,10 @@ def n_pairs(function: Callable[[int, int], tuple[int, int]]) -> None:
 
 
 def hard_negative_pairs(function: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Chapter 4: from distances (B, B) and labels (B,) the closest negative pairs (N, 2), as many as positive pairs."""
+    """Check the closest negative pairs (N, 2), from distances (B, B) and labels (B,) (chapter 4).
+
+    There are as many of them as positive pairs.
+    """
     hints = [
         "the closest of the pairs whose labels differ, as many as there are positive pairs",
         "each pair once, i < j; three positive pairs allow for three negative ones",
@@ -61,17 +64,19 @@ def hard_negative_pairs(function: Callable[[Tensor, Tensor], Tensor]) -> None:
         embeddings, labels = torch.tensor(points)[:, None], torch.tensor(classes)
         _, negative_pairs = HardNegativePairSelector().get_pairs(embeddings, labels)
         arguments = pairwise_distances(embeddings, squared=False), labels
-        shown = f"{name}: {points}, classes {classes}"
-        cases.append(Case(shown, arguments, _unordered(negative_pairs), hint))
-    judge(function, cases, "the pairs that HardNegativePairSelector finds", _unordered)
+        cases.append(Case(f"{name}: {points}, classes {classes}", arguments, _sort_pairs(negative_pairs), hint))
+    judge(function, cases, "the pairs that HardNegativePairSelector finds", _sort_pairs)
 
 
 def n_triplets(function: Callable[[int, int], int]) -> None:
-    """Chapter 5: how many triplets a batch of P classes × K images has, each positive pair with either anchor."""
+    """Check the number of triplets in a batch of P classes × K images (chapter 5).
+
+    Either image of a positive pair may be the anchor.
+    """
 
     def case(n_classes: int, n_samples: int, hint: str) -> Case:
-        found = AllTripletSelector().get_triplets(*_batch(n_classes, n_samples))
-        return Case(f"{n_classes=}, {n_samples=}", (n_classes, n_samples), len(found), hint)
+        triplets = AllTripletSelector().get_triplets(*_batch(n_classes, n_samples))
+        return Case(f"{n_classes=}, {n_samples=}", (n_classes, n_samples), len(triplets), hint)
 
     cases = [
         case(2, 2, "every image is an anchor: how many positives has it, and how many negatives?"),
@@ -84,19 +89,19 @@ def n_triplets(function: Callable[[int, int], int]) -> None:
 
 
 def nearest_semihard(function: Callable[[Tensor], Tensor]) -> None:
-    """Chapter 5: from the losses (P, B), with margin 1, the column (P,) of the nearest semi-hard negative, or −1."""
+    """Check the column (P,) of the nearest semi-hard negative, or −1, in losses (P, B) at margin 1 (chapter 5)."""
     reference = HardestSemihardTripletSelector(margin=1.0)
     hint = "0 < loss < 1; of those the greatest loss, which is the nearest; −1 in a row without any"
     judge(
         FunctionNegativeTripletSelector(1.0, function).get_triplets,
-        [*_cases(reference, hint)],
+        _cases(reference, hint),
         "the triplets that HardestSemihardTripletSelector finds",
-        _sorted,
+        _sort_rows,
     )
 
 
 def collapsed_loss(answer: float) -> None:
-    """Chapter 5: the loss of random negatives with a margin of 0.3 when all embeddings coincide."""
+    """Check the loss of random negatives at margin 0.3 when all embeddings coincide (chapter 5)."""
     _, labels = _batch(4, 3)
     loss, _ = OnlineTripletLoss(0.3, RandomNegativeTripletSelector(0.3))(torch.ones(12, 2), labels)
     hint = "all distances are zero: what is left of max(0, d² − d² + margin), and of the mean over such triplets?"
@@ -104,43 +109,45 @@ def collapsed_loss(answer: float) -> None:
 
 
 def all_semihard(selector: TripletSelector) -> None:
-    """Chapter 7: a selector of all triplets with 0 < loss < 1, the margin being 1."""
+    """Check a selector of all triplets with 0 < loss < 1 at margin 1 (chapter 7)."""
     hint = "[a, p, n] is a triplet where (a, p) is positive, (a, n) negative, and d² in the band; distances are squared"
     judge(
         lambda embeddings, labels: selector.get_triplets(embeddings, labels),
-        [*_cases(AllSemihardTripletSelector(margin=1.0), hint)],
+        _cases(AllSemihardTripletSelector(margin=1.0), hint),
         "the triplets that AllSemihardTripletSelector finds",
-        _sorted,
+        _sort_rows,
     )
 
 
 def scaled_margin(answer: float) -> None:
-    """Chapter 8: which margin selects from embeddings three times as large what 1 selected before."""
+    """Check the margin that selects from embeddings three times as large as margin 1 did before (chapter 8)."""
     hint = "the margin is added to squared distances: how do those grow?"
     judge_value(answer, 3.0**2, "the margin for embeddings three times as large", hint)
 
 
 def _batch(n_classes: int, n_samples: int) -> tuple[Tensor, Tensor]:
-    """Embeddings (B, 2), seeded, and labels (B,)."""
+    """Make seeded embeddings (B, 2) and labels (B,)."""
     labels = torch.arange(n_classes).repeat_interleave(n_samples)
     return torch.randn(len(labels), 2, generator=torch.Generator().manual_seed(0)), labels
 
 
 def _cases(reference: TripletSelector, hint: str) -> list[Case]:
-    """Batches on a line, and one in the plane, with the triplets that `reference` finds."""
-    batches = {f"{name}: {points}, classes {of}": (points, of) for name, (points, of) in BATCHES.items()}
-    tensors = {name: (torch.tensor(points)[:, None], torch.tensor(of)) for name, (points, of) in batches.items()}
-    tensors["a random batch of 3 classes × 3 images in the plane"] = _batch(3, 3)
-    return [Case(name, batch, _sorted(reference.get_triplets(*batch)), hint) for name, batch in tensors.items()]
+    """Make cases of batches on a line and one in the plane, with the triplets of `reference` as the answer."""
+    batches = {
+        f"{name}: {points}, classes {classes}": (torch.tensor(points)[:, None], torch.tensor(classes))
+        for name, (points, classes) in BATCHES.items()
+    }
+    batches["a random batch of 3 classes × 3 images in the plane"] = _batch(3, 3)
+    return [Case(name, batch, _sort_rows(reference.get_triplets(*batch)), hint) for name, batch in batches.items()]
 
 
-def _sorted(indices: Any) -> Any:
-    """Rows of indices as a sorted list of tuples."""
+def _sort_rows(indices: Any) -> Any:
+    """Return rows of indices as a sorted list of tuples, anything else unchanged."""
     if not isinstance(indices, Tensor) or indices.ndim != 2:
         return indices
     return sorted(map(tuple, indices.tolist()))
 
 
-def _unordered(pairs: Any) -> Any:
-    """Pairs (N, 2) as a sorted list, either image first."""
-    return _sorted(pairs.sort(dim=1).values if isinstance(pairs, Tensor) and pairs.ndim == 2 else pairs)
+def _sort_pairs(pairs: Any) -> Any:
+    """Return unordered pairs (N, 2) as a sorted list of tuples, the smaller index first."""
+    return _sort_rows(pairs.sort(dim=1).values if isinstance(pairs, Tensor) and pairs.ndim == 2 else pairs)

@@ -14,12 +14,11 @@ StopsEarly = Callable[[int, dict[str, list[float]], object], bool]  # a callback
 
 
 def batches_until_all_seen(function: Callable[[int, int], int]) -> None:
-    """Chapter 11: after how many batches of so many classes each of all classes was in one."""
+    """Check the number of batches until each class was in one, from the classes in all and in a batch (chapter 11)."""
 
     def case(n_classes: int, n_in_batch: int, hint: str) -> Case:
-        return Case(
-            f"{n_classes=}, {n_in_batch=}", (n_classes, n_in_batch), _until_all_seen(n_classes, n_in_batch), hint
-        )
+        n_batches = _count_until_all_seen(n_classes, n_in_batch)
+        return Case(f"{n_classes=}, {n_in_batch=}", (n_classes, n_in_batch), n_batches, hint)
 
     cases = [
         case(10, 10, "all classes are in every batch"),
@@ -32,7 +31,7 @@ def batches_until_all_seen(function: Callable[[int, int], int]) -> None:
 
 
 def n_steps(function: Callable[[int, int, bool], int]) -> None:
-    """Chapter 16: how many steps an epoch has, with or without a last batch that is not full."""
+    """Check the number of steps in an epoch, with or without a last batch that is not full (chapter 16)."""
 
     def case(n_images: int, batch_size: int, drop_last: bool, hint: str) -> Case:
         images = Images(torch.zeros(n_images, 1, 1, dtype=torch.uint8), torch.zeros(n_images, dtype=torch.int64), ["a"])
@@ -51,12 +50,13 @@ def n_steps(function: Callable[[int, int, bool], int]) -> None:
 
 
 def stop_early(make: Callable[[int], StopsEarly]) -> None:
-    """Chapter 16: a function that makes a callback, which stops when the validation loss has not been better than the
-    best for `patience` epochs.
+    """Check a function that makes an early-stopping callback (chapter 16).
+
+    The callback stops when the validation loss has not been better than the best for `patience` epochs.
     """
 
-    def stopped_after(patience: int, losses: list[float]) -> int:
-        """After which epoch the callback stops, 0 if it never does."""
+    def stopping_epoch(patience: int, losses: list[float]) -> int:
+        """Return the epoch after which the callback stops, 0 if it never does."""
         callback = make(patience)
         for epoch in range(1, len(losses) + 1):
             if callback(epoch, {"val_loss": losses[:epoch]}, None):
@@ -72,11 +72,11 @@ def stop_early(make: Callable[[int], StopsEarly]) -> None:
         case(2, [1.0, 1.0, 1.0], 3, "as good as the best is not better"),
         case(3, [5.0, 3.0, 4.0, 2.0, 3.0, 2.5, 2.2, 1.0], 7, "compare with the best, not with the epoch before"),
     ]
-    judge(stopped_after, cases, "it stops where it should, and only there")
+    judge(stopping_epoch, cases, "it stops where it should, and only there")
 
 
 def n_pairs_seen(function: Callable[[int, int], int]) -> None:
-    """Chapter 17: how many pairs of a batch some process sees, when each keeps to its share."""
+    """Check the number of pairs in a batch that any process sees, if each keeps to its share (chapter 17)."""
 
     def case(n_images: int, n_processes: int, hint: str) -> Case:
         shares = [Share(rank, n_processes).slice(0, n_images) for rank in range(n_processes)]
@@ -92,8 +92,8 @@ def n_pairs_seen(function: Callable[[int, int], int]) -> None:
     judge(function, cases, "the pairs within the shares of all processes")
 
 
-def _until_all_seen(n_classes: int, n_in_batch: int) -> int:
-    labels = torch.arange(n_classes).repeat(n_in_batch + 1)  # enough images for an epoch that meets all
+def _count_until_all_seen(n_classes: int, n_in_batch: int) -> int:
+    labels = torch.arange(n_classes).repeat(n_in_batch + 1)  # enough images for an epoch with all classes
     seen: set[int] = set()
     batches = iter(BalancedBatchSampler(labels, n_in_batch, 1))
     n_batches = 0

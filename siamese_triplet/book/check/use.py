@@ -1,4 +1,4 @@
-"""Exercises on embeddings in use, and on how they are judged: chapters 1, 6, 10 and 15."""
+"""Exercises on the use and evaluation of embeddings: chapters 1, 6, 10 and 15."""
 
 from collections.abc import Callable
 from statistics import mean, stdev
@@ -13,27 +13,32 @@ from siamese_triplet.gallery import Gallery
 
 
 def classify(function: Callable[[Tensor, Tensor, Tensor, int], Tensor]) -> None:
-    """Chapter 1: the classes (M,) of queries (M, D) by majority of the k nearest of known (N, D) of classes y (N,)."""
+    """Check a k-nearest-neighbour classifier (chapter 1).
+
+    It gives the classes (M,) of queries (M, D) by the majority among the k nearest of `known` (N, D), with classes
+    y (N,).
+    """
 
     def case(name: str, arguments: tuple[Tensor, Tensor, Tensor, int], hint: str) -> Case:
         return Case(name, arguments, knn_predictions(*arguments), hint)
 
     known, y = torch.tensor([[0.0], [1.0], [3.0], [7.0]]), torch.tensor([4, 2, 2, 4])
-    shown = f"known {known[:, 0].tolist()} of classes {y.tolist()}"
+    gallery = f"known {known[:, 0].tolist()} of classes {y.tolist()}"
     at_zero, at_ends, many = torch.zeros(1, 1), torch.tensor([[-1.0], [8.0]]), _points(46)
     hint = "torch.cdist gives the distances, topk(k, largest=False) the nearest"
     cases = [
-        case(f"{shown}, queries -1 and 8, k=1", (known, y, at_ends, 1), "the nearest one: its class"),
-        case(f"{shown}, query 0, k=3", (known, y, at_zero, 3), "the class that most of the k nearest have"),
-        case(f"{shown}, query 0, k=2", (known, y, at_zero, 2), "a tie goes to the smaller label"),
+        case(f"{gallery}, queries -1 and 8, k=1", (known, y, at_ends, 1), "the nearest one: its class"),
+        case(f"{gallery}, query 0, k=3", (known, y, at_zero, 3), "the class that most of the k nearest have"),
+        case(f"{gallery}, query 0, k=2", (known, y, at_zero, 2), "a tie goes to the smaller label"),
         case("40 known in the plane, 6 queries, k=5", (many[:40], torch.arange(40) % 3, many[40:], 5), hint),
     ]
     judge(function, cases, "what knn_predictions gives")
 
 
 def is_clear(function: Callable[[list[float], list[float]], bool]) -> None:
-    """Chapter 6: whether two methods differ by more than their seeds: the means, by more than both standard deviations
-    together.
+    """Check whether two methods differ by more than their seeds do (chapter 6).
+
+    They do if their means differ by more than the sum of their standard deviations.
     """
 
     def case(first: list[float], second: list[float], hint: str) -> Case:
@@ -53,7 +58,10 @@ def is_clear(function: Callable[[list[float], list[float]], bool]) -> None:
 
 
 def nearest_prototype(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
-    """Chapter 10: the classes (Q,) of queries (Q, D) by the nearest mean of a class of support (S, D), labels (S,)."""
+    """Check the classes (Q,) of queries (Q, D) by the nearest class mean of support (S, D) (chapter 10).
+
+    The support has labels (S,).
+    """
 
     def case(name: str, support: Tensor, labels: list[int], queries: Tensor, hint: str) -> Case:
         arguments = support, torch.tensor(labels), queries
@@ -75,33 +83,35 @@ def nearest_prototype(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> N
 
 
 def threshold_at(function: Callable[[Tensor, Tensor, float], float]) -> None:
-    """Chapter 15: from distances (P,), is_same (P,) and a rate the greatest threshold that accepts, of the pairs of two
-    classes, no more than that share. Judged by what it accepts.
+    """Check the greatest threshold for a rate of false accepts, from distances (P,) and is_same (P,) (chapter 15).
+
+    The rate is the greatest share of the pairs of two classes that may be accepted. The threshold is judged by the
+    pairs that it accepts.
     """
 
     def case(name: str, distances: Tensor, is_same: Tensor, rate: float, hint: str) -> Case:
         roc = roc_curve(distances, is_same)
-        chosen = roc.fpr <= rate
-        accepted = roc.tpr[chosen].max().item(), roc.fpr[chosen].max().item()
-        return Case(f"{name}, rate {rate}", (distances, is_same, rate), accepted, hint)
+        is_allowed = roc.fpr <= rate
+        shares = roc.tpr[is_allowed].max().item(), roc.fpr[is_allowed].max().item()
+        return Case(f"{name}, rate {rate}", (distances, is_same, rate), shares, hint)
 
     line = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
     is_same = torch.tensor([True, True, False, True, False, True, False, False])
-    shown = f"distances 0.1, 0.2 … 0.8, is_same {is_same.int().tolist()}, judged by the shares of both kinds accepted"
+    pairs = f"distances 0.1, 0.2 … 0.8, is_same {is_same.int().tolist()}, judged by the shares of both kinds accepted"
     many = _points(300).square().sum(dim=1)
     cases = [
-        case(shown, line, is_same, 0.25, "a pair is accepted at a distance of at most the threshold"),
-        case(shown, line, is_same, 0.4, "no more than the rate: of 4 pairs of two classes 0.4 allows one"),
-        case(shown, line, is_same, 1.0, "a rate of 1 accepts everything"),
-        case(shown, line, is_same, 0.0, "a rate of 0 still accepts what is nearer than all pairs of two classes"),
+        case(pairs, line, is_same, 0.25, "a pair is accepted at a distance of at most the threshold"),
+        case(pairs, line, is_same, 0.4, "no more than the rate: of 4 pairs of two classes 0.4 allows one"),
+        case(pairs, line, is_same, 1.0, "a rate of 1 accepts everything"),
+        case(pairs, line, is_same, 0.0, "a rate of 0 still accepts what is nearer than all pairs of two classes"),
         case("300 random distances", many, torch.arange(300) % 3 == 0, 0.1, "only the pairs of two classes count"),
     ]
 
-    def accepted(distances: Tensor, is_same: Tensor, rate: float) -> tuple[float, float]:
-        accepts = distances <= function(distances, is_same, rate)
-        return accepts[is_same].double().mean().item(), accepts[~is_same].double().mean().item()
+    def accepted_shares(distances: Tensor, is_same: Tensor, rate: float) -> tuple[float, float]:
+        is_accepted = distances <= function(distances, is_same, rate)
+        return is_accepted[is_same].double().mean().item(), is_accepted[~is_same].double().mean().item()
 
-    judge(accepted, cases, "the shares that verification_metrics finds at these rates")
+    judge(accepted_shares, cases, "the shares that verification_metrics finds at these rates")
 
 
 def _points(n: int) -> Tensor:

@@ -1,6 +1,6 @@
-"""What a self-checking exercise says: "correct", or what is not right yet, in which small case, and a hint.
+"""Verdicts of self-checking exercises: "correct", or the first case that is not right yet, with a hint.
 
-Nothing that a reader gives is an error here. Whatever a function returns or raises is shown.
+No answer is an error here: whatever the reader's function returns or raises is shown.
 """
 
 import textwrap
@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-WIDTH = 88  # of a line, about what a page of the book shows without scrolling
-LONGEST = 240  # characters of an answer or a message that are shown
+WIDTH = 88  # characters in a line: a page of the book shows about as many without scrolling
+LONGEST = 240  # characters shown of an answer or a message
 
 
 @dataclass(frozen=True)
 class Case:
-    """A small case: the `arguments` of the reader's function, the answer `expected`, a `hint` for who has another.
+    """A small case: `arguments` for the reader's function, the `expected` answer, and a `hint` for any other answer.
 
-    `is_secret` where the answer is a single value, which a hint may lead to but should not give away.
+    With `is_secret` the expected answer is not shown, as it is the solution itself.
     """
 
     name: str
@@ -36,10 +36,10 @@ def judge(
     correct: str,
     read: Callable[[Any], Any] = lambda answer: answer,
 ) -> None:
-    """Print `correct`, or the first of `cases` in which `function` is not right.
+    """Print `correct`, or the first of `cases` that `function` gets wrong.
 
-    `read` turns an answer into what is compared and shown, such as pairs into a sorted list. What it cannot read it
-    returns as it is.
+    `read` brings an answer into the form to compare and show, such as pairs into a sorted list. It returns an answer
+    that it cannot read unchanged.
     """
     for case in cases:
         try:
@@ -47,25 +47,25 @@ def judge(
             answer = answer if answer is None else read(answer)
             if agrees(answer, case.expected):
                 continue
-            verdict = [_line("given", shown(answer))]
-        except Exception as error:  # of any kind: it is the reader's
+            verdict = [_line("given", describe(answer))]
+        except Exception as error:  # any exception: it is the reader's
             verdict = [_line("raised", f"{type(error).__name__}: {error}")]
         if not case.is_secret:
-            verdict.append(_line("expected", shown(case.expected)))
+            verdict.append(_line("expected", describe(case.expected)))
         verdict.append(_line("hint", case.hint))
-        asked = f"not yet: {case.name}".splitlines()  # several, where a batch is shown as a table
-        print(*(textwrap.fill(line, WIDTH, subsequent_indent=" " * 9) for line in asked), *verdict, sep="\n")
+        title = f"not yet: {case.name}".splitlines()  # several lines if the name shows a batch as a table
+        print(*(textwrap.fill(line, WIDTH, subsequent_indent=" " * 9) for line in title), *verdict, sep="\n")
         return
     print(f"correct: {correct}")
 
 
-def judge_value(answer: Any, expected: Any, asked: str, hint: str) -> None:
-    """Print whether `answer` is `expected`."""
-    judge(lambda: answer, [Case(asked, (), expected, hint, is_secret=True)], f"{asked}: {shown(expected)}")
+def judge_value(answer: Any, expected: Any, question: str, hint: str) -> None:
+    """Print whether `answer` is `expected`, without giving it away."""
+    judge(lambda: answer, [Case(question, (), expected, hint, is_secret=True)], f"{question}: {describe(expected)}")
 
 
 def agrees(answer: Any, expected: Any) -> bool:
-    """Whether `answer` is `expected`: numbers up to rounding, a tensor in its shape as well, anything else exactly."""
+    """Compare `answer` with `expected`: numbers up to rounding, tensors also by shape, anything else exactly."""
     if isinstance(expected, Tensor):
         if not isinstance(answer, Tensor) or answer.shape != expected.shape:
             return False
@@ -80,8 +80,8 @@ def agrees(answer: Any, expected: Any) -> bool:
     return type(answer) is type(expected) and answer == expected
 
 
-def shown(value: Any) -> str:
-    """`value` in few digits; of a tensor the shape as well."""
+def describe(value: Any) -> str:
+    """Format `value` with few digits, a tensor also with its shape."""
     if isinstance(value, Tensor) and value.ndim:
         return f"{_rounded(value.detach().tolist())}, a tensor of shape {tuple(value.shape)}"
     return "None: is a return missing?" if value is None else repr(_rounded(value))

@@ -1,6 +1,6 @@
-"""The diagrams of the book: vector pictures that a notebook shows and `save` writes to a file.
+"""Diagrams of the book: vector pictures that notebooks show and `save` writes to a file.
 
-Each function returns a `Diagram`. matplotlib is not needed. Colours and markers are those of the plots, from `style`.
+Each function returns a `Diagram` and needs no matplotlib. Colours and markers are those of the plots, from `_style`.
 """
 
 from siamese_triplet.book.diagrams.batches import balanced_batch, online_mining

@@ -1,4 +1,4 @@
-"""What a batch holds, and what mining makes of it, as diagrams."""
+"""Diagrams of a batch, its pairs, and the triplets mined from it."""
 
 import torch
 from torch import Tensor
@@ -8,8 +8,8 @@ from siamese_triplet.book.diagrams.drawing import Diagram, arrow, box, image, li
 from siamese_triplet.distances import pair_masks, pairwise_distances
 from siamese_triplet.selectors import AllTripletSelector
 
-MOST = 60  # images in a batch that can still be told apart
-PLACES = (  # of nine embeddings in a square of side 1, three a class
+MOST = 60  # images in a batch; more could not be told apart
+PLACES = (  # nine embeddings in a square of side 1, three per class
     *((0.15, 0.2), (0.4, 0.12), (0.32, 0.42)),
     *((0.8, 0.3), (0.62, 0.5), (0.88, 0.56)),
     *((0.2, 0.75), (0.45, 0.86), (0.6, 0.7)),
@@ -17,10 +17,10 @@ PLACES = (  # of nine embeddings in a square of side 1, three a class
 
 
 def balanced_batch(n_classes: int = 4, n_samples: int = 3) -> Diagram:
-    """A batch of `n_classes` × `n_samples` images, and the (B, B) matrix of its pairs.
+    """Draw a batch of `n_classes` × `n_samples` images, and the (B, B) matrix of its pairs.
 
-    Positive pairs have the colour of their class, the diagonal is left out. Raises ValueError for less than one class
-    or image of each, more than 10 classes, which have no colours of their own, and more than 60 images.
+    Positive pairs have the colour of their class; the diagonal is left out. Raises ValueError for less than one class
+    or image per class, for more than 10 classes, as there are 10 colours, and for more than 60 images.
     """
     n_images = n_classes * n_samples
     if not (1 <= n_classes <= 10 and n_samples >= 1 and n_images <= MOST):
@@ -48,7 +48,7 @@ def balanced_batch(n_classes: int = 4, n_samples: int = 3) -> Diagram:
             text(120, 18, f"P × K = {n_classes} × {n_samples}", bold=True),
             text(416, 18, f"B × B = {n_images} × {n_images}", bold=True),
             *images,
-            *_matrix(is_positive, n_classes, 280, 40, 272),
+            *_pair_matrix(is_positive, n_classes, 280, 40, 272),
             box(8, 240, 16, 16, fill=style_of(0)[0], edge="none"),
             text(34, 248, f"positive pairs: {n_positive:,}", anchor="start"),
             box(8, 266, 16, 16, edge="none"),
@@ -60,8 +60,8 @@ def balanced_batch(n_classes: int = 4, n_samples: int = 3) -> Diagram:
     )
 
 
-def _matrix(is_positive: Tensor, n_classes: int, left: float, top: float, size: float) -> list[str]:
-    """The pairs of a batch as cells, with the markers of the classes along two sides."""
+def _pair_matrix(is_positive: Tensor, n_classes: int, left: float, top: float, size: float) -> list[str]:
+    """Draw the pairs of a batch as cells, with the markers of the classes along two sides."""
     n_images = len(is_positive)
     cell, block = size / n_images, size / n_classes
     markers = [
@@ -85,23 +85,23 @@ def _matrix(is_positive: Tensor, n_classes: int, left: float, top: float, size: 
 
 
 def online_mining() -> Diagram:
-    """The same images as ready-made triplets, and as a batch from which triplets are selected after the network."""
+    """Draw the same images as ready-made triplets, and as a batch whose triplets are selected after the network."""
     labels, embeddings = _labels(3, 3), torch.tensor(PLACES)  # (B,), (B, 2)
-    made = torch.tensor([[0, 1, 3], [4, 5, 6], [7, 8, 2]])  # (T, 3): each image in one triplet
+    ready_made = torch.tensor([[0, 1, 3], [4, 5, 6], [7, 8, 2]])  # (T, 3): each image in one triplet
     possible = AllTripletSelector().get_triplets(embeddings, labels)  # (T, 3)
     above, below = 104, 250  # heights of the two rows
     return Diagram(
         "Ready-made triplets and online mining",
-        f"Above, {len(labels)} images form {len(made)} ready-made triplets of anchor, positive and negative: three "
-        f"passes through the network give one triplet. Below, the same {len(labels)} images are one batch: each passes "
-        "through the network once, all distances between the embeddings are computed, and a selector chooses the "
-        f"triplets for the loss among {len(possible)} possible ones.",
+        f"Above, {len(labels)} images form {len(ready_made)} ready-made triplets of anchor, positive and negative: "
+        f"three passes through the network give one triplet. Below, the same {len(labels)} images are one batch: each "
+        "passes through the network once, all distances between the embeddings are computed, and a selector chooses "
+        f"the triplets for the loss among {len(possible)} possible ones.",
         322,
         [
-            text(8, 18, f"Ready-made: {len(labels)} passes, {len(made)} triplets", anchor="start", bold=True),
+            text(8, 18, f"Ready-made: {len(labels)} passes, {len(ready_made)} triplets", anchor="start", bold=True),
             *(text(22 + 28 * column, 46, name) for column, name in enumerate("apn")),
-            *_through_network(labels[made], embeddings, labels, above),
-            *(_sides(embeddings[triplet], above) for triplet in made),
+            *_forward_pass(labels[ready_made], embeddings, labels, above),
+            *(_triplet_sides(embeddings[triplet], above) for triplet in ready_made),
             arrow((290, above), (308, above)),
             box(308, above - 30, 178, 60, "two distances", "a triplet"),
             arrow((486, above), (504, above)),
@@ -113,9 +113,9 @@ def online_mining() -> Diagram:
                 anchor="start",
                 bold=True,
             ),
-            *_through_network(labels.view(3, 3), embeddings, labels, below),
+            *_forward_pass(labels.view(3, 3), embeddings, labels, below),
             arrow((290, below), (308, below)),
-            *_shades(pairwise_distances(embeddings), 308, below - 40, 80),
+            *_distance_matrix(pairwise_distances(embeddings), 308, below - 40, 80),
             arrow((388, below), (406, below)),
             box(406, below - 24, 80, 48, "selector"),
             arrow((486, below), (504, below)),
@@ -127,12 +127,12 @@ def online_mining() -> Diagram:
     )
 
 
-def _through_network(rows: Tensor, embeddings: Tensor, labels: Tensor, middle: float) -> list[str]:
-    """Images of the classes `rows` (3, 3), the network, and the embeddings in their plane."""
+def _forward_pass(rows: Tensor, embeddings: Tensor, labels: Tensor, middle: float) -> list[str]:
+    """Draw images of the classes `rows` (3, 3), the network, and the embeddings in their plane."""
     images = [
         image(22 + 28 * column, middle + 28 * (row - 1), label, 24)
-        for row, of_row in enumerate(rows.tolist())
-        for column, label in enumerate(of_row)
+        for row, row_labels in enumerate(rows.tolist())
+        for column, label in enumerate(row_labels)
     ]
     places = zip(_in_plane(embeddings, middle), labels.tolist(), strict=True)
     return [
@@ -149,20 +149,20 @@ def _in_plane(embeddings: Tensor, middle: float) -> list[tuple[float, float]]:
     return [(212 + 78 * x, middle - 40 + 80 * y) for x, y in embeddings.tolist()]
 
 
-def _sides(triplet: Tensor, middle: float) -> str:
-    """Lines from the anchor of a triplet of embeddings (3, 2) to its positive and its negative."""
+def _triplet_sides(triplet: Tensor, middle: float) -> str:
+    """Draw lines from the anchor of a triplet of embeddings (3, 2) to its positive and its negative."""
     anchor, positive, negative = _in_plane(triplet, middle)
     return line(anchor, positive, colour=PULL) + line(anchor, negative, colour=PUSH, dashed=True)
 
 
-def _shades(distances: Tensor, left: float, top: float, size: float) -> list[str]:
-    """A (B, B) matrix of distances in grey, near ones dark."""
+def _distance_matrix(distances: Tensor, left: float, top: float, size: float) -> list[str]:
+    """Draw a (B, B) matrix of distances in grey, short ones dark."""
     cell = size / len(distances)
     shades = (80 + 165 * (distances / distances.max()).sqrt()).round().int().tolist()
     return [
         box(left + cell * column, top + cell * row, cell, cell, fill=f"#{3 * f'{shade:02x}'}", edge="none")
-        for row, of_row in enumerate(shades)
-        for column, shade in enumerate(of_row)
+        for row, row_shades in enumerate(shades)
+        for column, shade in enumerate(row_shades)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The three ways to train an embedding network, as diagrams: by a classifier, by pairs, by triplets."""
+"""Diagrams of three ways to train an embedding network: by a classifier, by pairs, by triplets."""
 
 from siamese_triplet._style import INK, PULL, PUSH, SOFT
 from siamese_triplet.book.diagrams.drawing import Diagram, arrow, box, line, number, point, style_of, text
@@ -8,11 +8,11 @@ TWO, TWO_AGAIN, FOUR = (  # drawn digits
     (".####.", "#...##", "....##", "..###.", ".##...", "##....", ".#####"),
     ("...##.", "..###.", ".##.#.", "##..#.", "######", "....#.", "....#."),
 )
-SCORES = (0.35, 0.2, 1.0, 0.3, 0.15, 0.25, 0.4, 0.1, 0.3, 0.2)  # of ten classes, the third the highest
+SCORES = (0.35, 0.2, 1.0, 0.3, 0.15, 0.25, 0.4, 0.1, 0.3, 0.2)  # ten classes, the third with the highest score
 
 
 def classifier() -> Diagram:
-    """A softmax classifier, and where the embedding is taken from."""
+    """Draw a softmax classifier, and the place where the embedding is taken from it."""
     y = 52
     bars = [box(404, y - 40 + 8 * row, 48 * score, 6, fill=SOFT, edge="none") for row, score in enumerate(SCORES)]
     return Diagram(
@@ -43,7 +43,7 @@ def classifier() -> Diagram:
 
 
 def siamese_network() -> Diagram:
-    """A siamese network: two images, one network twice, one distance."""
+    """Draw a siamese network: two images, one network used twice, one distance."""
     above, middle, below = 42, 108, 174
     rows = []
     for y, digit, label, name, towards in ((above, TWO, 2, "z₁", -22), (below, FOUR, 4, "z₂", 22)):
@@ -70,7 +70,7 @@ def siamese_network() -> Diagram:
 
 
 def triplet_network() -> Diagram:
-    """A triplet network: three images, one network, two distances."""
+    """Draw a triplet network: three images, one network, two distances."""
     rows = []
     for y, name, digit, label in ((34, "positive", TWO_AGAIN, 2), (122, "anchor", TWO, 2), (210, "negative", FOUR, 4)):
         rows += [_digit(40, y, digit, label), text(40, y + 36, name), arrow((66, y), (90, y))]
@@ -98,14 +98,14 @@ def triplet_network() -> Diagram:
 
 
 def _digit(x: float, y: float, digit: tuple[str, ...], label: int) -> str:
-    """An image of a drawn digit around (x, y), framed in the colour of its class and with the marker of the class."""
+    """Draw an image of a digit around (x, y), framed in the colour of its class and with the marker of the class."""
     pixel, colour = 4.5, style_of(label)[0]
     left, top = x - pixel * len(digit[0]) / 2, y - pixel * len(digit) / 2
     ink = "".join(
         f"M{number(left + pixel * column)} {number(top + pixel * row)}h{pixel}v{pixel}h-{pixel}z"
         for row, pixels in enumerate(digit)
-        for column, pixel_is in enumerate(pixels)
-        if pixel_is == "#"
+        for column, mark in enumerate(pixels)
+        if mark == "#"
     )
     frame = box(x - 22, y - 22, 44, 44, fill="white", edge=colour)
     return f'{frame}<path d="{ink}" fill="{INK}"/>{point(x + 22, y - 22, style_of(label), 6)}'

@@ -1,4 +1,4 @@
-"""Which negatives the selectors take, in the plane, as a diagram."""
+"""Diagram of the negatives that the selectors take, in the plane."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ POINTS = torch.tensor(  # (B, 2): the anchor, its positive, and negatives
         *([1.75, 0.8], [-1.35, 1.25], [-1.85, -0.9], [1.4, -1.4]),
     ]
 )
-LABELS = torch.tensor([0, *range(len(POINTS) - 1)])  # (B,): each negative is of a class of its own
+LABELS = torch.tensor([0, *range(len(POINTS) - 1)])  # (B,): each negative has a class of its own
 DRAWS = 200  # selections, enough for a random selector to draw every negative that it may
 STRATEGIES: dict[str, Callable[[float], TripletSelector]] = {
     "hardest": HardestNegativeTripletSelector,
@@ -31,19 +31,21 @@ STRATEGIES: dict[str, Callable[[float], TripletSelector]] = {
 
 
 def selection_strategies() -> Diagram:
-    """The negatives of a positive pair in the plane, and which of them the selectors take.
+    """Draw the negatives of a positive pair in the plane, and the ones that each selector takes.
 
-    The lower pictures show what the package's selectors chose of these very points, in `DRAWS` selections.
+    The lower pictures show the choices of the package's selectors among these very points, in `DRAWS` selections.
     """
-    choices = {name: may_take(selector(MARGIN)) for name, selector in STRATEGIES.items()}
-    said = {name: "always this one" if len(taken) == 1 else f"one of {len(taken)}" for name, taken in choices.items()}
+    choices = {name: collect_taken(selector(MARGIN)) for name, selector in STRATEGIES.items()}
+    captions = {
+        name: "always this one" if len(taken) == 1 else f"one of {len(taken)}" for name, taken in choices.items()
+    }
     return Diagram(
         "Hard, semi-hard and easy negatives, and who takes them",
         "An anchor and its positive in the plane, among negatives. Hard negatives lie within the circle around the "
         "anchor through the positive, semi-hard ones between it and a larger circle with the squared radius "
         "d²(a, p) + m, easy ones outside. Below, the same points for three selectors: the hardest negative is the "
-        f"nearest to the anchor; a random one is {said['random']} within the larger circle; a semi-hard one is "
-        f"{said['semi-hard']} between the circles.",
+        f"nearest to the anchor; a random one is {captions['random']} within the larger circle; a semi-hard one is "
+        f"{captions['semi-hard']} between the circles.",
         492,
         [
             *_plane(172, 136, 80),
@@ -51,22 +53,22 @@ def selection_strategies() -> Diagram:
             *(
                 part
                 for x, (name, taken) in zip((94, 280, 466), choices.items(), strict=True)
-                for part in (text(x, 300, name, bold=True), *_plane(x, 388, 40, taken), text(x, 474, said[name]))
+                for part in (text(x, 300, name, bold=True), *_plane(x, 388, 40, taken), text(x, 474, captions[name]))
             ),
         ],
     )
 
 
-def may_take(selector: TripletSelector) -> set[int]:
-    """The negatives of the first two of `POINTS`, by index, that the selector takes in any of `DRAWS` selections."""
-    drawn = torch.cat([selector.get_triplets(POINTS, LABELS) for _ in range(DRAWS)])  # (T, 3)
-    return set(drawn[drawn[:, 0] == 0, 2].tolist())
+def collect_taken(selector: TripletSelector) -> set[int]:
+    """Collect the indices of the negatives that the selector takes in `DRAWS` selections from `POINTS`."""
+    triplets = torch.cat([selector.get_triplets(POINTS, LABELS) for _ in range(DRAWS)])  # (T, 3)
+    return set(triplets[triplets[:, 0] == 0, 2].tolist())
 
 
 def _plane(x: float, y: float, scale: float, taken: set[int] | None = None) -> list[str]:
-    """The points around an anchor at (x, y), and the circles between the zones.
+    """Draw the points around an anchor at (x, y), and the circles between the zones.
 
-    Lines lead to the negatives that are `taken`, the others stand back; without `taken` all are shown alike.
+    Lines lead to the negatives in `taken`, the others recede; without `taken` all look alike.
     """
     squared = POINTS.square().sum(dim=1).tolist()  # (B,): the anchor is the origin
     inner, outer = squared[1], squared[1] + MARGIN
@@ -75,8 +77,8 @@ def _plane(x: float, y: float, scale: float, taken: set[int] | None = None) -> l
     negatives = []
     for index in range(2, len(POINTS)):
         zone = "hard" if squared[index] <= inner else "semi-hard" if squared[index] < outer else "easy"
-        stands_back = taken is not None and index not in taken
-        negatives.append(point(*places[index], ZONES[zone], size, hollow=stands_back))
+        recedes = taken is not None and index not in taken
+        negatives.append(point(*places[index], ZONES[zone], size, hollow=recedes))
     return [
         circle(x, y, scale * outer**0.5, fill=_pale(ZONES["semi-hard"][0])),
         circle(x, y, scale * inner**0.5, fill=_pale(ZONES["hard"][0]), dashed=True),
@@ -99,6 +101,6 @@ def _legend(x: float) -> list[str]:
 
 
 def _pale(colour: str) -> str:
-    """A colour with four parts of white."""
+    """Mix a colour with four parts of white."""
     parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return "#" + "".join(f"{(part + 4 * 255) // 5:02X}" for part in parts)

@@ -1,4 +1,4 @@
-"""Which images take part in an evaluation on new classes, as a diagram."""
+"""Diagram of the images in an evaluation on unseen classes."""
 
 from siamese_triplet._style import PULL, SOFT
 from siamese_triplet.book.diagrams.drawing import Diagram, arrow, box, image, line, text
@@ -8,10 +8,10 @@ STEP = 40  # from one image to the next
 
 
 def evaluation_splits() -> Diagram:
-    """Which images train, and which are gallery and queries, where the classes of the test were never seen."""
+    """Draw the training images, and the gallery and the queries of classes that were never seen."""
     heights = [86 + STEP * row for row in range(N_WAY)]
     middle = heights[N_WAY // 2]
-    tried = heights[1]  # the query whose comparisons are drawn
+    query = heights[1]  # the query whose comparisons are drawn
     return Diagram(
         "Evaluation on classes that were never seen",
         f"On the left images of {N_SEEN} classes, which train the network. On the right images of {N_WAY} other "
@@ -31,8 +31,8 @@ def evaluation_splits() -> Diagram:
             text(332, 46, "gallery"),
             text(492, 46, "queries"),
             box(296, 62, 256, 208, fill="none", edge=SOFT),
-            *(line((434, tried), (348, y), colour=SOFT, width=1, dashed=True) for y in heights if y != tried),
-            arrow((434, tried), (350, tried), colour=PULL),
+            *(line((434, query), (348, y), colour=SOFT, width=1, dashed=True) for y in heights if y != query),
+            arrow((434, query), (350, query), colour=PULL),
             *(image(328, y, N_SEEN + row, 32) for row, y in enumerate(heights)),
             *(image(450 + STEP * column, y, N_SEEN + row, 32) for row, y in enumerate(heights) for column in range(3)),
             text(88, 294, "all train", "the network"),

@@ -1,6 +1,6 @@
-// The state of a figure in the page's address, so that a setting can be linked to: `?name.margin=1.5&name.epoch=3`.
+// The state of a figure in the page's address, so that it can be linked to: `?name.margin=1.5&name.epoch=3`.
 //
-// Only pages of the book keep it there: the address of a notebook belongs to the notebook.
+// Only in pages of the book: the address of a notebook belongs to the notebook.
 
 export function addressOf(name, isPage) {
   const given = isPage ? new URLSearchParams(location.search) : new URLSearchParams();
@@ -22,13 +22,13 @@ export function addressOf(name, isPage) {
       try {
         history.replaceState(history.state, "", `?${query}${location.hash}`);
       } catch {
-        // a browser may forbid this for files; the figure works all the same
+        // some browsers forbid this for files; the figure works without it
       }
     }),
   };
 }
 
-/** `action` a moment after the last of several calls: browsers limit how often the address may change. */
+/** Delays `action` until calls pause: browsers limit how often the address may change. */
 function later(action) {
   let timer;
   return (...given) => {

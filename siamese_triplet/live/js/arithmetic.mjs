@@ -1,8 +1,8 @@
-// Distances, selectors, losses and their gradients, as the package has them: plain loops over one batch.
+// The distances, selectors, losses and gradients of the package, as plain loops over one batch.
 //
 // Rows are arrays of numbers, all of one length; distances are squared Euclidean; a pair is [i, j] with i < j, a
-// triplet [anchor, positive, negative]. Of equally near images the first in the batch is taken. The selectors have the
-// names of `selectors/by_name.py`.
+// triplet [anchor, positive, negative]. Ties go to the first image of the batch. The selectors have the names of
+// `selectors/by_name.py`.
 
 export const PAIR_SELECTORS = ["all", "hard", "batch-hard"];
 export const TRIPLET_SELECTORS = [
@@ -32,7 +32,7 @@ export function zoneOf(toPositive, toNegative, margin) {
 
 // Selection
 
-/** The positive and the negative pairs that a selector takes from a batch. `random` gives numbers in [0, 1). */
+/** Selects positive and negative pairs from a batch. `random()` returns numbers in [0, 1). */
 export function selectPairs(name, rows, labels, random) {
   const distances = squaredDistances(rows);
   const { positive, negative } = pairsOf(labels);
@@ -54,7 +54,7 @@ export function selectPairs(name, rows, labels, random) {
   return { positive: [...chosen.positive.values()], negative: [...chosen.negative.values()] };
 }
 
-/** The triplets that a selector takes from a batch. `random` gives numbers in [0, 1). */
+/** Selects triplets from a batch. `random()` returns numbers in [0, 1). */
 export function selectTriplets(name, rows, labels, margin, random) {
   const distances = squaredDistances(rows);
   const triplets = [];
@@ -73,7 +73,7 @@ export function selectTriplets(name, rows, labels, margin, random) {
 
 const ONE_POSITIVE = { "batch-hard": farthest, "easy-positive": nearest };
 
-/** The negatives among which a random selector draws for a positive pair; for the others, what they choose from. */
+/** The eligible negatives of a positive pair, from which the selector draws or chooses. */
 export function candidates(name, fromAnchor, positive, negatives, margin) {
   const inner = fromAnchor[positive];
   const reach = inner + margin;
@@ -133,7 +133,7 @@ function othersOf(labels, image) {
   return { positives, negatives };
 }
 
-/** The first of the nearest of some images, −1 for none. */
+/** The nearest of the images `among`, the first of several; −1 for none. */
 export function nearest(distances, among) {
   return among.reduce((best, other) => (best < 0 || distances[other] < distances[best] ? other : best), -1);
 }
@@ -142,7 +142,7 @@ function farthest(distances, among) {
   return among.reduce((best, other) => (best < 0 || distances[other] > distances[best] ? other : best), -1);
 }
 
-/** `n` of the items, each set with the same probability; all of them where there are no more. */
+/** A uniformly random subset of `n` items; all items if there are no more. */
 function sample(items, n, random) {
   if (items.length <= n) return items;
   const shuffled = [...items];
@@ -153,9 +153,9 @@ function sample(items, n, random) {
   return shuffled.slice(0, n);
 }
 
-// Losses, with the gradient for every row
+// Losses and their gradients
 
-/** ½d² for a pair of one class, ½·max(0, m − d)² for others. */
+/** ½d² for a positive pair, ½·max(0, m − d)² for a negative one. */
 export function contrastiveLoss(left, right, isSame, margin) {
   const squared = squaredDistance(left, right);
   const distance = Math.sqrt(squared);
@@ -176,7 +176,7 @@ export function tripletLoss(anchor, positive, negative, margin) {
   return { loss, gradients };
 }
 
-/** The mean loss of triplets and how many have one, from the squared distances of a batch: quick, without a gradient. */
+/** The mean loss of triplets and the number of active ones, from squared distances: fast, without a gradient. */
 export function tripletCosts(distances, triplets, margin) {
   let [sum, active] = [0, 0];
   for (const [anchor, positive, negative] of triplets) {
@@ -186,7 +186,7 @@ export function tripletCosts(distances, triplets, margin) {
   return { loss: triplets.length ? sum / triplets.length : 0, active };
 }
 
-/** The mean loss of pairs, how many have one, and the gradient of the mean for every row. */
+/** The mean loss of pairs, the number of active ones, and the gradient of the mean for every row. */
 export function batchContrastiveLoss(rows, { positive, negative }, margin) {
   const terms = [...positive.map((pair) => [pair, true]), ...negative.map((pair) => [pair, false])];
   return mean(rows, terms, ([pair, isSame]) => ({
@@ -195,7 +195,7 @@ export function batchContrastiveLoss(rows, { positive, negative }, margin) {
   }));
 }
 
-/** The mean loss of triplets, over all of them or over those with a loss, how many have one, and the gradient. */
+/** The mean loss over all or over the active triplets, the number of active ones, and the gradient of the mean. */
 export function batchTripletLoss(rows, triplets, margin, over = "all") {
   const isCounted = ([a, p, n]) => over === "all" || tripletLoss(rows[a], rows[p], rows[n], margin).loss > 0;
   return mean(rows, triplets.filter(isCounted), (triplet) => ({

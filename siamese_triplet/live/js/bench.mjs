@@ -1,4 +1,4 @@
-// A real batch at several epochs of training: choose a selector and a margin, and see what it selects.
+// A batch at several epochs of training: choose a selector and a margin, and see the selection.
 
 import { batchContrastiveLoss, PAIR_SELECTORS, selectPairs, selectTriplets, squaredDistances, TRIPLET_SELECTORS, tripletCosts } from "./arithmetic.mjs";
 import { announcement, element, menu, readout, slider } from "./controls.mjs";
@@ -89,7 +89,7 @@ function named(kind, selectors) {
   return Object.fromEntries(selectors.map((name) => [`${kind}:${name}`, name]));
 }
 
-/** What a selector takes from a batch, and what that costs. */
+/** The tuples that a selector takes from a batch, and their losses. */
 function outcome({ selector, margin }, rows, labels) {
   const [kind, name] = selector.split(":");
   const random = generator(SEED);
@@ -115,7 +115,7 @@ function sentence({ kind, selected, active, name, loss }, { margin, epoch }, { e
   return `${when}${name} selects ${selected.toLocaleString("en")} ${kind}; ${active.toLocaleString("en")} of them have a loss.`;
 }
 
-/** Each pair of images that some tuple joins, once; fainter where there are very many. */
+/** One line per pair of images that tuples join; fainter if there are many. */
 function linesOf(tuples) {
   const lines = new Map();
   for (const { images, isSame } of tuples) {

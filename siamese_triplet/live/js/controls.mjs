@@ -1,6 +1,6 @@
-// Labelled controls and other elements, made of plain HTML.
+// Labelled controls and other elements of plain HTML.
 
-/** An element with these properties, attributes (`aria-…`, `data-…`, `role`) and children. */
+/** Makes an element with properties, attributes (`aria-…`, `data-…`, `role`) and children. */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -11,9 +11,9 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** A slider with a label and its value; `onInput(value)` at every change. */
+/** A slider with a label and its value; calls `onInput(value)` on every change. */
 export function slider({ label, min, max, step, value, format = String, onInput }) {
-  const output = element("span", { className: "value", "aria-hidden": "true" }); // the slider itself says it
+  const output = element("span", { className: "value", "aria-hidden": "true" }); // screen readers read the slider itself
   const input = element("input", { type: "range", min, max, step, value, "aria-label": label });
   const show = () => {
     output.textContent = format(input.valueAsNumber);
@@ -32,7 +32,7 @@ export function slider({ label, min, max, step, value, format = String, onInput 
   return { box, input, set };
 }
 
-/** A menu of `options`, value → text, in groups where a text is such an object again; `onInput(value)` at a change. */
+/** A menu of `options`, value → text, where a nested object is a group; calls `onInput(value)` on every change. */
 export function menu({ label, options, value, onInput }) {
   const entry = ([key, text]) =>
     typeof text === "string"
@@ -50,7 +50,7 @@ export function button(text, onClick, properties = {}) {
   return made;
 }
 
-/** A row of figures with their names: `set({name: value})`. */
+/** A row of named numbers; `set({name: value})` changes them. */
 export function readout(names) {
   const values = Object.fromEntries(names.map((name) => [name, element("dd", { textContent: "–" })]));
   const pairs = names.map((name) => element("div", {}, element("dt", { textContent: name }), values[name]));
@@ -60,7 +60,7 @@ export function readout(names) {
   return { box: element("dl", { className: "readout" }, ...pairs), set };
 }
 
-/** A sentence that screen readers are told when it changes. */
+/** A sentence that screen readers announce when it changes. */
 export function announcement() {
   return element("p", { className: "says", role: "status" });
 }

@@ -1,13 +1,13 @@
-// What the package sends along: points as 16-bit integers, images as one picture with all of them.
+// Decoders of the data in the page: points as 16-bit integers, and all images in one picture.
 
-/** Points [[x, y], …] from the base64 of little-endian 16-bit integers, each a number of `unit`s. */
+/** Decodes points [[x, y], …] from base64 of little-endian 16-bit integers, multiples of `unit`. */
 export function decodePoints(text, unit) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const view = new DataView(bytes.buffer);
   return Array.from({ length: bytes.length / 4 }, (_, i) => [view.getInt16(4 * i, true) * unit, view.getInt16(4 * i + 2, true) * unit]);
 }
 
-/** Draws the image with a number from a sheet {source, width, height, columns} into a canvas, once it is loaded. */
+/** Returns a function that draws image `number` of a sheet {source, width, height, columns} into a canvas. */
 export function imageSheet(sheet) {
   if (!sheet) return null;
   const picture = new Image();

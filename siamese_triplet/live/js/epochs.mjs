@@ -1,4 +1,4 @@
-// A slider through the epochs of training, with a button that plays them.
+// A slider over the epochs of training, with a button that plays them.
 
 import { button, element, slider } from "./controls.mjs";
 import { prefersStillness } from "./theme.mjs";
@@ -6,8 +6,8 @@ import { prefersStillness } from "./theme.mjs";
 const SECONDS_AN_EPOCH = 0.9;
 
 /**
- * `onTime(time)` is called with the number of an epoch, or a number between two while one moves into the next. Without
- * movement, where the reader prefers that, epochs follow each other at once.
+ * Calls `onTime(time)` with the number of an epoch, or a number between two while one moves into the next. Readers who
+ * prefer reduced motion get whole epochs only.
  */
 export function epochSlider({ names, value, onTime }) {
   const last = names.length - 1;
@@ -57,7 +57,7 @@ export function epochSlider({ names, value, onTime }) {
   return { box: element("div", { className: "control" }, control.box, play), input: control.input };
 }
 
-/** Points on their way from one epoch into the next. */
+/** Interpolates points between one epoch and the next. */
 export function pointsAt(epochs, time) {
   const [before, share] = [Math.floor(time), time - Math.floor(time)];
   if (share < 1e-9) return epochs[before];

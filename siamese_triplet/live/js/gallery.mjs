@@ -1,4 +1,4 @@
-// Runs that were trained beforehand: choose the settings, predict what they lead to, and see.
+// Runs trained beforehand: choose settings, predict the outcome, and see it.
 
 import { announcement, button, element, menu, readout } from "./controls.mjs";
 import { decodePoints } from "./data.mjs";
@@ -25,7 +25,7 @@ export function settingsGallery(view, data) {
     return data.runs.find((run) => fields.every((field) => String(run.settings[field]) === state.settings[field]));
   }
 
-  /** The first settings that some run has, keeping what was chosen as far as it goes. */
+  /** Replaces each setting that is not available, given those before it, by the first that is. */
   function settle() {
     const chosen = {};
     for (const field of fields) {
@@ -57,7 +57,7 @@ export function settingsGallery(view, data) {
   function drawControls() {
     const menus = fields.map((field, i) => {
       const given = Object.fromEntries(fields.slice(0, i).map((name) => [name, state.settings[name]]));
-      const options = Object.fromEntries(valuesOf(field, given).map((value) => [` ${value}`, value])); // a blank keeps numbers in their order
+      const options = Object.fromEntries(valuesOf(field, given).map((value) => [` ${value}`, value])); // a blank keeps numeric keys in their order
       const made = menu({ label: field, options, value: ` ${state.settings[field]}`, onInput: (value) => choose(field, value.slice(1)) });
       made.input.dataset.field = field;
       made.input.disabled = Object.keys(options).length < 2;

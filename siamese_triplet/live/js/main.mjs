@@ -21,7 +21,7 @@ const KINDS = {
 class SiameseTripletFigure extends HTMLElement {
   connectedCallback() {
     if (this.querySelector(DATA)) this.draw();
-    else document.addEventListener("DOMContentLoaded", () => this.draw(), { once: true }); // its children are yet to come
+    else document.addEventListener("DOMContentLoaded", () => this.draw(), { once: true }); // its children are not parsed yet
   }
 
   draw() {

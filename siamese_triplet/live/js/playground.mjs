@@ -1,10 +1,10 @@
-// Anchor, positive and negative to drag about: what the triplet loss sees of them. And the same for a pair.
+// Playgrounds: a triplet or a pair to drag, with its loss and gradients.
 
 import { contrastiveLoss, squaredDistance, tripletLoss, zoneOf } from "./arithmetic.mjs";
 import { announcement, button, element, menu, readout, slider } from "./controls.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
-const REACH = 2.6; // half of the width of the plane, in units of distance
+const REACH = 2.6; // half the width of the plane, in units of distance
 const SHAPE = 0.62; // height / width
 const NUDGE = 0.1;
 const STEP = 0.1; // learning rate of one step
@@ -16,7 +16,7 @@ export function tripletPlayground(view, data) {
   const zones = ["easy", "semi-hard", "hard"];
   playground(view, data, {
     start: TRIPLET,
-    arrow: 0.25, // of a gradient's length
+    arrow: 0.25, // length relative to the gradient
     names: ["d²(a, p)", "d²(a, n)", "loss", "the negative is"],
     zonesOf: ({ anchor, positive }, margin) => {
       const inner = squaredDistance(anchor, positive);
@@ -130,7 +130,7 @@ function playground(view, data, kind) {
   update();
 }
 
-/** The plane with points that can be dragged. */
+/** A plane with draggable points. */
 function plane(names, points, arrowLength, onMove) {
   const [width, height] = [520, 520 * SHAPE];
   const unit = width / (2 * REACH);
@@ -141,7 +141,7 @@ function plane(names, points, arrowLength, onMove) {
   const definitions = shape("defs");
   definitions.append(hatch);
   const background = shape("g");
-  let zoom = 1; // of points and letters, which must not shrink with a narrow plane
+  let zoom = 1; // of points and labels, so that they stay legible in a narrow plane
   let scene = null;
   const handles = Object.fromEntries(names.map((name) => [name, handle(name)]));
   svg.append(definitions, background, ...Object.values(handles));

@@ -1,4 +1,4 @@
-// Random numbers in [0, 1) that are the same for the same seed (mulberry32, Tommy Ettinger, public domain).
+// A seeded generator of random numbers in [0, 1) (mulberry32, Tommy Ettinger, public domain).
 
 export function generator(seed) {
   let state = seed >>> 0;

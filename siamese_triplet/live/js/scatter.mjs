@@ -1,12 +1,12 @@
-// Points of the plane on a canvas, with lines between them; one scale for both axes, and ticks that tell it.
+// A scatter plot on a canvas, with lines between points; both axes have one scale.
 
 import { element } from "./controls.mjs";
 import { classColour, ink, traceMarker } from "./theme.mjs";
 
 const TICKS = 5;
-const BORDER = { left: 44, bottom: 24 }; // for the ticks, in pixels
+const BORDER = { left: 44, bottom: 24 }; // pixels, for the ticks
 
-/** Of several sets of points: the middle, and half of the side of a square that holds them, at least `least`. */
+/** The centre, and half the side, at least `least`, of a square that holds all points. */
 export function frameOf(points, least = 0) {
   const range = (axis) => points.reduce(([low, high], point) => [Math.min(low, point[axis]), Math.max(high, point[axis])], [Infinity, -Infinity]);
   const [x, y] = [range(0), range(1)];
@@ -15,8 +15,8 @@ export function frameOf(points, least = 0) {
 }
 
 /**
- * A canvas that shows `scene` = {points, labels, frame, lines, marked, isHidden}. `onPoint(index, isPick)` is called for
- * the point that the mouse or the arrow keys reach, and where one is clicked or Enter is pressed.
+ * A canvas that draws `scene` = {points, labels, frame, lines, marked, isHidden}. Calls `onPoint(index, isPick)` for the
+ * point under the mouse or reached by the arrow keys; `isPick` for a click or Enter.
  */
 export function scatter(host, { label, onPoint, tall = 0.8 }) {
   const canvas = element("canvas", { tabIndex: onPoint ? 0 : -1, role: onPoint ? "application" : "img", "aria-label": label });
@@ -64,7 +64,7 @@ export function scatter(host, { label, onPoint, tall = 0.8 }) {
     for (const index of [...scene.points.keys(), ...marked]) {
       if (scene.isHidden?.(index)) continue;
       const [x, y] = scene.points[index];
-      const isMarked = marked.includes(index); // drawn once more, above the others
+      const isMarked = marked.includes(index); // drawn again, above the others
       pen.globalAlpha = isMarked ? 1 : 0.72;
       pen.fillStyle = classColour(host, scene.labels[index]);
       traceMarker(pen, scene.labels[index], map.toX(x), map.toY(y), isMarked ? 1.9 * radius : radius);
@@ -102,7 +102,7 @@ export function scatter(host, { label, onPoint, tall = 0.8 }) {
     }
   }
 
-  /** The point that is nearest to a place of the canvas, within `limit` pixels. */
+  /** The point nearest to a position on the canvas, within `limit` pixels; −1 for none. */
   function at(x, y, limit = 14) {
     const map = mapping();
     let best = -1;
@@ -113,7 +113,7 @@ export function scatter(host, { label, onPoint, tall = 0.8 }) {
     return best;
   }
 
-  /** The nearest point that lies in a direction from the current one. */
+  /** The nearest point in a direction from the current one. */
   function towards(dx, dy) {
     const from = scene.points[current];
     let [best, least] = [current, Infinity];
@@ -153,7 +153,7 @@ function roundStep(about) {
   return [1, 2, 5, 10].find((factor) => factor * power >= about) * power;
 }
 
-/** A small picture of the marker of a class. */
+/** A small canvas with the marker of a class. */
 export function markerSample(host, label) {
   const canvas = element("canvas", { width: 32, height: 32, "aria-hidden": "true" });
   const pen = canvas.getContext("2d");

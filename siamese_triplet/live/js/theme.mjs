@@ -1,9 +1,9 @@
-// Colours, markers and styles, light and dark. Colours and markers of classes are those of the package's plots.
+// Colours, markers and styles, light and dark. Classes have the colours and markers of the package's plots.
 
 const LIGHT = ["#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677", "#AA4499", "#44AA99", "#999933", "#882255", "#777777"];
 const DARK = ["#9A8CFF", "#88CCEE", "#3DB368", "#DDCC77", "#E07A8B", "#D277C2", "#44AA99", "#B5B54A", "#D65C95", "#A5A5A5"];
 
-/** Whether the page around is dark: as the book's theme, JupyterLab or else the system says. */
+/** Whether the page is dark, by the theme of the book or of JupyterLab, else by that of the system. */
 function isDark() {
   const theme = document.documentElement.dataset.theme;
   if (theme === "dark" || theme === "light") return theme === "dark";
@@ -11,7 +11,7 @@ function isDark() {
   return lab === undefined ? matchMedia("(prefers-color-scheme: dark)").matches : lab === "false";
 }
 
-/** Keeps `host.dataset.theme` in step with the page, and calls `onChange` whenever that changes. */
+/** Keeps `host.dataset.theme` in step with the page, and calls `onChange` on every change. */
 export function followTheme(host, onChange) {
   const follow = () => {
     const theme = isDark() ? "dark" : "light";
@@ -51,7 +51,7 @@ const POLYGONS = [
   [[0, -1.3], [0.32, -0.42], [1.24, -0.4], [0.5, 0.16], [0.76, 1.05], [0, 0.52], [-0.76, 1.05], [-0.5, 0.16], [-1.24, -0.4], [-0.32, -0.42]],
 ];
 
-/** Adds the outline of the marker of a class to the path of a canvas. */
+/** Traces the outline of the marker of a class on a canvas. */
 export function traceMarker(path, label, x, y, size) {
   const corners = POLYGONS[label % 10];
   path.beginPath();

@@ -1,4 +1,4 @@
-// The embeddings of test images through the epochs of training: look at the images behind the points.
+// The embeddings of test images through the epochs of training, and the images behind the points.
 
 import { nearest, squaredDistance } from "./arithmetic.mjs";
 import { announcement, button, element } from "./controls.mjs";
