@@ -32,7 +32,7 @@ from siamese_triplet.metrics import AverageNonzeroTripletsMetric
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import RandomNegativeTripletSelector
 from siamese_triplet.selectors.by_name import BATCH_ALL, TRIPLET_SELECTORS
-from siamese_triplet.trainer import fit
+from siamese_triplet.trainer import BatchInfo, fit
 from siamese_triplet.trainer.step import Step
 
 SMALL = {"n_classes": 5, "n_samples": 6, "batch_size": 30}
@@ -126,6 +126,22 @@ def train(n_epochs: int, checkpoint: Path | None = None) -> dict:
     return {"history": dict(history), "weights": model.state_dict(), "calls": calls}
 
 
+def train_until_stopped() -> dict:
+    """Train until the last process alone asks to stop, after the third batch of the second epoch."""
+    share = Share.current()
+    model = DoubleNet()
+    seen = []
+
+    def on_batch(batch: BatchInfo) -> bool:
+        seen.append((batch.epoch, batch.number))
+        return share.rank == share.world_size - 1 and seen[-1] == (2, 3)
+
+    loader = TensorLoader(images(), batch_sampler=BalancedBatchSampler(images().targets, 5, 3))
+    loss = OnlineTripletLoss(1.0, RandomNegativeTripletSelector(1.0))
+    history = fit(loader, None, model, loss, SGD(model.parameters(), 0.002), None, 9, on_batch=on_batch, verbose=False)
+    return {"n_epochs": history.n_epochs, "last": seen[-1]}
+
+
 def gather_rows(n_rows: list[int]) -> dict:
     """Gather rows of several processes, and return their gradients: 1 for the first row of all, 2 for the second …"""
     share = Share.current()
@@ -158,6 +174,7 @@ def main(folder: Path) -> None:
         results = {
             "passes": {name: run_pass(experiment) for name, experiment in CASES.items()},
             "trained": train(3),
+            "stopped": train_until_stopped(),
             "shared": share_from_first(),
         }
         if share.world_size > 1:

@@ -2,9 +2,12 @@
 
 `python tools/address.py` rewrites every copy of the address. With `--check` it only lists the files that differ, and
 fails if there are any. `--set URL` first writes a new address into `_config.yml`.
+
+While the address is the placeholder, no notebook has a link to Colab.
 """
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -13,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "_config.yml"
 FILES = ("README.md", "pyproject.toml", "CITATION.cff")  # and all notebooks
 CONFIG_LINE = re.compile(r"(?<=^  url: )https://github\.com/\S+$", re.MULTILINE)
+PLACEHOLDER = "your--account/"  # no account can have this name
+COLAB_LINK = re.compile(r"\n\n\[Open this (?:chapter|page) in Colab\]\(\S+\)\Z")
 REPOSITORY = r"[\w.-]+/[\w.-]+?"
 COPIES = {
     r"https://colab\.research\.google\.com/github/" + REPOSITORY + r"/blob/\w+/book/":
@@ -46,6 +51,18 @@ def synchronise(text: str, repository: dict[str, str]) -> str:
     return text
 
 
+def synchronise_notebook(text: str, name: str, repository: dict[str, str]) -> str:
+    """Synchronise a notebook, and end its first cell with a link to Colab, or with none for the placeholder."""
+    notebook = json.loads(synchronise(text, repository))
+    opening = COLAB_LINK.sub("", "".join(notebook["cells"][0]["source"]))
+    if not repository["slug"].startswith(PLACEHOLDER):
+        kind = "page" if name == "solutions" else "chapter"
+        address = "https://colab.research.google.com/github/{slug}/blob/{branch}/book/".format(**repository)
+        opening += f"\n\n[Open this {kind} in Colab]({address}{name}.ipynb)"
+    notebook["cells"][0]["source"] = opening.splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -68,10 +85,12 @@ def main() -> None:
     changed = []
     for path in [*(ROOT / name for name in FILES), *sorted((ROOT / "book").glob("*.ipynb"))]:
         text = path.read_text()
-        if synchronise(text, repository) != text:
+        is_notebook = path.suffix == ".ipynb"
+        new = synchronise_notebook(text, path.stem, repository) if is_notebook else synchronise(text, repository)
+        if new != text:
             changed.append(path.name)
             if not arguments.check:
-                path.write_text(synchronise(text, repository))
+                path.write_text(new)
     print(f"{repository['slug']}: {'out of step: ' + ', '.join(changed) if changed else 'all files in step'}")
     if changed and arguments.check:
         sys.exit("run python tools/address.py")

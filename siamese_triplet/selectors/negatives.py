@@ -103,10 +103,13 @@ class HardestNegativeTripletSelector(NegativeTripletSelector):
     [[1, 0, 2], [2, 3, 1]]
     """
 
-    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
+    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
+        # In place of `choose`: the negative depends on the anchor alone, so only pairs with a loss are ever listed.
+        distances = distances if self.squared else root(distances)
         nearest = distances.masked_fill(~is_negative, torch.inf).min(dim=1)  # values, indices: (B,)
-        violates = distances[anchor, positive] + self.margin > nearest.values[anchor]  # (P,)
-        return torch.where(violates, nearest.indices[anchor], -1)
+        violates = is_positive & (distances + self.margin > nearest.values[:, None])  # (B, B)
+        anchor, positive = anchors_and_positives(violates, self.both_anchors)  # (T,), (T,)
+        return torch.stack([anchor, positive, nearest.indices.index_select(0, anchor)], dim=1)
 
 
 class RandomNegativeTripletSelector(NegativeTripletSelector):

@@ -111,11 +111,21 @@ def test_an_outdated_address_is_found_and_replaced(monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import address
 
-    text = CHAPTERS[0].read_text()
-    moved = address.synchronise(text, {"slug": "someone/else", "branch": "main"})
-    assert moved != text
-    assert moved.count("someone/else") == text.count(address.read_address()["slug"]) == 2
-    assert address.synchronise(moved, address.read_address()) == text
+    text, name = CHAPTERS[0].read_text(), CHAPTERS[0].stem
+    moved = address.synchronise_notebook(text, name, {"slug": "someone/else", "branch": "main"})
+    assert moved.count("someone/else") == 2  # the cell that installs the package, and the link to Colab
+    assert f"(https://colab.research.google.com/github/someone/else/blob/main/book/{name}.ipynb)" in moved
+    assert address.synchronise_notebook(moved, name, address.read_address()) == text
+
+
+def test_no_notebook_links_to_the_placeholder(notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import address
+
+    is_placeholder = address.read_address()["slug"].startswith(address.PLACEHOLDER)
+    assert ("in Colab](" in notebook.cells[0].source) == (not is_placeholder)
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert address.PLACEHOLDER not in prose
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,11 @@ import siamese_triplet
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 import links  # noqa: E402
+from address import PLACEHOLDER, read_address  # noqa: E402
 from book_pages import docstrings, names  # noqa: E402
 from page_weight import weight  # noqa: E402
 
+IS_PLACEHOLDER = read_address()["slug"].startswith(PLACEHOLDER)
 HTML = ROOT / "_build" / "html"
 BOOK = ROOT / "book"
 SOURCES = [*BOOK.glob("*.ipynb"), *BOOK.glob("*.md"), *BOOK.glob("api/*.md")]
@@ -151,14 +153,22 @@ def test_a_page_has_metadata(page: str, site: Path) -> None:
     metadata = dict(re.findall(r'<meta (?:name|property)="([\w:]+)" content="([^"]*)"', html))
     assert 50 <= len(unescape(metadata["description"])) <= 310
     assert metadata["og:title"]
-    assert metadata["og:url"].endswith(f".github.io/siamese_triplet/{page}.html")
-    assert f'<link rel="canonical" href="{metadata["og:url"]}"' in html
+    if not IS_PLACEHOLDER:
+        name = read_address()["slug"].partition("/")[2]
+        assert metadata["og:url"].endswith(f".github.io/{name}/{page}.html")
+        assert f'<link rel="canonical" href="{metadata["og:url"]}"' in html
     assert metadata["twitter:card"] == "summary_large_image"
     [structured] = re.findall(r'<script type="application/ld\+json">(.*?)</script>', html)
     about = json.loads(structured)
     expected = {"book/index": "Book"}.get(page, "Chapter" if (ROOT / f"{page}.ipynb").exists() else "TechArticle")
     assert about["@type"] == expected
-    assert about["url"] == metadata["og:url"] or expected == "Book"
+    assert about.get("url") == (None if IS_PLACEHOLDER else metadata["og:url"]) or expected == "Book"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_leads_to_the_placeholder(page: str, site: Path) -> None:
+    addresses = re.findall(r'(?:href|src|action|content)="([^"]*)"', source(site, page))
+    assert [address for address in addresses if PLACEHOLDER.strip("/") in address] == []
 
 
 def test_no_two_pages_have_the_same_description(site: Path) -> None:
@@ -168,7 +178,7 @@ def test_no_two_pages_have_the_same_description(site: Path) -> None:
 
 
 def test_the_social_card_has_the_usual_size(site: Path) -> None:
-    card = re.search(r'property="og:image" content="https://[^/]+/[^/]+/([^"]+)"', source(site, "book/index"))[1]
+    card = re.search(r'property="og:image" content="(?:https://[^/]+/[^/]+/)?([^"]+)"', source(site, "book/index"))[1]
     assert Image.open(site / card).size == (1200, 630)
 
 

@@ -88,6 +88,12 @@ def test_losses_selections_and_gradients_are_those_of_one_process(case: str, alo
             assert [chosen.tolist() for chosen in found["chosen"]] == [chosen.tolist() for chosen in right["chosen"]]
 
 
+def test_one_process_stops_all_after_the_same_batch(alone: dict, together: tuple) -> None:
+    _, results = together
+    for result in (alone, *results):
+        assert (result["stopped"]["n_epochs"], result["stopped"]["last"]) == (1, (2, 3))
+
+
 def test_the_cases_select_something(alone: dict) -> None:
     for case, passes in alone["passes"].items():
         selects = case not in ("softmax", "siamese", "triplet", "batch-all")
