@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet._devices import device_of, evaluating
-from siamese_triplet._files import write_atomically
 
 
 def export_onnx(model: nn.Module, path: str | os.PathLike, input_size: tuple[int, int, int] = (1, 28, 28)) -> None:

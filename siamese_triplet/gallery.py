@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from siamese_triplet._files import seal, unseal, write_atomically
+from siamese_triplet._atomic_files import seal, unseal, write_atomically
 from siamese_triplet._sorting import members_by_class
 from siamese_triplet._validation import check_batch
 from siamese_triplet.distances import full_precision

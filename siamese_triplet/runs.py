@@ -13,8 +13,8 @@ import torchvision
 from torch import nn
 
 from siamese_triplet import __version__
+from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet._devices import best_device
-from siamese_triplet._files import write_atomically
 from siamese_triplet.datasets import Images, load, load_folder
 from siamese_triplet.datasets.mnist import SOURCES
 from siamese_triplet.distributed import call_local_first, call_on_first, is_first, process_group

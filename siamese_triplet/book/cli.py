@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from siamese_triplet._files import write_atomically
+from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import Settings, compare, compare_unseen
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.book.report import COMPARISON, SWEEP, UNSEEN, write_report

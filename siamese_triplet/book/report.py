@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamese_triplet._files import write_atomically
+from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import DATASETS, N_SEEN
 from siamese_triplet.book.results import TITLES, origin, read_results, table
 from siamese_triplet.book.sweep import SWEPT

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from siamese_triplet._files import write_atomically
+from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.explorer.settings import Settings, has_margin
 from siamese_triplet.methods import SELECTORS_OF
 from siamese_triplet.trainer import History

@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from siamese_triplet._files import seal, unseal, write_atomically
+from siamese_triplet._atomic_files import seal, unseal, write_atomically
 from siamese_triplet.distributed import Share, gather_objects, is_first
 from siamese_triplet.trainer.history import History
 from siamese_triplet.trainer.randomness import random_states, restore_random_states

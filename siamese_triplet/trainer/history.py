@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from siamese_triplet._files import write_atomically
+from siamese_triplet._atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from siamese_triplet import _files
-from siamese_triplet._files import write_atomically
+from siamese_triplet import _atomic_files
+from siamese_triplet._atomic_files import write_atomically
 
 
 def test_contents_are_written_and_replaced_in_new_folders_too(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_when_writing_fails_the_old_file_is_whole(step: str, tmp_path: Path, mon
     path = tmp_path / "file"
     write_atomically(path, b"old")
     with monkeypatch.context() as patch:
-        patch.setattr(_files.os, step, fail)
+        patch.setattr(_atomic_files.os, step, fail)
         with pytest.raises(OSError, match="disk full"):
             write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
@@ -38,8 +38,8 @@ def test_the_new_contents_are_on_disk_before_they_take_the_name(
 ) -> None:
     path, events = tmp_path / "file", []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(_files.os, "fsync", lambda number: events.append("fsync") or fsync(number))
-    monkeypatch.setattr(_files.os, "replace", lambda old, new: events.append("replace") or replace(old, new))
+    monkeypatch.setattr(_atomic_files.os, "fsync", lambda number: events.append("fsync") or fsync(number))
+    monkeypatch.setattr(_atomic_files.os, "replace", lambda old, new: events.append("replace") or replace(old, new))
     write_atomically(path, b"contents")
     assert events[:2] == ["fsync", "replace"]
 
