@@ -2,24 +2,33 @@
 
 import hashlib
 import os
+import secrets
 from pathlib import Path
 
 DIGEST_SIZE = hashlib.sha256().digest_size
+MAX_NAME = 50  # characters of its later name in the name of an unfinished file; file systems take 255 bytes
 
 
 def write_atomically(path: str | os.PathLike, contents: bytes) -> None:
-    """Write `contents` to a file beside `path`, and rename it to `path` once it is on disk.
+    """Write `contents` to a new file beside `path`, and rename it to `path` once it is on disk.
 
-    Missing folders are created. If the file cannot be written, an OSError is raised and the old file stays intact.
+    A leading `~` is the home folder. Missing folders are created. If the file cannot be written, an OSError is raised
+    and the old file stays intact. The new file has a random name until then, so that several processes can write to one
+    path; a process that is killed leaves it behind, as `<name>.<random>.partial`.
     """
-    path = Path(path).resolve()  # replace the target of a link, not the link
+    path = Path(os.path.expanduser(path)).resolve()  # replace the target of a link, not the link
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")  # one left by a process that died is overwritten
-    with open(partial, "wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    partial = path.with_name(f"{path.name[:MAX_NAME]}.{secrets.token_hex(8)}.partial")
+    file = open(partial, "xb")  # noqa: SIM115 - exclusive: neither a file nor a link of that name is written through
+    try:
+        with file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:  # an interruption too
+        partial.unlink(missing_ok=True)
+        raise
     if os.name == "posix":  # the new name must be on disk too
         folder = os.open(path.parent, os.O_RDONLY)
         try:

@@ -5,7 +5,7 @@ for NaN reads a number back from the device, a device-host sync. Selection needs
 pairs and triplets depends on the data; losses that need none check for NaN on a CPU only, where it costs nothing.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -66,8 +66,7 @@ def check_labels(embeddings: Tensor, labels: Tensor, name: str = "embeddings", l
     check_matrix(name, embeddings)
     if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         raise ValueError(
-            f"{labels_name} must be integers of shape (batch,), got {_described(labels)}; convert class labels with "
-            ".long()"
+            f"{labels_name} must be integers of shape (batch,), got {_described(labels)}; {_advice(labels)}"
         )
     if len(labels) != len(embeddings):
         raise ValueError(
@@ -77,6 +76,20 @@ def check_labels(embeddings: Tensor, labels: Tensor, name: str = "embeddings", l
         raise ValueError(
             f"{name} are on {embeddings.device}, {labels_name} on {labels.device}; move one of them with .to(device)"
         )
+
+
+def integer_vector(name: str, values: Any, expected: str = "a vector of integers") -> Tensor:
+    """Convert `values` to int64 (N,); a ValueError unless they are a vector of integers. Booleans are integers."""
+    try:
+        vector = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # a RuntimeError for None
+        raise ValueError(
+            f"{name} must be integers, one per image, got a {type(values).__name__} ({error}); number them, 0, 1, 2 …"
+        ) from error
+    is_integer = not (vector.is_floating_point() or vector.is_complex()) or not vector.numel()  # an empty list is float
+    if vector.ndim != 1 or not is_integer:
+        raise ValueError(f"{name} must be {expected}, got {_described(vector)}; {_advice(vector)}")
+    return vector.long()
 
 
 def check_batch(embeddings: Tensor, labels: Tensor, name: str = "embeddings", labels_name: str = "labels") -> None:
@@ -123,6 +136,16 @@ def check_selector(selector: Selector, method: str) -> Selector:
             "HardestNegativeTripletSelector(margin=1.0), and pair and triplet selectors have a loss each"
         )
     return selector
+
+
+def _advice(labels: object) -> str:
+    """Say how to turn `labels` of a wrong dtype or shape into one integer per image."""
+    if not isinstance(labels, Tensor) or labels.ndim not in (1, 2):
+        return "give one class number per image"
+    if labels.ndim == 2 and labels.shape[1] != 1:
+        return "convert one-hot rows to class numbers with .argmax(dim=1)"
+    has_fractions = labels.is_floating_point() or labels.is_complex()
+    return "convert class labels with " + ".squeeze(1)" * (labels.ndim == 2) + ".long()" * has_fractions
 
 
 def _described(value: object) -> str:

@@ -8,17 +8,20 @@ import torch
 from torch import Tensor
 
 from siamese_triplet._devices import best_device
-from siamese_triplet.datasets.images import LabelledImages, channels_first, pixelwise_transform
+from siamese_triplet._generators import PicklesGenerators
+from siamese_triplet.datasets._image_checks import as_pixels
+from siamese_triplet.datasets.images import LabelledImages, apply_pixelwise, check_in_memory, pixelwise_transform
 from siamese_triplet.distributed import Share
 
 CHUNK = 4096  # images normalised at a time
 Batch = tuple[Any, Any]  # inputs, a tensor or a tuple of tensors, and target, [] for none
 
 
-class TensorLoader:
+class TensorLoader(PicklesGenerators):
     """Like `DataLoader`, but gathers a batch by index instead of calling `__getitem__` per image.
 
-    All images are normalised once, when the loader is made, and stay on `device` as float32.
+    All images are normalised once, when the loader is made, and stay on `device` as float32. Floats without a
+    transform stay as they are, such as vectors (N, D).
 
     - `dataset`: an `Images`, a `SiameseMNIST`, a `TripletMNIST`, or any data set with `.data`, `.targets` and
       `.transform`, such as torchvision's MNIST.
@@ -32,7 +35,7 @@ class TensorLoader:
     `((anchors, positives, negatives), [])`.
 
     Raises ValueError for a transform that is not pixelwise, such as a crop or a random flip (use a `DataLoader`), for
-    an empty data set, and for arguments that do not go together.
+    a data set that is empty or not in memory, for integers beyond 0…255, and for arguments that do not go together.
 
     >>> from siamese_triplet import TensorLoader, load
     >>> loader = TensorLoader(load("mnist", train=False, subset="embedded"), batch_size=300, shuffle=True, device="cpu")
@@ -104,16 +107,20 @@ class TensorLoader:
 
 
 def _normalise_all(source: LabelledImages, device: torch.device) -> Tensor:
-    data = torch.as_tensor(source.data)
+    message = "TensorLoader needs images in memory, a data set with .data, .targets and .transform, or use a DataLoader"
+    check_in_memory(source, message, ("data", "targets", "transform"))
+    data = as_pixels("TensorLoader: the data set's data", source.data)
     if not len(data):
         raise ValueError("TensorLoader: the data set has no images")
+    if source.transform is None and data.is_floating_point():
+        return data.to(device)
     transform = pixelwise_transform(source.transform)
     if transform is None:
         raise ValueError(
             f"TensorLoader normalises all images once and cannot do that with the transform {source.transform!r}; "
             "use siamese_triplet.datasets.normalization(mean, std), or a DataLoader"
         )
-    pieces = (transform(channels_first(chunk).to(device)) for chunk in data.split(CHUNK))
+    pieces = (apply_pixelwise(chunk.to(device), transform) for chunk in data.split(CHUNK))
     first = next(pieces)
     images = first.new_empty(len(data), *first.shape[1:])  # filled piece by piece, which needs no second copy
     for target, piece in zip(images.split(CHUNK), chain([first], pieces), strict=True):

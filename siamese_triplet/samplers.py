@@ -4,18 +4,25 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler
 
+from siamese_triplet._generators import PicklesGenerators
 from siamese_triplet._sorting import members_by_class
+from siamese_triplet._validation import integer_vector
 
 
-class BalancedBatchSampler(Sampler[list[int]]):
+class BalancedBatchSampler(PicklesGenerators, BatchSampler):
     """A batch sampler: each batch holds `n_samples` images of each of `n_classes` classes.
 
     `labels` are the integer labels of a data set, one per image, as a tensor, array or list. An epoch has `len(labels)
     // (n_classes * n_samples)` batches, at least one. Every batch is full, and repeats no image unless `replacement`
     allows it. Coverage is as even as possible: over an epoch any two classes, and any two images of one class, are
     drawn equally often, give or take one. Epochs differ, and the same `seed` gives the same epochs.
+
+    With several processes the same `seed` gives all the same batches, and `TensorLoader` gives each process its share
+    of every batch. For other batches in each process pass each its own seed, such as its rank. Lightning needs
+    `Trainer(use_distributed_sampler=False)` for that. accelerate deals the batches of one seed out to the processes;
+    its `split_batches=True` would leave each process with a part of the classes.
 
     Raises ValueError for fewer than `n_classes` classes, and for a class with fewer than `n_samples` images, unless
     `replacement` lets such a class repeat its images within a batch.
@@ -36,7 +43,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
         replacement: bool = False,
         seed: int = 0,
     ) -> None:
-        labels = _integer_vector("BalancedBatchSampler: labels", labels)
+        labels = _labels("BalancedBatchSampler: labels", labels)
         if n_classes < 1 or n_samples < 1:
             raise ValueError(f"BalancedBatchSampler: {n_classes=} and {n_samples=} must both be at least 1")
         self.members = members_by_class(labels)
@@ -52,7 +59,9 @@ class BalancedBatchSampler(Sampler[list[int]]):
                 )
         self.n_classes = n_classes
         self.n_samples = n_samples
-        self.n_batches = max(1, len(labels) // (n_classes * n_samples))
+        self.batch_size = n_classes * n_samples
+        self.drop_last = True  # every batch is full
+        self.n_batches = max(1, len(labels) // self.batch_size)
         self.generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
@@ -66,7 +75,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
             yield torch.cat(hands).tolist()
 
 
-class GroupedBatchSampler(Sampler[list[int]]):
+class GroupedBatchSampler(PicklesGenerators, BatchSampler):
     """A batch sampler for classes that belong to groups: `n_groups` groups × `n_classes` classes × `n_samples` images.
 
     Classes of one group, such as the characters of an alphabet, look alike, so a batch from few groups has harder
@@ -74,6 +83,8 @@ class GroupedBatchSampler(Sampler[list[int]]):
     image. A group with fewer than `n_classes` classes gives all it has, and such batches are smaller. An epoch has
     `len(labels) // (n_groups * n_classes * n_samples)` batches, at least one; groups, classes of a group and images of
     a class are each drawn equally often, give or take one. Epochs differ, and the same `seed` gives the same epochs.
+    Several processes share or deal out batches as with `BalancedBatchSampler`. `batch_size` is None if batches differ
+    in size.
 
     Raises ValueError if `labels` or `groups` are not integers, there are fewer than `n_groups` groups, a class is in
     two groups, or a class has fewer than `n_samples` images.
@@ -95,8 +106,8 @@ class GroupedBatchSampler(Sampler[list[int]]):
         n_samples: int,
         seed: int = 0,
     ) -> None:
-        labels = _integer_vector("GroupedBatchSampler: labels", labels)
-        groups = _integer_vector("GroupedBatchSampler: groups", groups)
+        labels = _labels("GroupedBatchSampler: labels", labels)
+        groups = _labels("GroupedBatchSampler: groups", groups)
         if labels.shape != groups.shape:
             raise ValueError(
                 f"GroupedBatchSampler: expected one label and one group per image, got {tuple(labels.shape)} labels "
@@ -114,7 +125,10 @@ class GroupedBatchSampler(Sampler[list[int]]):
                 "at least 1"
             )
         self.n_groups, self.n_classes, self.n_samples = n_groups, n_classes, n_samples
-        self.n_batches = max(1, len(labels) // (n_groups * n_classes * n_samples))
+        largest, is_same = n_groups * n_classes * n_samples, min(map(len, self.classes.values())) >= n_classes
+        self.batch_size = largest if is_same else None  # type: ignore[assignment]
+        self.drop_last = True  # no batch is cut at the end
+        self.n_batches = max(1, len(labels) // largest)
         self.generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
@@ -132,18 +146,12 @@ class GroupedBatchSampler(Sampler[list[int]]):
             yield torch.cat(hands).tolist()
 
 
-def _integer_vector(name: str, values: Tensor | Sequence[int]) -> Tensor:
-    """Convert `values` to a tensor (N,) on the CPU; a ValueError unless they are integers, at least one."""
-    try:
-        vector = torch.as_tensor(values).cpu()
-    except (TypeError, ValueError, RuntimeError) as error:  # a RuntimeError for None
-        raise ValueError(
-            f"{name} must be integers, one per image, got a {type(values).__name__} ({error}); number them, 0, 1, 2 …"
-        ) from error
-    if vector.ndim != 1 or vector.is_floating_point() or not len(vector):
-        raise ValueError(
-            f"{name} must be a non-empty vector of integers, got {vector.dtype} of shape {tuple(vector.shape)}"
-        )
+def _labels(name: str, values: Tensor | Sequence[int]) -> Tensor:
+    """Convert `values` to int64 (N,) on the CPU; a ValueError unless they are integers, at least one."""
+    expected = "a non-empty vector of integers"
+    vector = integer_vector(name, values, expected).cpu()
+    if not len(vector):
+        raise ValueError(f"{name} must be {expected}, got none")
     return vector
 
 
@@ -157,8 +165,8 @@ class _Deck:
 
     def deal(self, n: int) -> Tensor:
         """Deal the next `n` cards, all different if the deck has that many."""
-        if n > len(self.cards):
-            return torch.cat([self._shuffle(self.cards), self.deal(n - len(self.cards))])
+        whole_decks = [self._shuffle(self.cards) for _ in range((n - 1) // len(self.cards))]
+        n -= len(whole_decks) * len(self.cards)
         hand, self.rest = self.rest[:n], self.rest[n:]
         if len(hand) < n:
             deck = self._shuffle(self.cards)
@@ -166,7 +174,7 @@ class _Deck:
             others, missing = deck[~is_in_hand], n - len(hand)
             hand = torch.cat([hand, others[:missing]])
             self.rest = self._shuffle(torch.cat([others[missing:], deck[is_in_hand]]))
-        return hand
+        return torch.cat([*whole_decks, hand]) if whole_decks else hand
 
     def _shuffle(self, cards: Tensor) -> Tensor:
         return cards[torch.randperm(len(cards), generator=self.generator)]

@@ -18,6 +18,15 @@ def drawing(number: int) -> bytes:
     return file.getvalue()
 
 
+def replace_drawing(path: Path, contents: bytes) -> None:
+    """Write an archive anew with other contents of its last drawing."""
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, old in members.items():
+            file.writestr(name, contents if name == max(members) else old)
+
+
 def write_archive(path: Path, alphabets: tuple[str, ...], n_characters: int = 2, n_drawings: int = 20) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:

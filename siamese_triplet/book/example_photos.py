@@ -30,7 +30,7 @@ def write_example_photos(root: str | os.PathLike, n_photos: tuple[int, int] = (3
 
     Raises FileExistsError if `root` exists and is not empty, and ValueError for other numbers.
     """
-    root = Path(root)
+    root = Path(os.path.expanduser(root))
     if not 1 <= n_photos[0] <= n_photos[1] <= 100:
         raise ValueError(f"{n_photos=} must be the least and the greatest number per product, from 1 to 100")
     if root.exists() and any(root.iterdir()):

@@ -1,5 +1,6 @@
 """A grid of settings, trained beforehand, whose outcomes the reader predicts and then sees."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +102,7 @@ def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str =
 
     `name`: see `triplet_playground`. Raises ValueError for a file that holds no such list, and for no runs.
     """
-    results = read_results(Path(results)) if isinstance(results, (str, Path)) else list(results)
+    results = read_results(Path(os.path.expanduser(results))) if isinstance(results, (str, Path)) else list(results)
     if not results:
         command = "python -m siamese_triplet compare --part settings"
         raise ValueError(f"no runs to show; make them with train_settings or {command}")

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from siamese_triplet.datasets._naming import expand, printable
+
 DATA_VARIABLE = "SIAMESE_TRIPLET_DATA"
 DOWNLOAD_TIMEOUT = 20  # seconds without an answer
 ONE_AT_A_TIME = threading.Lock()  # the socket timeout and stdout are shared by the whole process
@@ -23,14 +25,17 @@ class MissingDataError(FileNotFoundError):
 
 
 def named_folder(root: str | os.PathLike | None) -> Path | None:
-    """Return the data folder given by `root`, else by SIAMESE_TRIPLET_DATA; None without either."""
+    """Return the data folder given by `root`, else by SIAMESE_TRIPLET_DATA; None without either.
+
+    A leading `~` is the home folder.
+    """
     named = root or os.environ.get(DATA_VARIABLE)
-    return Path(named) if named else None
+    return expand(named) if named else None
 
 
 def cache_directory() -> Path:
     """Return the data folder for when none is named."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_triplet"
+    return expand(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_triplet"
 
 
 def download(fetch: Callable[[], object], folder: Path) -> str | None:
@@ -56,7 +61,7 @@ def _download(fetch: Callable[[], object], folder: Path) -> str | None:
                 new_folder.rmdir()
         lines = f"{printed.getvalue()}\n{error}".splitlines()  # older versions of torchvision only print the cause
         causes = [line for line in lines if line.strip() and not line.startswith(DOWNLOAD_STEPS)]
-        return causes[-1] if causes else type(error).__name__
+        return printable(causes[-1]) if causes else type(error).__name__
     finally:
         socket.setdefaulttimeout(timeout)
     return None

@@ -3,7 +3,6 @@
 import copy
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms.v2 import functional
 
 from siamese_triplet._sorting import members_by_class
+from siamese_triplet.datasets._listing import find_all_images, find_splits, list_folders, name_folders, number_folders
+from siamese_triplet.datasets._naming import MAX_NAMED, expand, listed, printable
 from siamese_triplet.datasets.images import Images, look_up_classes, renumber, to_indices
-from siamese_triplet.datasets.photos import check_shape, fit_normalization, read_photo
+from siamese_triplet.datasets.photos import check_shape, fit_normalization, read_photo, read_photos
 
 TEST_ONE_IN = 5  # one image in five of each class is a test image, unless the folder names its test images
-MAX_NAMED = 10  # unreadable files in one message
 
 
 class FolderImages(Dataset):
@@ -27,30 +26,39 @@ class FolderImages(Dataset):
 
     `images[i]` is `(transform(image), label)`, for a PIL image of `image_size` × `image_size` from `read_photo`;
     without a transform it is `(image, label)`. `paths` are the files, `targets` is int64 (N,), `classes` are the names
-    of the sub-folders, in order. Images in deeper folders belong to the class above them. Hidden files and folders are
-    skipped, and so are files without an image extension.
+    of the sub-folders, in order. Images in deeper folders belong to the class above them, and so do those in linked
+    folders. Hidden files and folders are skipped. So are files without an image extension, and a warning counts them.
+
+    `classes` numbers the classes by other images' names, such as the training images' `classes`: `targets` are then
+    positions in it, and classes without a sub-folder have no images. A leading `~` in `root` is the home folder.
 
     Raises FileNotFoundError if there is no such folder, and for sub-folders without images; ValueError unless
-    `channels` is 1 (grey) or 3 (colour).
+    `channels` is 1 (grey) or 3 (colour), for sub-folders that are not in `classes`, for a name that is twice in
+    `classes`, and for sub-folders with the names of splits, such as `train` and `val`, that `classes` does not name.
     """
 
-    def __init__(self, root: str | os.PathLike, image_size: int = 64, channels: int = 3, transform: Any = None) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        image_size: int = 64,
+        channels: int = 3,
+        transform: Any = None,
+        *,
+        classes: Sequence[str] | None = None,
+    ) -> None:
         check_shape(image_size, channels)
-        root = Path(root)
-        folders = sorted(filter(_is_folder, root.iterdir())) if root.is_dir() else []
+        root = expand(root)
+        folders = list_folders(root)
         if not folders:
-            raise FileNotFoundError(f"{root} is not a folder with one sub-folder of images per class")
-        files = [_find_images(folder) for folder in folders]
-        if empty := [folder.name for folder, found in zip(folders, files, strict=True) if not found]:
-            raise FileNotFoundError(
-                f"{root} must have one sub-folder of images per class: in {', '.join(empty)} there is no file that "
-                f"ends with {', '.join(IMG_EXTENSIONS)}; add images, or move the sub-folder elsewhere"
-            )
+            raise FileNotFoundError(printable(f"{root} is not a folder with one sub-folder of images per class"))
+        names = [folder.name for folder in folders]
+        numbers = number_folders(root, folders, classes)
+        files = find_all_images(root, folders)
         self.image_size, self.channels, self.transform = image_size, channels, transform
-        self.classes = [folder.name for folder in folders]
+        self.classes = names if classes is None else list(classes)
         self.paths = [path for found in files for path in found]
         sizes = torch.tensor([len(found) for found in files])
-        self.targets = torch.arange(len(folders)).repeat_interleave(sizes)
+        self.targets = torch.tensor(numbers).repeat_interleave(sizes)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -109,25 +117,31 @@ class FolderImages(Dataset):
         """Read all images into memory, as uint8: `image_size`² × `channels` bytes each.
 
         Without a `transform` they are normalised by their own mean and standard deviation per channel; pass the
-        training images' `transform` for any others. Raises ValueError for files that cannot be read, naming them.
+        training images' `transform` for any others. Raises ValueError for files that cannot be read, naming them, and
+        without a `transform` if there are no images.
         """
         data = torch.empty(len(self), self.image_size, self.image_size, self.channels, dtype=torch.uint8)
-        errors: list[str] = []
 
-        def read(index: int) -> None:
-            try:
-                image = read_photo(self.paths[index], self.image_size, self.channels)
-                data[index] = functional.pil_to_tensor(image).permute(1, 2, 0)
-            except ValueError as error:
-                errors.append(str(error))
+        def store(index: int, image: Any) -> None:
+            data[index] = functional.pil_to_tensor(image).permute(1, 2, 0)
 
-        with ThreadPoolExecutor() as threads:
-            list(threads.map(read, range(len(self))))
-        if errors:
-            named = "\n".join(sorted(errors)[:MAX_NAMED])
-            raise ValueError(f"{len(errors)} of {len(self):,} files cannot be read:\n{named}")
+        problems = read_photos(self.paths, self.image_size, self.channels, store)
+        if problems:
+            named = "\n".join(sorted(problems.values())[:MAX_NAMED])
+            raise ValueError(
+                f"{len(problems)} of {len(self):,} files cannot be read:\n{named}\n`unreadable()` of a `FolderImages` "
+                "finds them all"
+            )
         transform = transform or fit_normalization(data)
         return Images(data.squeeze(3) if self.channels == 1 else data, self.targets, self.classes, train, transform)
+
+    def unreadable(self) -> dict[Path, str]:
+        """Read all files once, without keeping them, and return those that cannot be read, each with its problem.
+
+        To go on without them: `images.subset([path not in bad for path in images.paths])`, where `bad` is the result.
+        """
+        problems = read_photos(self.paths, self.image_size, self.channels, lambda index, image: None)
+        return {self.paths[index]: problem for index, problem in problems.items()}
 
 
 def load_folder(
@@ -136,10 +150,10 @@ def load_folder(
     """Load the training and the test images of `root`, a folder with one sub-folder of images per class.
 
     If `root` has sub-folders `train` and `test` (or `val`) instead, each with one sub-folder per class, they are the
-    two sets. Otherwise one image in five of each class, at least one of two, is a test image, drawn from `seed`. To
-    hold out whole classes, see `FolderImages.split_by_class`. Images are read by `read_photo`, grey with one channel
-    and in colour with three, and normalised by the mean and standard deviation of the training images. All are held in
-    memory.
+    two sets. Other usual names will do, such as `Training` and `validation`; `test` goes before `val`. Otherwise one
+    image in five of each class, at least one of two, is a test image, drawn from `seed`. To hold out whole classes, see
+    `FolderImages.split_by_class`. Images are read by `read_photo`, grey with one channel and in colour with three, and
+    normalised by the mean and standard deviation of the training images. All are held in memory.
 
     Raises the errors of `FolderImages`, and ValueError for files that cannot be read, naming them, for fewer than two
     classes, for classes of one image each, and for two sets with different classes.
@@ -156,40 +170,51 @@ def load_folder(
     >>> len(test_set), test_set.classes
     (4, ['0', '1'])
     """
-    root = Path(root)
-    tests = [root / name for name in ("test", "val") if (root / name).is_dir()]
-    if (root / "train").is_dir() and tests:
-        train, test = (FolderImages(folder, image_size, channels) for folder in (root / "train", tests[0]))
-        if train.classes != test.classes:
-            raise ValueError(
-                f"{root / 'train'} has the classes {train.classes}, {tests[0]} has {test.classes}; both must have the "
-                "same classes"
-            )
+    root = expand(root)
+    training, tests = find_splits(list_folders(root))
+    if training or tests:
+        train, test = (FolderImages(folder, image_size, channels) for folder in _pair(root, training, tests))
+        _check_same_classes(training[0], train.classes, tests[0], test.classes)
     else:
         images = FolderImages(root, image_size, channels)
         is_test = _draw_test_images(images.targets, seed)
         if not is_test.any():
-            raise ValueError(f"each class in {root} has a single image, so none is left for testing")
+            raise ValueError(printable(f"each class in {root} has a single image, so none is left for testing"))
         train, test = (images.subset(chosen.nonzero().squeeze(1)) for chosen in (~is_test, is_test))
     if len(train.classes) < 2:
-        raise ValueError(f"{root} has one class, {train.classes[0]!r}; at least two are needed, one sub-folder each")
+        problem = f"{root} has one class, {train.classes[0]!r}; at least two are needed, one sub-folder each"
+        raise ValueError(printable(problem))
     train_set = train.in_memory()
     return train_set, test.in_memory(train_set.transform, train=False)
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
+def _pair(root: Path, training: list[Path], tests: list[Path]) -> tuple[Path, Path]:
+    """Return the folder of the training and of the test images."""
+    if len(training) != 1 or not tests:
+        raise ValueError(
+            printable(
+                f"{root} has the sub-folders {name_folders(training + tests)}, which seem to be parts of the images, "
+                "not classes; there must be one for training, such as 'train', and one more, such as 'test' or 'val'"
+            )
+        )
+    return training[0], tests[0]
 
 
-def _find_images(folder: Path) -> list[Path]:
-    """List the image files in `folder` and its sub-folders, in order."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMG_EXTENSIONS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+def _check_same_classes(train: Path, train_classes: list[str], test: Path, test_classes: list[str]) -> None:
+    if train_classes != test_classes:
+        alone = {
+            folder: sorted(set(ours) - set(theirs))
+            for folder, ours, theirs in ((train, train_classes, test_classes), (test, test_classes, train_classes))
+        }
+        differences = "; ".join(
+            f"only {folder} has {listed(names, MAX_NAMED // 2)}" for folder, names in alone.items() if names
+        )
+        raise ValueError(
+            printable(
+                f"training and test images must have the same classes: {differences}. If they differ on purpose, read "
+                "each with FolderImages, the second with classes=… of the first where it only lacks some"
+            )
+        )
 
 
 def _draw_test_images(labels: Tensor, seed: int) -> Tensor:

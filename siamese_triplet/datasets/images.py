@@ -10,8 +10,11 @@ from torch.utils.data import Dataset
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
+from siamese_triplet._validation import integer_vector
+from siamese_triplet.datasets._image_checks import UnitRange, as_pixels, check_channels_last, in_known_range
+
 MAX_NAMED = 10  # missing classes in one message
-PIXELWISE = (v2.ToImage, v2.ToDtype, v2.Normalize, v2.ToPureTensor)
+PIXELWISE = (v2.ToImage, v2.ToDtype, UnitRange, v2.Normalize, v2.ToPureTensor)
 
 
 class LabelledImages(Protocol):
@@ -26,12 +29,16 @@ class LabelledImages(Protocol):
 class Images(Dataset):
     """Labelled images in memory: `images[i]` is `(transform(image), label)`, as in torchvision's MNIST.
 
-    - `data`: uint8 (N, H, W) or (N, H, W, C).
-    - `targets`: int64 (N,).
-    - `classes`: the names of the classes.
+    - `data`: uint8 (N, H, W) or (N, H, W, C); other integers from 0 to 255 become uint8. Floats stay as they are, such
+      as vectors (N, D).
+    - `targets`: integers (N,), which become int64, from 0 to the number of `classes` − 1.
+    - `classes`: the names of the classes; with none, `targets` may be any integers.
     - `transform`: takes one PIL image, as in torchvision; without one the item is the PIL image.
     - `groups`: int64 (N,), groups of classes, such as the alphabets of characters; most data sets have none.
     - `group_names`: the names of the groups.
+
+    All may be tensors, arrays or lists. Raises ValueError for integers beyond 0…255, other shapes, such as channels
+    first, targets that are no vector of integers or have no name in `classes`, and different lengths.
 
     >>> import torch
     >>> from siamese_triplet import Images
@@ -45,18 +52,23 @@ class Images(Dataset):
 
     def __init__(
         self,
-        data: Tensor,
-        targets: Tensor,
+        data: Any,
+        targets: Any,
         classes: Sequence[str],
         train: bool = True,
         transform: Any = None,
-        groups: Tensor | None = None,
+        groups: Any = None,
         group_names: Sequence[str] = (),
     ) -> None:
+        data, targets = as_pixels("Images: data", data), integer_vector("Images: targets", targets)
+        groups = None if groups is None else integer_vector("Images: groups", groups)
         if len(data) != len(targets):
             raise ValueError(f"got {len(data)} images but {len(targets)} targets; there must be one target each")
         if groups is not None and len(groups) != len(data):
             raise ValueError(f"got {len(data)} images but {len(groups)} groups; there must be one group each")
+        _check_names("targets", targets, "classes", classes)
+        if groups is not None:
+            _check_names("groups", groups, "group_names", group_names)
         self.data = data
         self.targets = targets
         self.classes = list(classes)
@@ -69,10 +81,12 @@ class Images(Dataset):
         return len(self.data)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
+        check_single_indices([index])
         return apply_transform(self.data[index][None], self.transform)[0], int(self.targets[index])
 
     def __getitems__(self, indices: list[int]) -> list[tuple[Any, int]]:
         """Return a batch of items; a `DataLoader` calls this instead of `__getitem__` per image."""
+        check_single_indices(indices)
         images = apply_transform(self.data[indices], self.transform)
         return list(zip(images, self.targets[indices].tolist(), strict=True))
 
@@ -86,9 +100,16 @@ class Images(Dataset):
         Raises ValueError for a mask of another length, and IndexError for an index out of range.
         """
         chosen = to_indices(indices, len(self))
-        groups = None if self.groups is None else torch.as_tensor(self.groups)[chosen]
-        data, targets = (torch.as_tensor(values)[chosen] for values in (self.data, self.targets))
-        return Images(data, targets, self.classes, self.train, self.transform, groups, self.group_names)
+        groups = None if self.groups is None else self.groups[chosen]
+        return Images(
+            self.data[chosen],
+            self.targets[chosen],
+            self.classes,
+            self.train,
+            self.transform,
+            groups,
+            self.group_names,
+        )
 
     def of_classes(self, classes: Sequence[str | int]) -> "Images":
         """Select the images of `classes`, given by name or number, and renumber these classes from 0, in their order.
@@ -104,7 +125,7 @@ class Images(Dataset):
         (['eel', 'cat'], [1, 0])
         """
         numbers = look_up_classes(classes, self.classes)
-        targets = renumber(torch.as_tensor(self.targets), numbers, len(self.classes))
+        targets = renumber(self.targets, numbers, len(self.classes))
         part = self.subset(targets >= 0)
         part.targets, part.classes = targets[targets >= 0], [self.classes[number] for number in numbers]
         return part
@@ -117,7 +138,8 @@ class Images(Dataset):
 def normalization(mean: float | Sequence[float], std: float | Sequence[float]) -> v2.Compose:
     """Make a transform of pixels 0…255 to float32 (C, H, W), scaled to [0, 1] and normalised.
 
-    `mean` and `std` are numbers for grey images, else one number per channel.
+    `mean` and `std` are numbers for grey images, else one number per channel. The transform takes uint8 images, other
+    integers from 0 to 255, and floats from 0 to 1, which are scaled already; it raises ValueError for other numbers.
 
     >>> import torch
     >>> from siamese_triplet.datasets import normalization
@@ -127,7 +149,7 @@ def normalization(mean: float | Sequence[float], std: float | Sequence[float]) -
     """
     means, stds = ([value] if isinstance(value, (int, float)) else list(value) for value in (mean, std))
     return v2.Compose(
-        [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(means, stds), v2.ToPureTensor()]
+        [v2.ToImage(), UnitRange(torch.float32, scale=True), v2.Normalize(means, stds), v2.ToPureTensor()]
     )
 
 
@@ -139,10 +161,20 @@ def apply_transform(images: Tensor, transform: Any) -> list[Any]:
     """
     pixelwise = pixelwise_transform(transform)
     if pixelwise is not None:
-        return list(pixelwise(channels_first(images)))
+        return list(apply_pixelwise(images, pixelwise))
     is_bytes = images.dtype == torch.uint8
     singles = [Image.fromarray(image.numpy()) for image in without_channel(images)] if is_bytes else list(images)
     return singles if transform is None else [transform(single) for single in singles]
+
+
+def apply_pixelwise(images: Tensor, transform: v2.Compose) -> Tensor:
+    """Apply a `pixelwise_transform` to `images`, (n, H, W) or (n, H, W, C); return (n, C, H, W).
+
+    Raises ValueError for images whose scale the transform cannot know, as `normalization` does.
+    """
+    pixels = channels_first(images)
+    scales = any(type(step) is v2.ToDtype and step.scale for step in transform.transforms)
+    return transform(in_known_range(pixels) if scales else pixels)
 
 
 def pixelwise_transform(transform: Any) -> v2.Compose | None:
@@ -156,6 +188,25 @@ def pixelwise_transform(transform: Any) -> v2.Compose | None:
     if isinstance(transform, v1.Compose) and [type(step) for step in steps] == [v1.ToTensor, v1.Normalize]:
         return normalization(steps[1].mean, steps[1].std)
     return None
+
+
+def check_single_indices(indices: Sequence[Any]) -> None:
+    """Check that the first of `indices` is no list, such as a batch sampler yields."""
+    if len(indices) and isinstance(indices[0], (list, tuple)):
+        raise ValueError(
+            f"got a list of {len(indices[0])} indices for one image; does a batch sampler stand in for a sampler? "
+            "Pass it as DataLoader(..., batch_sampler=sampler)"
+        )
+
+
+def check_in_memory(dataset: Any, message: str, attributes: Sequence[str]) -> None:
+    """Check that `dataset` has the `attributes` of `LabelledImages`; else a ValueError that begins with `message`."""
+    missing = [name for name in attributes if not hasattr(dataset, name)]
+    if missing:
+        raise ValueError(
+            f"{message}; {type(dataset).__name__} lacks {', '.join(missing)}. FolderImages(folder).in_memory() reads "
+            "image files, and images.subset(indices) takes the place of a Subset"
+        )
 
 
 def to_indices(indices: Iterable[int] | Tensor, n_images: int) -> Tensor:
@@ -202,5 +253,23 @@ def without_channel(images: Tensor) -> Tensor:
 
 
 def channels_first(images: Tensor) -> Tensor:
-    """View images (n, H, W) or (n, H, W, C) as (n, C, H, W)."""
+    """View images (n, H, W) or (n, H, W, C) as (n, C, H, W); a ValueError for other shapes, and for channels first."""
+    if images.ndim not in (3, 4):
+        raise ValueError(
+            f"images must have the shape (N, H, W) or (N, H, W, C), got {tuple(images.shape)}; vectors take no "
+            "normalization: leave out the transform"
+        )
+    check_channels_last(images)
     return images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+
+
+def _check_names(name: str, numbers: Tensor, of: str, names: Sequence[str]) -> None:
+    """Check that each of `numbers` (N,) has one of `names`, where there are names."""
+    if not len(names) or not len(numbers):
+        return
+    low, high = (int(value) for value in numbers.aminmax())
+    if low < 0 or high >= len(names):
+        raise ValueError(
+            f"Images: {name} go from {low} to {high}, but {of} has {len(names)} names, of numbers from 0 to "
+            f"{len(names) - 1}; number them from 0, or name all"
+        )

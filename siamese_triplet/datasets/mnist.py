@@ -14,6 +14,7 @@ from torch.nn import functional
 from torchvision import datasets as torchvision_datasets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
+from siamese_triplet.datasets._naming import printable
 from siamese_triplet.datasets.downloads import DATA_VARIABLE, MissingDataError, cache_directory, named_folder
 from siamese_triplet.datasets.downloads import download as fetch
 from siamese_triplet.datasets.images import Images, normalization
@@ -121,8 +122,8 @@ def load(
     n_classes = len(source.torchvision_class.classes)
     if len(images) != len(labels) or labels.max() >= n_classes:
         raise ValueError(
-            f"{files[0]} and {files[1]} do not belong together: {len(images)} images, {len(labels)} labels up to "
-            f"{labels.max()}; there must be a label from 0 to {n_classes - 1} for each image"
+            f"{printable(f'{files[0]} and {files[1]}')} do not belong together: {len(images)} images, "
+            f"{len(labels)} labels up to {labels.max()}; there must be a label from 0 to {n_classes - 1} for each image"
         )
     return _make_images(source, images, labels, train)
 
@@ -147,7 +148,7 @@ def _per_class(subset: str | None) -> int | None:
 
 
 def _use_embedded_or_raise(name: str, train: bool, folder: Path, problem: str, is_named: bool) -> Images:
-    raw_folder = _raw_folder(SOURCES[name], folder)
+    raw_folder = printable(_raw_folder(SOURCES[name], folder))
     if is_named:
         raise MissingDataError(
             f"no {name} data in {raw_folder} ({'train' if train else 't10k'}-images-idx3-ubyte and its labels), and "
@@ -178,10 +179,11 @@ def _read_idx(file: Path, reader: Callable[[str], Tensor], source: _Source) -> T
     try:
         contents = reader(str(file))
     except Exception as error:
-        raise ValueError(f"{file} is truncated or corrupt: {error or type(error).__name__}; {advice}") from error
+        problem = f"{file} is truncated or corrupt: {error or type(error).__name__}; {advice}"
+        raise ValueError(printable(problem)) from error
     official_length = 60_000 if file.name.startswith("train") else 10_000
     if len(contents) == official_length and hashlib.md5(file.read_bytes()).hexdigest() != source.md5[file.name]:
-        raise ValueError(f"{file} is corrupt: its checksum differs from the official one; {advice}")
+        raise ValueError(f"{printable(file)} is corrupt: its checksum differs from the official one; {advice}")
     return contents
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.datasets import Omniglot
 
+from siamese_triplet.datasets._naming import printable
 from siamese_triplet.datasets.downloads import DATA_VARIABLE, MissingDataError, cache_directory, named_folder
 from siamese_triplet.datasets.downloads import download as fetch
 from siamese_triplet.datasets.images import Images, normalization
@@ -23,6 +24,7 @@ from siamese_triplet.datasets.images import Images, normalization
 OMNIGLOT = "omniglot"
 IMAGE_SIZE = 105
 DRAWERS = 20
+MAX_BYTES = 2**16  # of a drawing's file; the official ones have some hundred
 MEAN, STD = 0.0762, 0.2133  # of the ink in "images_background_small1" at 28 × 28
 
 MINIMAL = {  # alphabets of the two minimal background sets; Greek and Latin, which are in both, are for training
@@ -125,43 +127,40 @@ def _find(root: Path, train: bool, download: bool, subset: str | None) -> tuple[
     if full.path.is_file():
         return full, wanted
     if minimal.path.is_file():
-        print(f"omniglot: using the minimal set {minimal.path.name}; all alphabets would be in {full.path}")
+        where = printable(full.path)
+        print(f"omniglot: using the minimal set {minimal.path.name}; all alphabets would be in {where}")
         return minimal, alphabets
     background = full.path.name == "images_background.zip"
     problem: str | None = "download=False"
     if download:
         problem = fetch(lambda: Omniglot(root, background=background, download=True), full.path.parent)
     if problem:
+        neither = printable(f"neither {full.path} nor {minimal.path}")
         raise MissingDataError(
-            f"no omniglot data: there is neither {full.path} nor {minimal.path}, and it was not downloaded: {problem}. "
-            f"Connect once, or name the folder that has them with root= or {DATA_VARIABLE}"
+            f"no omniglot data: there is {neither}, and it was not downloaded: {problem}. Connect once, or "
+            f"name the folder that has them with root= or {DATA_VARIABLE}"
         )
     return full, wanted
 
 
 def _read(archive: Archive, alphabets: tuple[str, ...] | None, image_size: int) -> tuple[Tensor, list[tuple[str, str]]]:
     """Read the ink, uint8 (N, S, S), of all drawings of `alphabets`, and the alphabet and character of each."""
-    advice = "delete it to have it downloaded again, or copy it again"
-    drawings, characters = [], []
+    drawings, characters, n_expected = [], [], DRAWERS * archive.n_characters
     try:
         with zipfile.ZipFile(archive.path) as file:
             names = sorted(name for name in file.namelist() if name.endswith(".png"))
+            if len(names) != n_expected:
+                raise ValueError(f"it holds {len(names)} drawings, not the {n_expected} of the official archive")
             for name in names:
                 alphabet, character = name.split("/")[1:3]
                 if alphabets is None or alphabet in alphabets:
-                    with Image.open(io.BytesIO(file.read(name))) as image:
-                        drawings.append(torch.from_numpy(np.array(image.convert("L"))))
+                    drawings.append(_read_drawing(file, name))
                     characters.append((alphabet, character))
         data = 255 - torch.stack(drawings)
     except Exception as error:  # zipfile, zlib and Pillow raise errors of several kinds
-        raise ValueError(
-            f"{archive.path} is truncated or corrupt: {error or type(error).__name__}; {advice}"
-        ) from error
-    if len(names) != DRAWERS * archive.n_characters:
-        raise ValueError(
-            f"{archive.path} holds {len(names)} drawings, not the {DRAWERS * archive.n_characters} of the official "
-            f"archive; {advice}"
-        )
+        problem = f"{archive.path} is truncated or corrupt: {error or type(error).__name__}"
+        advice = "delete it to have it downloaded again, or copy it again"
+        raise ValueError(printable(f"{problem}; {advice}")) from error
     if image_size < IMAGE_SIZE:
         shrunk = [
             F.interpolate(part[:, None].float(), (image_size, image_size), mode="bilinear", antialias=True)
@@ -169,6 +168,19 @@ def _read(archive: Archive, alphabets: tuple[str, ...] | None, image_size: int) 
         ]
         data = torch.cat(shrunk).squeeze(1).round().clamp(0, 255).byte()
     return data, characters
+
+
+def _read_drawing(file: zipfile.ZipFile, name: str) -> Tensor:
+    """Read a drawing, uint8 (105, 105), whose declared sizes are checked before it is unpacked and decoded."""
+    n_bytes = file.getinfo(name).file_size
+    if n_bytes > MAX_BYTES:
+        raise ValueError(f"{name} has {n_bytes:,} bytes, more than the {MAX_BYTES:,} that a drawing may have")
+    with file.open(name) as member:
+        contents = member.read(MAX_BYTES)  # no more, whatever it unpacks to
+    with Image.open(io.BytesIO(contents), formats=["PNG"]) as image:
+        if image.size != (IMAGE_SIZE, IMAGE_SIZE):
+            raise ValueError(f"{name} has {image.width} × {image.height} pixels, not {IMAGE_SIZE} × {IMAGE_SIZE}")
+        return torch.from_numpy(np.array(image.convert("L")))
 
 
 def _make_images(data: Tensor, characters: list[tuple[str, str]], train: bool) -> Images:

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from siamese_triplet.datasets.images import LabelledImages, apply_transform
+from siamese_triplet._generators import PicklesGenerators
+from siamese_triplet._validation import integer_vector
+from siamese_triplet.datasets._image_checks import as_pixels
+from siamese_triplet.datasets.images import LabelledImages, apply_transform, check_in_memory, check_single_indices
 
 
 class SiameseMNIST(Dataset):
@@ -44,9 +47,11 @@ class SiameseMNIST(Dataset):
         return len(self.source)
 
     def __getitem__(self, index: int) -> tuple[tuple[Any, Any], int]:
+        check_single_indices([index])
         return self.__getitems__([range(len(self))[index]])[0]
 
     def __getitems__(self, indices: list[int]) -> list[tuple[tuple[Any, Any], int]]:
+        check_single_indices(indices)
         pairs, targets = self.draw(torch.tensor(indices))
         images = zip(*(self.source.images(column) for column in pairs.T), strict=True)
         return list(zip(images, targets.tolist(), strict=True))
@@ -105,9 +110,11 @@ class TripletMNIST(Dataset):
         return len(self.anchors)
 
     def __getitem__(self, index: int) -> tuple[tuple[Any, Any, Any], list]:
+        check_single_indices([index])
         return self.__getitems__([range(len(self))[index]])[0]
 
     def __getitems__(self, indices: list[int]) -> list[tuple[tuple[Any, Any, Any], list]]:
+        check_single_indices(indices)
         triplets, _ = self.draw(torch.tensor(indices))
         images = [self.source.images(column) for column in triplets.T]
         return [(triplet, []) for triplet in zip(*images, strict=True)]
@@ -120,27 +127,21 @@ class TripletMNIST(Dataset):
         return torch.stack([anchors, self.source.draw_positives(anchors), self.source.draw_negatives(anchors)], dim=1)
 
 
-class _Source:
+class _Source(PicklesGenerators):
     """A data set sorted by class: a random image of the same or of another class is one look-up."""
 
     def __init__(self, dataset: LabelledImages, seed: int) -> None:
-        missing = [name for name in ("data", "targets", "train", "transform") if not hasattr(dataset, name)]
-        if missing:
-            raise ValueError(
-                f"a data set must have .data, .targets, .train and .transform, like torchvision's MNIST; "
-                f"{type(dataset).__name__} lacks {', '.join(missing)}"
-            )
-        self.data = torch.as_tensor(dataset.data)
-        self.targets = torch.as_tensor(dataset.targets)
+        attributes = ("data", "targets", "train", "transform")
+        message = "a data set must have .data, .targets, .train and .transform, like torchvision's MNIST"
+        check_in_memory(dataset, message, attributes)
+        self.data = as_pixels("the data set's data", dataset.data)
+        self.targets = integer_vector("targets", dataset.targets, f"{len(self.data)} integers, one per image")
         self.transform = dataset.transform
         self.seed = seed
         self._generator = torch.Generator().manual_seed(seed)
         self._worker_seed: int | None = None
-        if self.targets.ndim != 1 or self.targets.is_floating_point() or len(self.targets) != len(self.data):
-            raise ValueError(
-                f"targets must be {len(self.data)} integers, one per image, "
-                f"got {self.targets.dtype} of shape {tuple(self.targets.shape)}"
-            )
+        if len(self.targets) != len(self.data):
+            raise ValueError(f"targets must be {len(self.data)} integers, one per image, got {len(self.targets)}")
         classes, label, size = self.targets.unique(return_inverse=True, return_counts=True)
         if len(classes) < 2:
             raise ValueError(

@@ -201,6 +201,23 @@ def test_without_xdg_the_cache_is_in_the_home_directory(tmp_path: Path, monkeypa
     assert len(load("mnist", train=False)) == 23
 
 
+@pytest.mark.parametrize("how", ["root", "variable", "cache"])
+def test_a_tilde_is_the_home_folder(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "home/data" / ("siamese_triplet" if how == "cache" else ""), 26)
+    if how != "root":
+        monkeypatch.setenv("SIAMESE_TRIPLET_DATA" if how == "variable" else "XDG_CACHE_HOME", "~/data")
+    assert len(load("mnist", train=False, root="~/data" if how == "root" else None)) == 26
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("name", ["mnist", "omniglot"])
+def test_messages_about_a_folder_that_is_no_utf_8_can_be_printed(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        load(name, root=os.fsencode(tmp_path).decode() + "/caf\udce9", download=False)
+    assert "caf\\udce9" in str(caught.value).encode("utf-8").decode()
+
+
 def test_missing_data_is_downloaded_to_the_named_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

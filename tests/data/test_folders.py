@@ -1,4 +1,7 @@
+import os
+import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -261,7 +264,7 @@ def test_a_class_without_images_raises_naming_it(root: Path) -> None:
     (root / "empty").mkdir()
     (root / "empty" / "notes.txt").write_text("not an image")
     with pytest.raises(
-        FileNotFoundError, match=r"per class: in empty there is no file that ends with .jpg.*; add images"
+        FileNotFoundError, match=r"per class: in 'empty' there is no file that ends with .jpg.*; add images"
     ):
         load_folder(root)
 
@@ -304,8 +307,282 @@ def test_a_flipped_byte_of_a_png_is_harmless_or_raises_naming_it(tmp_path: Path)
 def test_different_classes_for_training_and_test_raise(tmp_path: Path) -> None:
     for folder in ("train/ant", "train/bee", "test/ant", "test/cat"):
         write(tmp_path / folder, 2)
-    with pytest.raises(ValueError, match=r"train has the classes \['ant', 'bee'\], .*test has \['ant', 'cat'\]"):
+    with pytest.raises(
+        ValueError, match=r"only .*train has 'bee'; only .*test has 'cat'\. .*read each with FolderImages"
+    ):
         load_folder(tmp_path, 16)
+
+
+@pytest.mark.parametrize("problem", ["differ", "empty", "unknown", "twice"])
+def test_messages_about_many_classes_are_short(problem: str, tmp_path: Path) -> None:
+    names = [f"class{number:04}" for number in range(400)]
+    for number, name in enumerate(names):
+        folder = tmp_path / ("test" if number % 2 and problem == "differ" else "train") / name
+        folder.mkdir(parents=True)
+        if problem != "empty":
+            (folder / "a.png").touch()
+    classes = {"unknown": ["x"], "twice": names * 2}.get(problem)
+    read = (
+        partial(load_folder, tmp_path)
+        if problem == "differ"
+        else partial(FolderImages, tmp_path / "train", classes=classes)
+    )
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        read()
+    assert len(str(caught.value)) < 2000
+    assert str(caught.value).count("'class0") <= 10
+
+
+# splits
+
+
+def make_splits(root: Path, *names: str) -> None:
+    for first, name in enumerate(names):
+        for kind, more in (("ant", 0), ("bee", 10)):
+            write(root / name / kind, 2, 20 * first + more)
+
+
+PAIRS = [
+    ("train", "validation"),
+    ("Train", "Test"),
+    ("TRAIN", "VAL"),
+    ("training", "testing"),
+    ("train", "valid"),
+    ("train", "dev"),
+    ("train", "eval"),
+    ("training_set", "test_set"),
+    ("train-data", "test data"),
+    ("trainset", "testset"),
+    ("train", "evaluation"),
+]
+
+
+@pytest.mark.parametrize(("train_name", "test_name"), PAIRS)
+def test_splits_of_usual_names_are_read_as_splits(train_name: str, test_name: str, tmp_path: Path) -> None:
+    make_splits(tmp_path, train_name, test_name)
+    train, test = load_folder(tmp_path, 16)
+    assert train.classes == test.classes == ["ant", "bee"]
+    assert (greys(train.data), greys(test.data)) == ([0, 1, 10, 11], [20, 21, 30, 31])
+    assert (train.train, test.train) == (True, False)
+    with pytest.raises(
+        ValueError, match=f"not classes: '{train_name}', '{test_name}'; read one of them, or call load_"
+    ):
+        FolderImages(tmp_path)
+
+
+@pytest.mark.parametrize(("names", "used"), [(("train", "val", "test"), 2), (("Train", "dev", "Eval"), 2)])
+def test_test_images_go_before_those_for_validation(names: tuple[str, ...], used: int, tmp_path: Path) -> None:
+    make_splits(tmp_path, *names)
+    assert greys(load_folder(tmp_path, 16)[1].data)[0] == 20 * used
+    with pytest.raises(ValueError, match=f"not classes: .*'{names[1]}'"):
+        FolderImages(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("train",), ("validation",), ("test", "val"), ("train", "training", "test")])
+def test_splits_that_are_no_pair_raise_naming_them(names: tuple[str, ...], tmp_path: Path) -> None:
+    make_splits(tmp_path, *names)
+    for read in (load_folder, FolderImages):
+        with pytest.raises(ValueError, match=f"'{names[0]}'.*parts|parts.*'{names[0]}'"):
+            read(tmp_path)
+
+
+def test_splits_without_classes_raise(tmp_path: Path) -> None:
+    make_splits(tmp_path, "train")
+    write(tmp_path / "validation", 3)
+    with pytest.raises(FileNotFoundError, match="validation is not a folder with one sub-folder of images per class"):
+        load_folder(tmp_path)
+    with pytest.raises(ValueError, match="not classes: 'train', 'validation'"):
+        FolderImages(tmp_path)
+
+
+def test_other_folders_beside_the_splits_do_not_make_them_classes(tmp_path: Path) -> None:
+    make_splits(tmp_path, "train", "validation", "unlabelled")
+    assert load_folder(tmp_path, 16)[0].classes == ["ant", "bee"]
+    with pytest.raises(ValueError, match="not classes: 'train', 'validation'; "):
+        FolderImages(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names", [("bus", "train"), ("trained", "tested"), ("test",), ("development", "research"), ("train", "trainer")]
+)
+def test_classes_whose_names_resemble_splits_are_classes(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name in names:
+        write(tmp_path / name, 2)
+    assert FolderImages(tmp_path).classes == sorted(names)
+
+
+def test_classes_called_like_splits_can_be_named(tmp_path: Path) -> None:
+    make_splits(tmp_path, "train", "test")
+    images = FolderImages(tmp_path, classes=["train", "test"])
+    assert (images.classes, images.targets.bincount().tolist()) == (["train", "test"], [4, 4])
+
+
+# numbers of classes
+
+
+def test_other_images_can_number_the_classes(root: Path, tmp_path: Path) -> None:
+    names = ["dog", "fox", "cat", "ant", "eel", "bee"]
+    images = FolderImages(root, 16, 1, classes=tuple(names))
+    assert images.classes == names
+    assert [path.parent.name for path in images.paths] == [names[label] for label in images.targets]
+    assert images.targets.dtype == torch.int64
+    assert images[0][1] == 3
+    in_memory = images.in_memory()
+    assert (in_memory.classes, in_memory.targets.tolist()) == (names, images.targets.tolist())
+    part = images.of_classes(["bee", "fox", "ant"])
+    assert (part.classes, part.targets.bincount().tolist()) == (["bee", "fox", "ant"], [5, 0, 10])
+    own = FolderImages(root, 16, 1)
+    assert torch.equal(FolderImages(root, 16, 1, classes=own.classes).targets, own.targets)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["ant", "bee"], r"2 sub-folders that are not among the 2 given classes: 'cat', 'dog'; pass classes with all"),
+        ([], "4 sub-folders that are not among the 0 given classes"),
+        ([*CLASSES, "ant"], "classes must be a list of different names"),
+        ("ant", "classes must be a list of different names"),
+    ],
+)
+def test_classes_that_do_not_fit_raise(classes: object, message: str, root: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        FolderImages(root, classes=classes)
+
+
+# links, and files that are left out
+
+
+def test_images_in_linked_folders_are_counted_once(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    write(root / "ant", 2)
+    write(root / "ant" / "z", 2, 10)
+    write(root / "bee", 1, 20)
+    write(elsewhere / "deeper", 3, 30)
+    n_images = len(FolderImages(root))
+    for link, target in (
+        ("ant/from elsewhere", elsewhere),
+        ("ant/deeper too", elsewhere / "deeper"),
+        ("ant/again", root / "ant" / "z"),
+        ("ant/loop", root / "ant"),
+        ("ant/z/all", root),
+        ("ant/.hidden", elsewhere),
+    ):
+        (root / link).symlink_to(target, target_is_directory=True)
+    (elsewhere / "back").symlink_to(elsewhere, target_is_directory=True)
+    images = FolderImages(root, 16, 1)
+    assert len(images) == n_images + 3
+    assert len({path.resolve() for path in images.paths}) == len(images)
+    assert images.targets.tolist() == [0] * 7 + [1]
+    assert sorted(greys(images.in_memory().data)) == [0, 1, 10, 11, 20, 30, 31, 32]
+    assert root / "ant" / "z" / "010.png" in images.paths  # under its own name, not the link's
+
+
+def test_a_class_folder_may_be_a_link(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere" / "deeper", 3)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "ant").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert len(FolderImages(tmp_path / "root")) == 3
+
+
+def test_files_that_are_left_out_are_counted_in_a_warning(root: Path) -> None:
+    for name in ("a.jfif", "b.JFIF", "c.gif", "deeper/d.heic", "no ending", "notes.txt", ".hidden.gif", "data.npy"):
+        (root / "ant" / name).parent.mkdir(exist_ok=True)
+        (root / "ant" / name).touch()
+    (root / "bee" / "link.jpg").symlink_to(root / "nowhere.jpg")
+    (root / "beside.jpg").touch()
+    (root / "labels.csv").touch()
+    with pytest.warns(UserWarning, match=r"8 files in .* left out: 2 \.jfif, ") as caught:
+        assert len(FolderImages(root)) == 18
+    text = str(caught[0].message)
+    for part in (
+        "1 .gif",
+        "1 .heic",
+        "1 .npy",
+        "1 without an ending",
+        "1 links to nothing",
+        "1 beside the sub-folders",
+    ):
+        assert part in text
+    assert caught[0].filename == __file__
+
+
+def test_many_endings_make_a_short_warning_and_none_makes_no_warning(root: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FolderImages(root)
+    for number in range(200):
+        (root / "ant" / f"a.e{number}").touch()
+    with pytest.warns(UserWarning, match=r"200 files .*, … \(200 endings\)\. Images end with") as caught:
+        FolderImages(root)
+    assert len(str(caught[0].message)) < 1000
+
+
+def test_a_class_of_other_files_raises_saying_what_there_is(root: Path) -> None:
+    for number in range(3):
+        write(root / "eel", 0)
+        (root / "eel" / f"{number}.heic").touch()
+    with pytest.raises(FileNotFoundError, match=r"in 'eel' there is no file that ends with .* \(but 3 \.heic\); add"):
+        FolderImages(root)
+
+
+# damage, memory, and paths
+
+
+def test_unreadable_files_are_found_and_can_be_left_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = FolderImages(root, 16, 1)
+    assert images.unreadable() == {}
+    damaged = [root / name for name in ("ant/001.png", "bee/021.jpg", "dog/060.jpg")]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:30])
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "empty", lambda *_: pytest.fail("all images are held"))
+        bad = images.unreadable()
+    assert list(bad) == damaged
+    assert all(path.name in problem for path, problem in bad.items())
+    rest = images.subset([path not in bad for path in images.paths])
+    assert len(rest.in_memory()) == 15
+    with pytest.raises(ValueError, match=r"(?s)3 of 18 files cannot be read:.*`unreadable\(\)`"):
+        images.in_memory()
+
+
+def test_no_images_have_no_mean_and_deviation_of_their_own(root: Path) -> None:
+    none = FolderImages(root, 16, 1).subset([])
+    assert none.unreadable() == {}
+    with pytest.raises(ValueError, match="no images to take mean and standard deviation from"):
+        none.in_memory()
+    assert len(none.in_memory(transform=FolderImages(root, 16, 1).in_memory().transform)) == 0
+
+
+def test_a_tilde_is_the_home_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root.parent))
+    monkeypatch.chdir("/")
+    assert len(FolderImages(f"~/{root.name}")) == 18
+    assert len(load_folder(f"~/{root.name}", 16)[0]) == 14
+
+
+def test_messages_about_names_that_are_no_utf_8_can_be_printed(tmp_path: Path) -> None:
+    name = os.fsencode("caf").decode() + "\udce9"
+    root = tmp_path / name
+    messages = []
+
+    def catch(read: Callable[[], object]) -> None:
+        with pytest.raises((ValueError, FileNotFoundError)) as caught:
+            read()
+        messages.append(str(caught.value))
+
+    catch(lambda: FolderImages(root))
+    (root / name).mkdir(parents=True)
+    catch(lambda: FolderImages(root))
+    (root / name / f"{name}.png").write_bytes(b"damaged")
+    catch(lambda: FolderImages(root).in_memory())
+    catch(lambda: load_folder(root))
+    catch(lambda: FolderImages(root, classes=["a"]))
+    messages += FolderImages(root).unreadable().values()
+    (root / name / f"{name}.{name}").touch()
+    with pytest.warns(UserWarning, match="left out") as caught:
+        FolderImages(root)
+    for message in (*messages, str(caught[0].message)):
+        assert "caf\\udce9" in message.encode("utf-8").decode()
 
 
 @pytest.mark.parametrize("channels", [0, 2, 4])

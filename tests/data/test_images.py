@@ -10,8 +10,10 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from siamese_triplet.datasets import Images, normalization
+from siamese_triplet.datasets import Images, SiameseMNIST, TripletMNIST, normalization
 from siamese_triplet.datasets.images import apply_transform, channels_first, pixelwise_transform
+from siamese_triplet.loader import TensorLoader
+from siamese_triplet.samplers import BalancedBatchSampler
 
 GREY = torch.randint(0, 256, (256, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 COLOUR = torch.randint(0, 256, (20, 9, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
@@ -262,3 +264,222 @@ def test_a_mask_of_another_length_raises(length: int) -> None:
 def test_an_index_out_of_range_raises() -> None:
     with pytest.raises(IndexError):
         grouped().subset([30])
+
+
+# pixels of other kinds
+
+STEPS = torch.arange(0, 128, dtype=torch.uint8)  # int8 holds them too
+RAMP = torch.stack([STEPS.view(16, 8), STEPS.flip(0).view(16, 8), STEPS.view(16, 8), STEPS.view(16, 8)])
+OLDER = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.3,), (0.7,))])
+FOREIGN = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.3], [0.7])])
+INTEGERS = [torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64]
+
+
+class FourImages:
+    """A data set of four images of two classes, like torchvision's MNIST."""
+
+    def __init__(self, data: Any, transform: Any) -> None:
+        self.data, self.targets, self.train, self.transform = data, torch.tensor([0, 0, 1, 1]), False, transform
+
+    def __len__(self) -> int:
+        return 4
+
+
+WAYS: dict[str, Callable[[Any, Any], Tensor]] = {
+    "item": lambda data, transform: Images(data, [0, 0, 1, 1], "ab", transform=transform)[0][0],
+    "batch": lambda data, transform: Images(data, [0, 0, 1, 1], "ab", transform=transform).__getitems__([0, 3])[0][0],
+    "subset": lambda data, transform: Images(data, [0, 0, 1, 1], "ab", transform=transform).subset([0])[0][0],
+    "pairs": lambda data, transform: SiameseMNIST(FourImages(data, transform))[0][0][0],
+    "triplets": lambda data, transform: TripletMNIST(FourImages(data, transform))[0][0][0],
+    "loader": lambda data, transform: TensorLoader(FourImages(data, transform), 4).images[0].cpu(),
+    "loader of pairs": lambda data, transform: (
+        TensorLoader(SiameseMNIST(FourImages(data, transform)), 4).images[0].cpu()
+    ),
+    "chunk": lambda data, transform: apply_transform(torch.as_tensor(data), transform)[0],
+}
+
+
+@pytest.mark.parametrize("as_given", [lambda data: data, lambda data: data.numpy()], ids=["tensor", "array"])
+@pytest.mark.parametrize("transform", [normalization(0.3, 0.7), FOREIGN, OLDER], ids=["ours", "theirs", "older"])
+@pytest.mark.parametrize("dtype", [*INTEGERS, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("way", WAYS)
+def test_numbers_of_any_dtype_equal_the_same_bytes(way: str, dtype: torch.dtype, transform: Any, as_given: Any) -> None:
+    given = RAMP.to(dtype) / 255 if dtype.is_floating_point else RAMP.to(dtype)
+    result = WAYS[way](as_given(given), transform)
+    torch.testing.assert_close(
+        result, WAYS[way](RAMP, transform), rtol=0, atol=0 if not dtype.is_floating_point else 1e-6
+    )
+    assert result.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "message"),
+    [
+        (torch.int64, 256, r"torch.int64 from 0 to 256; .*uint8"),
+        (torch.int64, -1, r"torch.int64 from -1 to 127; .*uint8"),
+        (torch.int16, 4095, r"torch.int16 from 0 to 4095; .*uint8"),
+        (torch.uint16, 65535, r"torch.uint16 from 0 to 65535; .*uint8"),
+        (torch.int8, -128, r"torch.int8 from -128 to 127; .*uint8"),
+        (torch.float32, 255, r"torch.float32 from 0 to 255; .*uint8"),
+        (torch.float64, 1.01, r"torch.float64 from 0 to 1.01; .*uint8"),
+        (torch.float32, -0.5, r"torch.float32 from -0.5 to .*uint8"),
+        (torch.float16, float("nan"), r"torch.float16 from nan to nan; .*uint8"),
+    ],
+)
+@pytest.mark.parametrize("transform", [normalization(0.3, 0.7), FOREIGN, OLDER], ids=["ours", "theirs", "older"])
+@pytest.mark.parametrize("way", WAYS)
+def test_numbers_of_an_unknown_scale_raise(
+    way: str, transform: Any, dtype: torch.dtype, value: float, message: str
+) -> None:
+    data = RAMP / 255 if dtype.is_floating_point else RAMP.to(torch.int64)
+    data[0, 0, 1] = value
+    with pytest.raises(ValueError, match=message):
+        WAYS[way](data.to(dtype), transform)
+
+
+@pytest.mark.parametrize(
+    "make", [Tensor.numpy, lambda image: Image.fromarray(image.numpy()), lambda image: image[None]]
+)
+def test_a_single_image_of_integers_is_checked_too(make: Callable) -> None:
+    ours = normalization(0.3, 0.7)
+    expected = ours(RAMP[:1])
+    wide = RAMP[0].to(torch.int32)
+    assert torch.equal(ours(make(wide)), expected)
+    wide[0, 1] = 256
+    with pytest.raises(ValueError, match=r"torch\.int32 from 0 to 256; integers must be uint8"):
+        ours(make(wide))
+    with pytest.raises(ValueError, match=r"torch\.float32 from 0 to 127; normalization takes uint8"):
+        ours(make(RAMP[0].float()))
+
+
+def test_booleans_are_black_and_white() -> None:
+    white = torch.ones(4, 2, 2, dtype=torch.bool)
+    assert WAYS["item"](white, normalization(0.0, 1.0)).unique().tolist() == [1.0]
+
+
+def test_floats_a_rounding_beyond_the_range_and_no_images_are_accepted() -> None:
+    ours = normalization(0.0, 1.0)
+    torch.testing.assert_close(ours(torch.tensor([[[-1e-6, 1 + 1e-6]]])), torch.tensor([[[-1e-6, 1 + 1e-6]]]))
+    assert apply_transform(torch.rand(0, 3, 3), ours) == apply_transform(torch.zeros(0, 3, 3).int(), ours) == []
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_without_a_transform_integers_are_pil_images_as_bytes_are(dtype: torch.dtype) -> None:
+    assert images(GREY[:3].to(torch.int64).clamp(max=127).to(dtype))[1] == images(GREY[:3].clamp(max=127))[1]
+
+
+def test_vectors_of_floats_and_of_any_integers_stay_as_they_are() -> None:
+    for vectors in (torch.randn(5, 3), torch.arange(15).view(5, 3) * 1000, torch.randn(5, 3).double()):
+        dataset = images(vectors)
+        assert dataset.data is vectors
+        assert torch.equal(torch.stack([item[0] for item in dataset]), vectors)
+        batch, _ = next(iter(DataLoader(dataset, batch_size=5)))
+        assert torch.equal(batch, vectors)
+    with pytest.raises(ValueError, match=r"got \(1, 3\); vectors take no normalization"):
+        images(torch.rand(5, 3), transform=normalization(0.3, 0.3))[0]
+
+
+# tensors, arrays and lists
+
+
+@pytest.mark.parametrize("of_targets", [list, np.array, torch.tensor, lambda x: np.array(x, "uint16"), np.int32])
+@pytest.mark.parametrize(
+    "of_data", [Tensor.numpy, Tensor.tolist, list, lambda data: [image.numpy() for image in data], lambda data: data]
+)
+def test_images_may_be_tensors_arrays_and_lists(of_data: Callable, of_targets: Callable) -> None:
+    labels = [0, 1, 2, 0]
+    expected = Images(GREY[:4], torch.tensor(labels), "abc", transform=normalization(0.3, 0.7))
+    given = Images(of_data(GREY[:4]), of_targets(labels), "abc", transform=normalization(0.3, 0.7))
+    assert torch.equal(given.data, expected.data)
+    assert given.targets.dtype == torch.int64
+    for ours, theirs in zip(DataLoader(given, 3), DataLoader(expected, 3), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    for ours, theirs in zip(TensorLoader(given, 3), TensorLoader(expected, 3), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    assert given.of_classes("ca").targets.tolist() == [1, 0, 1]
+
+
+def test_tensors_of_the_right_kind_are_not_copied_and_groups_are_converted() -> None:
+    targets = torch.arange(256) % 3
+    dataset = Images(GREY, targets, "abc", groups=np.zeros(256, np.int32))
+    assert dataset.data is GREY
+    assert dataset.targets is targets
+    assert dataset.groups.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            torch.zeros(4, 3, 32, 32, dtype=torch.uint8),
+            r"\(4, 3, 32, 32\) seem to have their channels first; .*permute",
+        ),
+        (np.zeros((4, 1, 28, 28), np.int64), "channels first"),
+        (torch.zeros(4, 9, dtype=torch.uint8), r"must be uint8 images of shape \(N, H, W\) or .* of shape \(4, 9\)"),
+        (torch.zeros(4, 2, 3, 8, 8, dtype=torch.uint8), r"got torch.uint8 of shape \(4, 2, 3, 8, 8\)"),
+        (torch.zeros(4), r"got torch.float32 of shape \(4,\)"),
+        (torch.tensor(4), r"got torch.int64 of shape \(\)"),
+        (torch.zeros(4, 3, 3, dtype=torch.complex64), "are torch.complex64; they must be uint8"),
+        (None, "must be images as a tensor or an array of uint8, got a NoneType"),
+        ([np.zeros((2, 2)), np.zeros((2, 3))] * 2, "must be images as a tensor .*, got a list .*equal size"),
+    ],
+)
+def test_data_of_another_kind_raise(data: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"Images: data.*{message}"):
+        Images(data, [0, 1, 0, 1], "ab")
+
+
+def test_floats_with_their_channels_first_raise_under_normalization_only() -> None:
+    data = torch.rand(4, 3, 8, 8)
+    assert images(data)[0][0].shape == (3, 8, 8)
+    with pytest.raises(ValueError, match="channels first"):
+        images(data, normalization(0.3, 0.7))[0]
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (torch.eye(4), r"got torch.float32 of shape \(4, 4\); .*\.argmax\(dim=1\)"),
+        (torch.eye(4).long(), r"\.argmax\(dim=1\)"),
+        (torch.zeros(4, 1).long(), r"\(4, 1\); convert class labels with \.squeeze\(1\)$"),
+        (torch.zeros(4, 1), r"\(4, 1\); convert class labels with \.squeeze\(1\)\.long\(\)"),
+        (torch.zeros(4), r"convert class labels with \.long\(\)"),
+        (torch.zeros(4, 1, 1).long(), "give one class number per image"),
+        (["a", "b", "a", "b"], "integers, one per image, got a list .*number them"),
+        (np.array(["a", "b", "a", "b"]), "integers, one per image, got a ndarray .*number them"),
+        (None, "integers, one per image, got a NoneType"),
+    ],
+)
+@pytest.mark.parametrize("name", ["targets", "groups"])
+def test_targets_and_groups_of_another_kind_raise(name: str, targets: Any, message: str) -> None:
+    if name == "groups" and targets is None:
+        return
+    arguments = {"targets": [0, 0, 0, 0], name: targets}
+    with pytest.raises(ValueError, match=f"Images: {name} must be .*{message}"):
+        Images(GREY[:4], classes=["a"], **arguments)
+
+
+@pytest.mark.parametrize("targets", [[5, 14], [1, 2], [-1, 0]])
+def test_targets_and_groups_without_a_name_raise_if_there_are_names(targets: list[int]) -> None:
+    with pytest.raises(ValueError, match=rf"targets go from {targets[0]} to {targets[1]}, but classes has 2 names"):
+        Images(GREY[:2], targets, "ab")
+    with pytest.raises(ValueError, match="but group_names has 2 names, of numbers from 0 to 1; number them from 0"):
+        Images(GREY[:2], [0, 1], "ab", groups=targets, group_names="xy")
+    assert Images(GREY[:2], targets, [], groups=targets).targets.tolist() == targets
+
+
+def test_no_images_are_accepted() -> None:
+    empty = Images(GREY[:0], [], [])
+    assert (len(empty), empty.targets.dtype) == (0, torch.int64)
+
+
+# a batch sampler in the place of a sampler
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+@pytest.mark.parametrize("make", [lambda dataset: dataset, SiameseMNIST, TripletMNIST])
+def test_a_batch_sampler_as_a_sampler_raises(make: Callable, batch_size: int | None) -> None:
+    dataset = make(images(transform=normalization(0.3, 0.7)))
+    sampler = BalancedBatchSampler(torch.arange(256) % 3, 2, 2)
+    with pytest.raises(ValueError, match=r"a list of 4 indices .*batch_sampler=sampler"):
+        next(iter(DataLoader(dataset, batch_size, sampler=sampler)))

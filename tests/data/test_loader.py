@@ -1,19 +1,21 @@
 """A TensorLoader gives the batches of a DataLoader."""
 
+import multiprocessing
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 from torchvision import transforms
 from torchvision.transforms import v2
 
 from siamese_triplet.datasets import Images, SiameseMNIST, TripletMNIST, normalization
 from siamese_triplet.distributed import Share
 from siamese_triplet.loader import TensorLoader
-from siamese_triplet.samplers import BalancedBatchSampler
+from siamese_triplet.samplers import BalancedBatchSampler, GroupedBatchSampler
 
 DATASETS: dict[str, Callable[[Any], Any]] = {
     "images": lambda images: images,
@@ -244,6 +246,34 @@ def test_batches_are_on_the_given_device() -> None:
     assert (inputs.device.type, target.device.type, inputs.shape) == ("meta", "meta", (7, 1, 5, 4))
 
 
+@pytest.mark.parametrize("shape", [(23, 8), (23, 5, 4), (23, 2, 5, 4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("kind", DATASETS)
+def test_floats_without_a_transform_stay_as_they_are(kind: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    vectors = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype) * 100
+    dataset = DATASETS[kind](Images(vectors, torch.arange(23) % 3, "abc", train=False))
+    ours = TensorLoader(dataset, 5, device="cpu")
+    assert_same_batches(ours, DataLoader(dataset, 5))
+    for inputs, _ in ours:
+        (inputs if kind == "images" else inputs[0]).zero_()
+    assert vectors.any(dim=1).all()
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_loader_sent_to_another_process_goes_on_with_the_same_batches(method: str) -> None:
+    loader = TensorLoader(images(True), 5, shuffle=True, seed=3, device="cpu")
+    list(loader)  # the generator has moved
+    sampler = BalancedBatchSampler(images().targets, 2, 3, seed=3)
+    grouped = GroupedBatchSampler([0, 0, 1, 1], [0, 0, 1, 1], 2, 1, 1, seed=3)
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        there = [pool.apply(epoch_there, (one,)) for one in (loader, sampler, grouped)]
+    assert there == [epoch_there(loader), list(sampler), list(grouped)]
+
+
+def epoch_there(loader: Iterable) -> list:
+    return [batch if isinstance(batch, list) else numbers(batch[0]).tolist() for batch in loader]
+
+
 # bad input
 
 
@@ -294,3 +324,26 @@ def test_a_transform_that_is_not_pixelwise_raises(kind: str, transform: Any) -> 
 def test_an_empty_data_set_raises() -> None:
     with pytest.raises(ValueError, match="the data set has no images"):
         TensorLoader(images(n_images=0), 4)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "lacking"),
+    [
+        (SimpleNamespace(targets=[0], transform=None), "SimpleNamespace lacks data"),
+        (Subset(images(), [0, 1]), "Subset lacks data, targets, transform"),
+        (TensorDataset(torch.zeros(2)), "TensorDataset lacks data, targets, transform"),
+        (DataLoader(images()), "DataLoader lacks data, targets, transform"),
+        ([1, 2], "list lacks data, targets, transform"),
+    ],
+)
+def test_a_data_set_that_is_not_in_memory_raises_with_advice(dataset: Any, lacking: str) -> None:
+    with pytest.raises(ValueError, match=rf"or use a DataLoader; {lacking}\. .*\.in_memory\(\) .*\.subset\("):
+        TensorLoader(dataset, 1)
+
+
+def test_channels_first_and_vectors_under_normalization_raise() -> None:
+    dataset = images(colour=True)
+    for data, message in ((torch.rand(23, 3, 8, 8), "channels first"), (torch.rand(23, 4), "vectors take no")):
+        given = SimpleNamespace(data=data, targets=dataset.targets, transform=dataset.transform)
+        with pytest.raises(ValueError, match=message):
+            TensorLoader(given, 4)

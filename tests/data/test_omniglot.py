@@ -2,14 +2,14 @@
 
 import contextlib
 import io
-import zipfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
-from omniglot_archives import drawing, minimal, write_archive  # noqa: F401 - a fixture
-from PIL import Image
+from omniglot_archives import drawing, minimal, replace_drawing, write_archive  # noqa: F401 - a fixture
+from PIL import Image, ImageFile
 
 from siamese_triplet import Images, load
 from siamese_triplet.datasets import omniglot
@@ -133,25 +133,65 @@ def test_an_archive_cut_to_its_first_bytes_raises_naming_it(length: int, minimal
 @pytest.mark.parametrize("broken", [b"", b"not a drawing", drawing(1)[:60]])
 def test_an_intact_archive_with_a_broken_drawing_raises_naming_it(broken: bytes, minimal: Path) -> None:  # noqa: F811
     path = Archive.minimal(minimal, True).path
-    with zipfile.ZipFile(path, "a") as file:
-        file.writestr("folder/Latin/character02/0001_99.png", broken)
+    replace_drawing(path, broken)
     with pytest.raises(ValueError, match=r"images_background_small1\.zip is truncated or corrupt"):
         load("omniglot", True, minimal, subset="minimal")
 
 
-def test_a_drawing_of_another_size_raises_naming_the_archive(minimal: Path) -> None:  # noqa: F811
-    path, stream = Archive.minimal(minimal, True).path, io.BytesIO()
-    Image.new("1", (50, 105)).save(stream, "PNG")
-    with zipfile.ZipFile(path, "a") as file:
-        file.writestr("folder/Latin/character02/0001_99.png", stream.getvalue())
+def png(width: int, height: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("1", (width, height)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("contents", "problem"),
+    [
+        (png(50, 105), "has 50 × 105 pixels, not 105 × 105"),
+        (png(3000, 3000), "has 3000 × 3000 pixels, not 105 × 105"),
+        (drawing(1) + bytes(2**24), "has 16,777,.* bytes, more than the 65,536 that a drawing may have"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 105 105\n%%EndComments\n%%EOF\n", "cannot identify"),
+    ],
+    ids=["narrow", "large", "long", "PostScript"],
+)
+def test_what_is_no_drawing_is_refused_before_it_is_unpacked_or_decoded(
+    contents: bytes,
+    problem: str,
+    minimal: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = Archive.minimal(minimal, True).path
+    replace_drawing(path, contents)
+    sizes, load_pixels = [], ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: sizes.append(image.size) or load_pixels(image))
+    with pytest.raises(ValueError, match=rf"images_background_small1\.zip is truncated or corrupt: .*{problem}"):
+        load("omniglot", True, minimal, subset="minimal")
+    assert set(sizes) == {(105, 105)}
+
+
+def test_a_member_that_unpacks_to_more_than_it_declares_is_not_read_to_its_end(
+    minimal: Path,  # noqa: F811
+) -> None:
+    path = Archive.minimal(minimal, True).path
+    replace_drawing(path, drawing(1) + bytes(2**26))
+    contents = path.read_bytes()
+    declared = (len(drawing(1)) + 2**26).to_bytes(4, "little")
+    assert contents.count(declared) == 2  # in the member's header and in the directory
+    path.write_bytes(contents.replace(declared, (300).to_bytes(4, "little")))
+    tracemalloc.start()
     with pytest.raises(ValueError, match=r"images_background_small1\.zip is truncated or corrupt"):
         load("omniglot", True, minimal, subset="minimal")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
 
 
 @pytest.mark.parametrize(("n_drawings", "n_found"), [(19, 190), (21, 210)])
 def test_too_few_or_too_many_drawings_raise(n_drawings: int, n_found: int, minimal: Path) -> None:  # noqa: F811
     write_archive(Archive.minimal(minimal, True).path, MINIMAL[True], n_drawings=n_drawings)
-    with pytest.raises(ValueError, match=rf"small1\.zip holds {n_found} drawings, not the 200 of the official archive"):
+    with pytest.raises(
+        ValueError, match=rf"small1\.zip .*holds {n_found} drawings, not the 200 of the official archive"
+    ):
         load("omniglot", True, minimal, subset="minimal")
 
 

@@ -1,3 +1,4 @@
+import multiprocessing
 import pickle
 import warnings
 from collections import defaultdict
@@ -9,7 +10,7 @@ import pytest
 import reference
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 
 from siamese_triplet.datasets import Images, SiameseMNIST, TripletMNIST, normalization
@@ -205,6 +206,36 @@ def test_fixed_test_tuples_are_the_same_through_workers() -> None:
         assert target.tolist() == [1, 0] * 5
 
 
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize("make", BOTH)
+def test_workers_of_any_start_method_yield_all_batches(make: type, method: str) -> None:
+    loader = DataLoader(make(numbered(train=False)), 5, num_workers=1, multiprocessing_context=method)
+    found = [tuple(map(index_of, images)) for batch, _ in loader for images in zip(*batch, strict=True)]
+    assert found == [indices(loader.dataset[index]) for index in range(len(LABELS))]
+
+
+@pytest.mark.parametrize("make", BOTH)
+def test_a_pickled_data_set_goes_on_with_the_same_draws(make: type) -> None:
+    dataset = make(numbered(LABELS * 5))
+    indices(dataset[0])  # the generator has moved
+    sent = pickle.loads(pickle.dumps(dataset))
+    plain = dict(dataset.source.__getstate__())
+    assert not any(isinstance(value, torch.Generator) for value in plain.values())
+    drawn = [[indices(one[index]) for index in range(50)] for one in (dataset, sent)]
+    assert drawn[0] == drawn[1]
+
+
+def test_draws_of_workers_depend_on_the_seed_of_the_data_set() -> None:
+    def epoch(seed: int) -> list:
+        generator = torch.Generator().manual_seed(1)
+        dataset = SiameseMNIST(numbered([0, 1] * 30), seed=seed)
+        return [
+            list(map(index_of, images[1])) for images, _ in DataLoader(dataset, 30, num_workers=1, generator=generator)
+        ]
+
+    assert epoch(3) == epoch(3) != epoch(4)
+
+
 # other data sets
 
 
@@ -240,6 +271,39 @@ def test_a_negative_index_counts_from_the_end_and_an_index_out_of_range_raises(m
 
 
 # bad input
+
+
+@pytest.mark.parametrize("make", BOTH)
+def test_images_on_disk_and_subsets_raise_with_advice(make: type) -> None:
+    lazy = SimpleNamespace(targets=[0, 0, 1], train=True, transform=None)
+    for dataset in (lazy, Subset(numbered(), [0, 1, 2])):
+        with pytest.raises(ValueError, match=r"lacks data.*in_memory\(\) .* images\.subset\(indices\)"):
+            make(dataset)
+
+
+@pytest.mark.parametrize(
+    ("targets", "advice"),
+    [
+        (torch.eye(3), r"\.argmax\(dim=1\)"),
+        (torch.zeros(3, 1).long(), r"\.squeeze\(1\)$"),
+        (torch.zeros(3), r"\.long\(\)"),
+        ([0, 1], "got 2$"),
+        (["a", "b", "c"], "number them"),
+    ],
+)
+@pytest.mark.parametrize("make", BOTH)
+def test_the_message_about_targets_says_what_to_do(make: type, targets: Any, advice: str) -> None:
+    dataset = SimpleNamespace(data=torch.zeros(3, 2, 2), targets=targets, train=True, transform=None)
+    with pytest.raises(ValueError, match=f"targets must be .*{advice}"):
+        make(dataset)
+
+
+@pytest.mark.parametrize("make", BOTH)
+def test_images_with_their_channels_first_raise(make: type) -> None:
+    data = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    dataset = SimpleNamespace(data=data, targets=[0, 0, 1], train=True, transform=None)
+    with pytest.raises(ValueError, match="channels first"):
+        make(dataset)
 
 
 @pytest.mark.parametrize("train", [True, False])

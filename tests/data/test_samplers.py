@@ -1,11 +1,13 @@
 from collections import Counter
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, TensorDataset
 
+from siamese_triplet._validation import check_batch
 from siamese_triplet.samplers import BalancedBatchSampler, GroupedBatchSampler
 
 
@@ -119,6 +121,67 @@ def test_with_replacement_a_batch_may_be_larger_than_the_data_set() -> None:
 def test_bad_input_raises(labels: list, n_classes: int, n_samples: int, message: str) -> None:
     with pytest.raises(ValueError, match=f"BalancedBatchSampler: .*{message}"):
         BalancedBatchSampler(labels, n_classes, n_samples)
+
+
+@pytest.mark.parametrize(
+    ("labels", "advice"),
+    [
+        (torch.eye(4), r"\.argmax\(dim=1\)"),
+        (np.eye(4, dtype=int), r"\.argmax\(dim=1\)"),
+        (torch.zeros(4, 1).long(), r"convert class labels with \.squeeze\(1\)$"),
+        (torch.zeros(4, 1), r"convert class labels with \.squeeze\(1\)\.long\(\)$"),
+        (torch.zeros(4), r"convert class labels with \.long\(\)$"),
+        (torch.zeros(4, 1, 1).long(), "give one class number per image$"),
+    ],
+)
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda labels: BalancedBatchSampler(labels, 1, 1),
+        lambda labels: GroupedBatchSampler(labels, labels, 1, 1, 1),
+        lambda labels: check_batch(torch.zeros(4, 2), torch.as_tensor(labels)),
+    ],
+)
+def test_the_message_about_labels_says_what_to_do(check: Callable, labels: object, advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        check(labels)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "uint32", "uint64", "bool"])
+def test_labels_may_be_integers_of_any_dtype(dtype: str) -> None:
+    labels = np.array([0, 1] * 6).astype(dtype)
+    assert list(BalancedBatchSampler(labels, 2, 3)) == list(BalancedBatchSampler([0, 1] * 6, 2, 3))
+    grouped_alike = GroupedBatchSampler(labels, labels, 2, 1, 3)
+    assert list(grouped_alike) == list(GroupedBatchSampler([0, 1] * 6, [0, 1] * 6, 2, 1, 3))
+
+
+def test_a_small_class_may_be_repeated_thousands_of_times() -> None:
+    (batch,) = BalancedBatchSampler([0, 1], 2, 20_000, replacement=True)
+    assert Counter(batch) == {0: 20_000, 1: 20_000}
+
+
+def test_the_draws_of_a_seed_stay_what_they_were() -> None:
+    sampler = BalancedBatchSampler([0] * 3 + [1] * 7 + [2], 3, 7, replacement=True, seed=5)
+    assert [list(sampler), list(sampler)] == [
+        [[10, 10, 10, 10, 10, 10, 10, 9, 8, 7, 5, 6, 4, 3, 1, 0, 2, 2, 1, 0, 1]],
+        [[2, 0, 1, 1, 2, 0, 0, 9, 5, 3, 4, 7, 6, 8, 10, 10, 10, 10, 10, 10, 10]],
+    ]
+
+
+def test_libraries_take_the_samplers_for_batch_samplers_of_torch() -> None:
+    labels, groups = [0, 0, 1, 1, 2, 2, 3, 3] * 3, [0, 0, 0, 0, 1, 1, 1, 1] * 3
+    balanced, even = BalancedBatchSampler(labels, 2, 3), GroupedBatchSampler(labels, groups, 2, 2, 3)
+    for sampler, batch_size in ((balanced, 6), (even, 12)):
+        assert isinstance(sampler, BatchSampler)
+        assert (sampler.batch_size, sampler.drop_last) == (batch_size, True)
+        assert {len(batch) for batch in sampler} == {batch_size}
+    assert GroupedBatchSampler(labels, [0, 0, 0, 0, 0, 0, 1, 1] * 3, 2, 2, 3).batch_size is None
+
+
+def test_processes_with_seeds_of_their_own_draw_different_batches() -> None:
+    labels = random_labels(0, 5, 8, 12)
+    epochs = [list(BalancedBatchSampler(labels, 3, 4, seed=rank)) for rank in range(4)]
+    assert all(one != other for one, other in combinations(epochs, 2))
 
 
 # batches of few groups

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet._style import COLOURS, INK, MARKERS, PALE, SOFT
 
 WIDTH = 560
@@ -67,7 +68,7 @@ class Diagram:
 
     def save(self, path: str | Path) -> None:
         """Write the picture to the SVG file `path`."""
-        Path(path).write_text(self._repr_svg_() + "\n", encoding="utf-8")
+        write_atomically(path, (self._repr_svg_() + "\n").encode())
 
 
 def text(x: float, y: float, *lines: str, anchor: str = "middle", colour: str = INK, bold: bool = False) -> str:
