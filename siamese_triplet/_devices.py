@@ -1,12 +1,15 @@
-"""Devices of models, and evaluation mode."""
+"""Devices of models, evaluation mode, and the embedding of a model within wrappers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 
 def best_device() -> torch.device:
@@ -54,3 +57,30 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """Return the network within `DataParallel`, `DistributedDataParallel`, `AveragedModel` and `torch.compile`."""
+    while True:
+        inner = model.module if isinstance(model, WRAPPERS) else getattr(model, "_orig_mod", None)  # of torch.compile
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def embedding_function(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return the function of images to embeddings: `get_embedding` of `model`, else `model` itself.
+
+    The method is sought within wrappers too, see `unwrap`. The embedding of an `nn.Sequential` is that of its last
+    part, on the output of the parts before it.
+    """
+    network = unwrap(model)
+    if hasattr(network, "get_embedding"):
+        method: Any = network.get_embedding
+        return method
+    if type(network).forward is nn.Sequential.forward and len(network._modules):
+        *before, last = network.children()
+        embed = embedding_function(last)
+        if embed is not last:
+            return lambda images: embed(nn.Sequential(*before)(images))
+    return model

@@ -6,18 +6,20 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from siamese_triplet._validation import check_margin_or_soft
+from siamese_triplet.datasets._naming import expand
 from siamese_triplet.datasets.mnist import SOURCES
-from siamese_triplet.methods import FULL_EPOCHS, METHODS, Method, Speed
+from siamese_triplet.methods import FULL_EPOCHS, METHODS, SELECTORS_OF, Method, Speed
 from siamese_triplet.runs import Data, Run, evaluate_run, read_run, train_run
 from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, SOFT, TRIPLET_SELECTORS
 
 INTERRUPTED = 130  # the exit status that shells give a command ended by Ctrl-C
+MAX_DIM, MAX_BATCH, MAX_SIDE, MAX_SEED = 2**16, 2**16, 2**12, 2**63 - 1
+TOO_LARGE = ("can't allocate memory", "out of memory", "not enough memory", "Invalid buffer size", "overflow")
 
 TRAIN = f"""\
 Train an embedding and keep everything in one folder: the settings, a checkpoint after every epoch, the history and the
@@ -50,17 +52,34 @@ def main(arguments: Sequence[str] | None = None, add_commands: AddCommands | Non
 
     `add_commands` adds commands beside `train` and `evaluate`.
     """
-    parsed = parser(add_commands).parse_args(arguments)
     try:
+        parsed = parser(add_commands).parse_args(arguments)
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
             return parsed.command(parsed)
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _report(str(error))
+    except (RuntimeError, MemoryError) as error:
+        if not _is_too_large(error):
+            raise
+        first_line = (str(error) or type(error).__name__).splitlines()[0]
+        return _report(
+            f"this takes too much memory: {first_line}; lower --dim, --image-size, --n-classes, --n-samples or "
+            "--batch-size"
+        )
     except KeyboardInterrupt:
         print("interrupted; the same command resumes after the last complete epoch", file=sys.stderr)
         return INTERRUPTED
+
+
+def _report(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+def _is_too_large(error: Exception) -> bool:
+    """Tell whether an error is about memory or depth; those of PyTorch have no types of their own."""
+    return isinstance(error, (MemoryError, RecursionError)) or any(text in str(error) for text in TOO_LARGE)
 
 
 def parser(add_commands: AddCommands | None = None) -> argparse.ArgumentParser:
@@ -85,23 +104,27 @@ def _add_train(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.set_defaults(command=_train)
-    train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder of this run")
+    train.add_argument("--out", type=expand, required=True, metavar="FOLDER", help="the folder of this run")
     train.add_argument(
         "--dataset", required=True, help="mnist, fashion-mnist, or a folder with a sub-folder of images for each class"
     )
     train.add_argument("--method", choices=METHODS, default="online-triplet", help="default: %(default)s")
     train.add_argument("--selector", help="how to select pairs or triplets from a batch; see above")
     train.add_argument("--margin", type=_margin, help=f'a number, or "soft" with {", ".join(SOFT)}')
-    train.add_argument("--dim", type=int, help="size of the embedding (2)")
+    train.add_argument("--dim", type=_at_most(MAX_DIM), help="size of the embedding (2)")
     train.add_argument("--unit-sphere", action="store_true", default=None, help="embeddings of length 1")
     train.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
-    train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    train.add_argument("--seed", type=_at_most(MAX_SEED), default=0, help="default: %(default)s")
     train.add_argument("--lr", type=float, help="learning rate of Adam; falls to a tenth after 8 and 16 of 20 epochs")
     train.add_argument("--weight-decay", type=float)
-    train.add_argument("--batch-size", type=int, help="images, pairs or triplets per batch; not for online methods")
-    train.add_argument("--n-classes", type=int, help="classes per batch, for online methods (10)")
-    train.add_argument("--n-samples", type=int, help="images per class in a batch, for online methods (25)")
-    train.add_argument("--image-size", type=int, default=28, help="size of the images of a folder (28)")
+    train.add_argument(
+        "--batch-size", type=_at_most(MAX_SEED), help="images, pairs or triplets per batch; not for online methods"
+    )
+    train.add_argument("--n-classes", type=_at_most(MAX_BATCH), help="classes per batch, for online methods (10)")
+    train.add_argument(
+        "--n-samples", type=_at_most(MAX_BATCH), help="images per class in a batch, for online methods (25)"
+    )
+    train.add_argument("--image-size", type=_at_most(MAX_SIDE), default=28, help="size of the images of a folder (28)")
     train.add_argument(
         "--channels", type=int, choices=(1, 3), default=1, help="channels of the images of a folder (1, grey)"
     )
@@ -116,7 +139,7 @@ def _add_evaluate(commands: Any) -> None:
         description="Print the evaluation of the model in a folder as JSON, and write it there to evaluation.json.",
     )
     evaluate.set_defaults(command=_evaluate)
-    evaluate.add_argument("folder", type=Path)
+    evaluate.add_argument("folder", type=expand)
     evaluate.add_argument("--dataset", help="evaluate on these images instead, and write nothing")
     add_place(evaluate)
 
@@ -135,6 +158,11 @@ def _train(given: argparse.Namespace) -> int:
     }
     chosen = {name: value for name, value in settings.items() if value is not None}
     experiment: Method = dataclasses.replace(METHODS[given.method], **chosen)
+    if experiment.method in SELECTORS_OF and experiment.n_classes * experiment.n_samples > MAX_BATCH:
+        raise ValueError(
+            f"a batch of {experiment.n_classes:,} × {experiment.n_samples:,} images is too large, as all their "
+            f"distances are computed; lower --n-classes or --n-samples, to {MAX_BATCH:,} images at most"
+        )
     data = Data(_dataset(given.dataset), given.embedded, given.image_size, given.channels)
     run = Run(data, experiment, given.epochs, given.seed, speed_of(given))
     evaluation = train_run(run, given.out, root=given.data, device=given.device)
@@ -147,7 +175,8 @@ def _evaluate(given: argparse.Namespace) -> int:
     data = None
     if given.dataset is not None or given.embedded:  # keeps the image size of the network
         trained_on = read_run(given.folder).data
-        data = dataclasses.replace(trained_on, name=given.dataset or trained_on.name, embedded=given.embedded)
+        name = _dataset(given.dataset) if given.dataset else trained_on.name
+        data = dataclasses.replace(trained_on, name=name, embedded=given.embedded)
     evaluation = evaluate_run(given.folder, data=data, root=given.data, device=given.device)
     print(json.dumps(evaluation, indent=1))
     return 0
@@ -155,7 +184,7 @@ def _evaluate(given: argparse.Namespace) -> int:
 
 def _dataset(name: str) -> str:
     """Make the path of a folder absolute, so that a run can be evaluated from anywhere; keep the name of a data set."""
-    return name if name in SOURCES or not Path(name).is_dir() else str(Path(name).resolve())
+    return name if name in SOURCES or not expand(name).is_dir() else str(expand(name).resolve())
 
 
 def _margin(text: str) -> float | str:
@@ -183,7 +212,7 @@ def add_speed(parser: argparse.ArgumentParser) -> None:
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Add the options for data and device."""
     parser.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="folder of MNIST and FashionMNIST; see datasets.load"
+        "--data", type=expand, metavar="FOLDER", help="folder of MNIST and FashionMNIST; see datasets.load"
     )
     parser.add_argument("--embedded", action="store_true", help="use the small subset inside the package")
     parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
@@ -202,7 +231,28 @@ def device(text: str) -> torch.device:
         raise argparse.ArgumentTypeError(f"cannot use {text!r}: {str(error).splitlines()[0]}") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise argparse.ArgumentTypeError(f"cannot use {text!r}: the number of GPUs is {torch.cuda.device_count()}")
+    if device.type != "cuda":  # torch.device takes names that this machine, or this PyTorch, lacks
+        try:
+            torch.ones(1, device=device).item()
+        except Exception as error:  # each kind of device has errors of its own
+            first_line = (str(error) or type(error).__name__).splitlines()[0]
+            raise argparse.ArgumentTypeError(f"cannot use {text!r}: {first_line}") from error
     return device
+
+
+def _at_most(limit: int) -> Callable[[str], int]:
+    """Make a parser of whole numbers from −`limit` to `limit`; larger ones are slips of the keys."""
+
+    def whole_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"expected a whole number, got {text[:40]!r}") from error
+        if abs(number) > limit:
+            raise argparse.ArgumentTypeError(f"expected at most {limit:,}, got {text[:40]}")
+        return number
+
+    return whole_number
 
 
 def count(text: str) -> int:

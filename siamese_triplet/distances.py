@@ -8,7 +8,8 @@ squared distance to the mean, vanishes when the result is rounded to float32. Di
 and on devices without float64 are sums of squared differences.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 BLOCK = 2**18  # numbers in a block of distances: 1 MB of float32, which fits into caches
 TILE = 2000  # columns of a product in float64 on a CPU, for the same reason
+FEW_ROWS = 32  # up to so many rows, a set of others is gone through once, tile by tile
 FEW_COLUMNS = 8  # up to this embedding size, sums of squared differences are as fast as a matrix product
 
 
@@ -81,10 +83,15 @@ class SquaredDistances:
         n_columns = rows.shape[1]
         self.by_product = rows.dtype != wide_dtype(rows) and n_columns > FEW_COLUMNS
         if self.by_product:
-            right = _Wide.centre(self.others)
-            left = right if others is None else _Wide.centre(rows, right.mean)
+            self.transposed = None
+            if others is not None and len(rows) <= FEW_ROWS and len(others) > TILE and rows.device.type == "cpu":
+                self.mean = _mean(others)  # (D,); to hold all of the others in float64 would take most of the time
+                left = _Wide.centre(rows, self.mean)
+            else:
+                right = _Wide.centre(self.others)
+                left = right if others is None else _Wide.centre(rows, right.mean)
+                self.transposed = right.transposed()
             self.factors = torch.cat([-2 * left.rows, left.norms, left.ones], dim=1)  # (B, D + 2)
-            self.transposed = torch.cat([right.rows, right.ones, right.norms], dim=1).T  # (D + 2, N)
             self.rounding = (4 * (n_columns + 2) * torch.finfo(torch.float64).eps * left.norms).float()  # (B, 1)
 
     def block(self, first: int, end: int) -> Tensor:
@@ -94,10 +101,16 @@ class SquaredDistances:
         factors, rounding = self.factors[first:end], self.rounding[first:end]
         distances = rounding.new_empty(len(factors), len(self.others))
         width = TILE if distances.device.type == "cpu" else max(1, len(self.others))
-        for tile, columns in zip(distances.split(width, dim=1), self.transposed.split(width, dim=1), strict=True):
+        for tile, columns in zip(distances.split(width, dim=1), self._columns(width), strict=True):
             tile.copy_(factors @ columns)
             tile.mul_(torch.gt(tile, rounding, out=torch.empty_like(tile)))
         return distances
+
+    def _columns(self, width: int) -> Iterable[Tensor]:
+        """Yield the factors of the others, (D + 2, n), in tiles of `width` of them."""
+        if self.transposed is not None:
+            return self.transposed.split(width, dim=1)
+        return (_Wide.centre(part, self.mean).transposed() for part in self.others.split(width))
 
 
 def block_rows(rows: Tensor, on_cpu: int | None = None) -> int:
@@ -124,6 +137,18 @@ class _Wide(NamedTuple):
         wide = wide - mean
         norms = wide.square().sum(dim=1, keepdim=True)
         return cls(wide, norms, torch.ones_like(norms), mean)
+
+    def transposed(self) -> Tensor:
+        """Return the factors (D + 2, B) of these rows as the right-hand side of distances."""
+        return torch.cat([self.rows, self.ones, self.norms], dim=1).T
+
+
+def _mean(rows: Tensor) -> Tensor:
+    """Compute the mean (D,) of `rows` (N, D) in float64, without a copy of them."""
+    total = torch.zeros(rows.shape[1], dtype=torch.float64, device=rows.device)
+    for part in rows.split(TILE):
+        total += part.double().sum(dim=0)
+    return total / len(rows)
 
 
 def _sums_of_squares(left: Tensor, right: Tensor) -> Tensor:
@@ -164,6 +189,24 @@ def full_precision(embeddings: Tensor) -> Tensor:
 def wide_dtype(tensor: Tensor) -> torch.dtype:
     """Return the dtype for sums that need more than float32: float64, but float32 on devices without it."""
     return torch.float32 if tensor.device.type == "mps" else torch.float64
+
+
+def exponent_of(*sets: Tensor) -> int:
+    """Return the least e such that all numbers of `sets` are below 2^e in size; 0 if there are only zeros, or none."""
+    ends = [float(end) for rows in sets if rows.numel() for end in rows.aminmax()]
+    return math.frexp(max(map(abs, ends), default=0.0))[1]
+
+
+def exponent_if_tiny(*sets: Tensor) -> int:
+    """Return `exponent_of(*sets)`, of one dtype, if squares of differences of their numbers may vanish, else 0."""
+    exponent, info = exponent_of(*sets), torch.finfo(sets[0].dtype)
+    return exponent if 2.0**exponent < info.tiny**0.5 / info.eps else 0
+
+
+def scale(rows: Tensor, exponent: int) -> Tensor:
+    """Multiply `rows` by 2^`exponent`, which rounds nothing; in two steps, as the power itself may overflow."""
+    half = exponent // 2
+    return rows * 2.0**half * 2.0 ** (exponent - half) if exponent else rows
 
 
 class _SquaredDistances(torch.autograd.Function):

@@ -109,7 +109,7 @@ class Gallery:
 
         Every byte is checked, and no code from the file is run.
         """
-        packed = Path(path).read_bytes()
+        packed = Path(os.path.expanduser(path)).read_bytes()
         try:
             contents = torch.load(io.BytesIO(unseal(packed, "Gallery.save")), map_location="cpu", weights_only=True)
             if contents["format"] != FORMAT:

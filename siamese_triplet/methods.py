@@ -75,11 +75,14 @@ class Method:
 
     def network(self, images: Images) -> nn.Module:
         """Make a new network for images of this size and, for the softmax, for their classes."""
-        first = images[0][0]
+        return self.network_for(tuple(images[0][0].shape), len(images.classes))
+
+    def network_for(self, input_size: tuple[int, int, int], n_classes: int) -> nn.Module:
+        """Make a new network for images of `input_size` (C, H, W) and, for the softmax, for `n_classes`."""
         net = EmbeddingNetL2 if self.unit_sphere else EmbeddingNet
-        embedding_net = net(self.embedding_size, tuple(first.shape))
+        embedding_net = net(self.embedding_size, input_size)
         if self.method == "softmax":
-            return ClassificationNet(embedding_net, len(images.classes))
+            return ClassificationNet(embedding_net, n_classes)
         wrapper = {"siamese": SiameseNet, "triplet": TripletNet}.get(self.method)
         return embedding_net if wrapper is None else wrapper(embedding_net)
 

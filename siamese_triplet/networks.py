@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from siamese_triplet._devices import unwrap
 from siamese_triplet._prelu import PReLU
 
 
@@ -208,6 +209,7 @@ def _apply_in_full_precision(layer: nn.Linear, x: Tensor) -> Tensor:
 
 
 def _embedding_size(net: nn.Module) -> int:
+    net = unwrap(net)
     if hasattr(net, "embedding_size"):
         size: Any = net.embedding_size
         return int(size)

@@ -35,11 +35,11 @@ def little_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the data of runs: MNIST has 10 images per class, FashionMNIST the same ones upside down."""
     from toy_data import part
 
-    from siamese_triplet import runs
+    from siamese_triplet.runs import data
 
     def load(name: str, train: bool, root: object, subset: str | None) -> Images:
         images = part(train, 10)
         images.data = images.data.flip(1) if name == "fashion-mnist" else images.data
         return images
 
-    monkeypatch.setattr(runs, "load", load)
+    monkeypatch.setattr(data, "load", load)

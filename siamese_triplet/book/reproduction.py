@@ -9,7 +9,8 @@ from typing import Any
 
 from siamese_triplet.book.results import TITLES, Key, Results, collect, markdown_table, origin, read_results, spread
 from siamese_triplet.methods import FULL_EPOCHS, METHODS, Speed
-from siamese_triplet.runs import HISTORY, Data, Run, train_run
+from siamese_triplet.runs import Data, Run, train_run
+from siamese_triplet.runs.run import HISTORY
 
 DATASETS = ("mnist", "fashion-mnist")
 REPRODUCTION = "reproduction.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from siamese_triplet.runs import write_json
+from siamese_triplet.runs.provenance import write_json
 from siamese_triplet.trainer import History
 
 Key = dict[str, Any]  # all that decides a result, and part of the result

@@ -11,7 +11,7 @@ from siamese_triplet.evaluation.intervals import bootstrap_interval
 from siamese_triplet.evaluation.neighbours import Neighbours, knn_accuracy, knn_predictions, nearest
 from siamese_triplet.evaluation.retrieval import retrieval_metrics, retrieval_values
 from siamese_triplet.evaluation.suspects import doubtful_labels, near_duplicates
-from siamese_triplet.evaluation.verification import Roc, roc_curve, verification_metrics
+from siamese_triplet.evaluation.verification import Roc, pair_metrics, roc_curve, verification_metrics
 
 __all__ = [
     "Neighbours",
@@ -25,6 +25,7 @@ __all__ = [
     "knn_predictions",
     "near_duplicates",
     "nearest",
+    "pair_metrics",
     "retrieval_metrics",
     "retrieval_values",
     "roc_curve",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from siamese_triplet._validation import check_batch
-from siamese_triplet.distances import full_precision, wide_dtype
+from siamese_triplet.distances import exponent_of, full_precision, scale, wide_dtype
 from siamese_triplet.evaluation.intervals import bootstrap_intervals
 from siamese_triplet.evaluation.neighbours import check_not_empty
 
@@ -78,6 +78,7 @@ def few_shot_accuracy(
     scores = torch.empty(n_episodes, 2, dtype=torch.float64)
     wide = full_precision(embeddings).to(wide_dtype(embeddings))
     wide = wide - wide.mean(dim=0)
+    wide = scale(wide, -exponent_of(wide))  # so that squares, as float32, neither vanish nor overflow
     for number, (group, group_classes) in enumerate(classes.items()):
         if number >= n_episodes:
             break  # fewer episodes than groups
@@ -119,7 +120,8 @@ def _list_classes(labels: Tensor, groups: Tensor | None, n_classes: int) -> dict
     both = torch.stack([groups.cpu(), place], dim=1).unique(dim=0)  # (C, 2), one row per class
     if len(both) > n_classes:
         raise ValueError("a class has images in two groups; give all images of a class one group")
-    return {int(group): both[both[:, 0] == group, 1] for group in both[:, 0].unique()}
+    numbers, sizes = both[:, 0].unique_consecutive(return_counts=True)  # `unique` has sorted the rows
+    return dict(zip(numbers.tolist(), both[:, 1].split(sizes.tolist()), strict=True))
 
 
 def _check_n_way(group: int, n_classes: int, n_way: int, is_group: bool, allow_fewer: bool) -> int:

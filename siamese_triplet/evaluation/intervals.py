@@ -41,8 +41,11 @@ def bootstrap_intervals(
             raise ValueError(f"{name} must be a vector with one value per query, got shape {tuple(column.shape)}")
     columns = torch.stack([column.double() for column in tensors.values()], dim=1).cpu()  # (Q, M)
     n_queries = len(columns)
-    means = [weights @ columns / n_queries for weights in resamples(n_queries, n_resamples, seed)]
-    bounds = quantiles(torch.cat(means), level)  # (2, M)
+    means, first = columns.new_empty(max(0, n_resamples), columns.shape[1]), 0
+    for weights in resamples(n_queries, n_resamples, seed):
+        means[first : first + len(weights)] = weights @ columns / n_queries
+        first += len(weights)
+    bounds = quantiles(means, level)  # (2, M)
     return {f"{name}_interval": tuple(bound.tolist()) for name, bound in zip(values, bounds.T, strict=True)}
 
 

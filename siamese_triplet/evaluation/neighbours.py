@@ -5,20 +5,19 @@ sought only among distances up to a threshold, estimated from a sample: to parti
 the time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from siamese_triplet._validation import check_finite, check_labels, check_matrix
-from siamese_triplet.distances import SquaredDistances, block_rows, full_precision, root
+from siamese_triplet.distances import SquaredDistances, block_rows, exponent_if_tiny, full_precision, root, scale
 
 BLOCK = 2**20  # distances of a block on a CPU
 ONE_OF = 12  # one column in 12 is in the sample that gives a threshold
-Result = TypeVar("Result")
 AS_INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # the bits of numbers ≥ 0 sort alike
 
 
@@ -57,12 +56,11 @@ def nearest(queries: Tensor, gallery: Tensor | None = None, k: int = 5) -> Neigh
 
 def search(queries: Tensor, gallery: Tensor | None, k: int) -> Neighbours:
     """Find neighbours like `nearest`, for checked arguments."""
-    queries, gallery, itself = in_full_precision(queries, gallery)
-    found = map_blocks(queries, gallery, itself, lambda _, distances: _first(distances, k))
-    if not found:
-        return Neighbours(queries.new_empty(0, k), torch.empty(0, k, dtype=torch.int64, device=queries.device))
-    distances, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return Neighbours(root(distances), indices)
+    queries, gallery, itself, exponent = in_full_precision(queries, gallery)
+    distances = queries.new_empty(len(queries), k)
+    indices = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
+    map_blocks(queries, gallery, itself, lambda _, block: _first(block, k), (distances, indices))
+    return Neighbours(scale(root(distances), exponent), indices)
 
 
 def knn_predictions(train_embeddings: Tensor, train_labels: Tensor, test_embeddings: Tensor, k: int = 5) -> Tensor:
@@ -127,12 +125,17 @@ def check_sets(queries: Tensor, gallery: Tensor | None, name: str = "queries", g
         )
 
 
-def in_full_precision(queries: Tensor, gallery: Tensor | None) -> tuple[Tensor, Tensor, bool]:
-    """Return both sets in one dtype, float32 at least, and whether the gallery is the queries themselves."""
+def in_full_precision(queries: Tensor, gallery: Tensor | None) -> tuple[Tensor, Tensor, bool, int]:
+    """Return both sets in one dtype, float32 at least, whether the gallery is the queries themselves, and an exponent.
+
+    Both are divided by 2^exponent: it is 0, unless the numbers are so small that squares of differences would vanish.
+    """
     itself = gallery is None
     gallery = queries if gallery is None else gallery
     dtype = torch.promote_types(full_precision(queries).dtype, gallery.dtype)
-    return queries.detach().to(dtype), gallery.detach().to(dtype), itself
+    queries, gallery = queries.detach().to(dtype), gallery.detach().to(dtype)
+    exponent = exponent_if_tiny(gallery) if itself else exponent_if_tiny(queries, gallery)
+    return scale(queries, -exponent), scale(gallery, -exponent), itself, exponent
 
 
 def check_not_empty(name: str, embeddings: Tensor) -> None:
@@ -141,10 +144,13 @@ def check_not_empty(name: str, embeddings: Tensor) -> None:
         raise ValueError(f"{name} are empty, shape {tuple(embeddings.shape)}; at least one image is needed")
 
 
-def check_k(k: int, n_images: int) -> None:
-    """Check that a query can have `k` neighbours among `n_images`."""
+def check_k(k: int, n_images: int, argument: str = "k") -> None:
+    """Check that a query can have `k` neighbours among `n_images`; `argument`, "k" or "ks", is where it was given."""
     if not 1 <= k <= n_images:
-        raise ValueError(f"{k=} must be between 1 and the {n_images} images of the gallery that a query can find")
+        raise ValueError(
+            f"{k=} must be between 1 and the {n_images} images of the gallery that a query can find; pass another "
+            f"{argument}"
+        )
 
 
 def ordered_keys(distances: Tensor) -> Tensor:
@@ -167,6 +173,13 @@ def smallest(keys: Tensor, k: int) -> Tensor:
             array.partition(k - 1, axis=1)
         some = array[:, :k]
     return torch.from_numpy(np.sort(some, axis=1)[:, :k])
+
+
+def count_below(keys: Tensor, bound: Tensor) -> Tensor:
+    """Count the integers of each row of `keys` (b, N) that are below its `bound` (b, 1): (b,)."""
+    if keys.device.type != "cpu":
+        return (keys < bound).sum(dim=1)
+    return torch.from_numpy(np.count_nonzero(keys.numpy() < bound.numpy(), axis=1))  # torch would make int64 of each
 
 
 def candidates(keys: np.ndarray, k: int) -> np.ndarray | None:
@@ -204,9 +217,17 @@ def candidates(keys: np.ndarray, k: int) -> np.ndarray | None:
 
 
 def map_blocks(
-    queries: Tensor, gallery: Tensor, itself: bool, function: Callable[[slice, Tensor], Result]
-) -> list[Result]:
+    queries: Tensor,
+    gallery: Tensor,
+    itself: bool,
+    function: Callable[[slice, Tensor], Sequence[Tensor]],
+    results: Sequence[Tensor],
+) -> None:
     """Call `function(rows, distances)` for every block: a slice of the queries, and their squared distances (b, N).
+
+    It returns tensors with a row per query of the block, which are written into `results`, with a row per query. These
+    are made before: a small result that is made between large blocks keeps the memory of freed blocks from being used
+    again.
 
     If the gallery is the queries themselves, the distance of a query to itself is infinite. On a CPU the blocks are
     divided among as many threads as torch may use, each computing alone: threads that wait for each other after every
@@ -215,19 +236,23 @@ def map_blocks(
     distances = SquaredDistances(queries, None if itself else gallery)
     size = block_rows(gallery, BLOCK)
 
-    def call(first: int) -> Result:
+    def call(first: int) -> None:
         block = distances.block(first, first + size)
         if itself:
             block.diagonal(first).fill_(torch.inf)
-        return function(slice(first, first + len(block)), block)
+        rows = slice(first, first + len(block))
+        for result, part in zip(results, function(rows, block), strict=True):
+            result[rows] = part
 
     starts = range(0, len(queries), size)
     n_threads = torch.get_num_threads()
     if queries.device.type != "cpu" or min(n_threads, len(starts)) < 2:
-        return [call(first) for first in starts]
+        for first in starts:
+            call(first)
+        return
     try:
         with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(call, starts))
+            list(pool.map(call, starts))  # raises what a thread raised
     finally:
         torch.set_num_threads(n_threads)  # some libraries keep one number for all threads
 

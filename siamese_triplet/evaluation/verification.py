@@ -1,5 +1,6 @@
 """Verification: are two images of the same class? ROC curve, errors and threshold of a decision by distance."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,11 +9,13 @@ from torch import Tensor
 
 from siamese_triplet._sorting import ClassOrder, class_order
 from siamese_triplet._validation import check_batch, check_finite
-from siamese_triplet.distances import full_precision, root, row_distances
+from siamese_triplet.distances import exponent_if_tiny, full_precision, root, row_distances, scale
 from siamese_triplet.evaluation.intervals import quantiles, resamples
 from siamese_triplet.evaluation.neighbours import check_not_empty
 
 CHUNK = 2**22  # coordinates of embeddings processed at once
+SUSPICIOUS_AUC = 0.25  # of similarities in place of distances
+THRESHOLD_NAMES = ("threshold", "threshold_accuracy", "threshold_tpr", "threshold_fpr")
 
 
 class Roc(NamedTuple):
@@ -75,39 +78,96 @@ def verification_metrics(
     """
     check_not_empty("embeddings", embeddings)
     check_batch(embeddings, labels)
-    for fpr in fprs:
-        if not 0 <= fpr <= 1:
-            raise ValueError(f"each of fprs is a share of pairs between 0 and 1, got {fpr}")
+    _check_fprs(fprs)
     generator = torch.Generator().manual_seed(seed)
     pairs = draw_pairs(labels, max_pairs, generator)
     distances = pair_distances(embeddings, pairs)
     roc = roc_curve(distances, pairs.is_same)
-    results: dict[str, Any] = {"auc": _area(roc), "eer": _equal_error_rate(roc)}
-    results |= {f"tpr_at_fpr_{fpr:g}": roc.tpr[roc.fpr <= fpr].max().item() for fpr in fprs}
+    results = _curve_metrics(roc, fprs)
     results |= _threshold_metrics(distances, pairs, labels, generator)
     if n_resamples:
         results |= _intervals(distances, pairs, len(labels), n_resamples, seed)
     return results | {"roc": roc, "n_pairs": len(pairs.is_same), "n_same": int(pairs.is_same.sum())}
 
 
+def pair_metrics(distances: Tensor, is_same: Tensor, fprs: Sequence[float] = (0.001, 0.01, 0.1)) -> dict[str, Any]:
+    """Measure how well `distances` (P,) tell which pairs are the same, for pairs given as such, without classes.
+
+    `is_same` (P,) holds booleans, or 0 and 1. Of similarities pass the negatives. The result has:
+
+    - `auc`, `eer`, `roc`, `n_pairs`, `n_same`, and `tpr_at_fpr_<x>` for each of `fprs`, as in `verification_metrics`.
+    - `threshold_at_fpr_<x>` for each of `fprs`: the greatest threshold that accepts at most the share x of the pairs
+      that are not the same; −inf accepts nothing.
+    - `threshold`: the one with the greatest tpr − fpr, and `threshold_tpr`, `threshold_fpr` and their balanced
+      `threshold_accuracy`, its rates for these very pairs. Choose it on other pairs than you report.
+
+    Distances of pairs of embeddings come from `siamese_triplet.distances.row_distances`. Warns if `auc` is below 0.25:
+    the numbers are then probably similarities. Raises ValueError for distances that are not a finite vector, for other
+    values or another shape of `is_same`, and if all pairs are the same or none is, no pairs among them.
+
+    >>> import torch
+    >>> from siamese_triplet.evaluation import pair_metrics
+    >>> found = pair_metrics(torch.tensor([0.5, 1.0, 2.0, 3.0]), torch.tensor([1, 1, 0, 0]), fprs=(0.1,))
+    >>> found["auc"], found["threshold"], found["threshold_at_fpr_0.1"]
+    (1.0, 1.0, 1.0)
+    """
+    _check_fprs(fprs)
+    roc = roc_curve(distances, is_same)
+    results = _curve_metrics(roc, fprs)
+    if results["auc"] < SUSPICIOUS_AUC:
+        warnings.warn(
+            f"the auc of {results['auc']:.3f} is far below 0.5: are these similarities? pair_metrics takes distances, "
+            "small for pairs that are the same; pass -similarities",
+            stacklevel=2,
+        )
+    results |= {f"threshold_at_fpr_{fpr:g}": roc.threshold[roc.fpr <= fpr].max().item() for fpr in fprs}
+    best = (roc.tpr - roc.fpr).argmax()
+    threshold, tpr, fpr = (column[best].item() for column in (roc.threshold, roc.tpr, roc.fpr))
+    results |= _rates(threshold, tpr, fpr)
+    return results | {"roc": roc, "n_pairs": len(is_same), "n_same": int(is_same.sum())}
+
+
 def roc_curve(distances: Tensor, is_same: Tensor, weights: Tensor | None = None) -> Roc:
     """Compute the curve of pairs from their `distances` (P,), with `is_same` (P,) for pairs of one class.
 
-    Equal distances are one step. `weights` (P,) are the counts of the pairs, by default 1. Raises ValueError if there
-    is no pair of one class or none of two, and for distances that are not finite.
+    Equal distances are one step. `is_same` holds booleans, or 0 and 1. `weights` (P,) are the counts of the pairs, by
+    default 1. Raises ValueError if there is no pair of one class or none of two, for distances that are not a finite
+    vector, and for other values or another shape of `is_same`.
 
     >>> import torch
     >>> from siamese_triplet.evaluation import roc_curve
     >>> roc_curve(torch.tensor([0.5, 1.0, 2.0]), torch.tensor([True, False, True])).tpr
     tensor([0.0000, 0.5000, 0.5000, 1.0000], dtype=torch.float64)
     """
-    check_finite("distances", distances[:, None])
+    distances, is_same = _check_pairs(distances, is_same)
     if not is_same.any() or is_same.all():
         raise ValueError(
             f"a curve needs pairs of one class and of two, got {int(is_same.sum())} of one among {len(is_same)} pairs"
         )
     distances, order = distances.sort()
     return _curve(distances, is_same[order], None if weights is None else weights[order])
+
+
+def _check_pairs(distances: Tensor, is_same: Tensor) -> tuple[Tensor, Tensor]:
+    """Return distances (P,) as floating-point numbers and `is_same` (P,) as booleans, if they are that."""
+    if distances.ndim != 1 or is_same.shape != distances.shape:
+        raise ValueError(
+            f"distances and is_same must be vectors with one number per pair, got shapes {tuple(distances.shape)} and "
+            f"{tuple(is_same.shape)}"
+        )
+    if is_same.device != distances.device:
+        raise ValueError(f"distances are on {distances.device}, is_same on {is_same.device}; move one with .to(device)")
+    if is_same.dtype != torch.bool and not ((is_same == 0) | (is_same == 1)).all():
+        raise ValueError("is_same must hold booleans, or 1 for pairs that are the same and 0 for others")
+    distances = distances.detach() if distances.is_floating_point() else distances.double()
+    check_finite("distances", distances[:, None])
+    return distances, is_same.bool()
+
+
+def _check_fprs(fprs: Sequence[float]) -> None:
+    for fpr in fprs:
+        if not 0 <= fpr <= 1:
+            raise ValueError(f"each of fprs is a share of pairs between 0 and 1, got {fpr}")
 
 
 def _curve(distances: Tensor, is_same: Tensor, weights: Tensor | None) -> Roc:
@@ -117,6 +177,16 @@ def _curve(distances: Tensor, is_same: Tensor, weights: Tensor | None) -> Roc:
     is_step = torch.cat([distances[1:] > distances[:-1], distances.new_ones(1, dtype=torch.bool)])
     tpr, fpr = (torch.cat([count.new_zeros(1), count[is_step] / count[-1]]) for count in (tp, fp))
     return Roc(fpr, tpr, torch.cat([distances.new_full((1,), -torch.inf), distances[is_step]]))
+
+
+def _curve_metrics(roc: Roc, fprs: Sequence[float]) -> dict[str, Any]:
+    results = {"auc": _area(roc), "eer": _equal_error_rate(roc)}
+    return results | {f"tpr_at_fpr_{fpr:g}": roc.tpr[roc.fpr <= fpr].max().item() for fpr in fprs}
+
+
+def _rates(threshold: float, tpr: float, fpr: float) -> dict[str, float]:
+    numbers = (threshold, (tpr + 1 - fpr) / 2, tpr, fpr)
+    return dict(zip(THRESHOLD_NAMES, numbers, strict=True))
 
 
 def _area(roc: Roc) -> float:
@@ -136,18 +206,17 @@ def _threshold_metrics(distances: Tensor, pairs: Pairs, labels: Tensor, generato
     order = torch.randperm(len(classes), generator=generator).to(labels.device)
     half = (torch.argsort(order) < len(classes) // 2)[place]  # (N,) whether an image is in the first half
     left, right = half[pairs.left], half[pairs.right]
-    names = ("threshold", "threshold_accuracy", "threshold_tpr", "threshold_fpr")
     chosen_on, tested_on = left & right, ~left & ~right  # pairs (P,)
     for pairs_of_half in (chosen_on, tested_on):
         is_same = pairs.is_same[pairs_of_half]
         if not is_same.any() or is_same.all():
-            return dict.fromkeys(names, float("nan"))
+            return dict.fromkeys(THRESHOLD_NAMES, float("nan"))
     roc = roc_curve(distances[chosen_on], pairs.is_same[chosen_on])
     best = (roc.tpr - roc.fpr).argmax()
     threshold = roc.threshold[best]
     is_accepted, is_same = distances[tested_on] <= threshold, pairs.is_same[tested_on]
     tpr, fpr = (is_accepted[kind].double().mean().item() for kind in (is_same, ~is_same))
-    return dict(zip(names, (threshold.item(), (tpr + 1 - fpr) / 2, tpr, fpr), strict=True))
+    return _rates(threshold.item(), tpr, fpr)
 
 
 def _intervals(distances: Tensor, pairs: Pairs, n_images: int, n_resamples: int, seed: int) -> dict[str, Any]:
@@ -169,9 +238,13 @@ def _intervals(distances: Tensor, pairs: Pairs, n_images: int, n_resamples: int,
 def pair_distances(embeddings: Tensor, pairs: Pairs) -> Tensor:
     """Compute the Euclidean distances (P,), not squared, of pairs of `embeddings` (N, D)."""
     rows = full_precision(embeddings)
+    exponent = exponent_if_tiny(rows)
+    rows = scale(rows, -exponent)
+    squared = rows.new_empty(len(pairs.left))  # made before: small results between freed blocks would keep these
     size = max(1, CHUNK // max(1, rows.shape[1]))
-    chunks = zip(pairs.left.split(size), pairs.right.split(size), strict=True)
-    return root(torch.cat([row_distances(rows[left], rows[right], squared=True) for left, right in chunks]))
+    for result, left, right in zip(squared.split(size), pairs.left.split(size), pairs.right.split(size), strict=True):
+        result.copy_(row_distances(rows[left], rows[right], squared=True))
+    return scale(root(squared), exponent)
 
 
 def draw_pairs(labels: Tensor, max_pairs: int, generator: torch.Generator) -> Pairs:

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 from toy_data import part
 
-from siamese_triplet import runs
 from siamese_triplet.book import reproduction
 from siamese_triplet.book.reproduction import DATASETS, ORIGINAL, reproduce, summary
 from siamese_triplet.book.results import read_results
 from siamese_triplet.datasets import Images
 from siamese_triplet.methods import METHODS, Speed
-from siamese_triplet.runs import Run
+from siamese_triplet.runs import Run, data
 from siamese_triplet.trainer import History
 
 
@@ -23,7 +22,7 @@ def _little_data(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str, train: bool, root: Any, subset: str | None) -> Images:
         return part(train, 30)
 
-    monkeypatch.setattr(runs, "load", load)
+    monkeypatch.setattr(data, "load", load)
 
 
 def reproduce_quickly(folder: Path, **options: Any) -> list[dict]:

@@ -12,7 +12,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from siamese_triplet.datasets import Images
 from siamese_triplet.evaluation import (
+    embed,
     extract_embeddings,
     few_shot_accuracy,
     knn_accuracy,
@@ -231,3 +233,67 @@ def test_no_training_images_raise() -> None:
     points, labels = random_set(0, 20, 3)
     with pytest.raises(ValueError, match="train_embeddings are empty"):
         seen_classes((points[:0], labels[:0]), (points, labels))
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, nn.Sequential, torch.compile])
+def test_a_wrapped_model_gives_the_same_embeddings(wrap: type) -> None:
+    model = ClassificationNet(EmbeddingNet(5), 10)
+    assert torch.equal(extract_embeddings(loader(), wrap(model))[0], extract_embeddings(loader(), model)[0])
+
+
+IMAGES = torch.rand(2, 1, 28, 28)
+BATCHES = {
+    "dict": {"images": IMAGES, "labels": torch.zeros(2)},
+    "images alone": IMAGES,
+    "three parts": (IMAGES, torch.zeros(2), torch.zeros(2)),
+    "text": (IMAGES, ("cat", "dog")),
+    "pairs": ((IMAGES, IMAGES), torch.zeros(2)),
+    "a number": (IMAGES, torch.tensor(1)),
+    "fewer labels": (IMAGES, torch.zeros(1)),
+}
+
+
+@pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
+def test_a_batch_of_another_form_raises(batch: object) -> None:
+    with pytest.raises(ValueError, match=r"a batch must be \(images, labels\).*got .*without labels"):
+        extract_embeddings([batch], EmbeddingNet())
+
+
+def test_a_model_that_returns_no_rows_raises() -> None:
+    class Dictionary(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"embeddings": x.flatten(1)}
+
+    for model, output in ((Dictionary(), "a dict of 1"), (nn.Flatten(0), r"a tensor of shape \(1568,\)")):
+        with pytest.raises(ValueError, match=rf"shape \(2, D\), got {output}"):
+            extract_embeddings([(IMAGES, torch.zeros(2))], model)
+
+
+def test_images_that_are_not_in_memory_raise() -> None:
+    images = Images(torch.zeros(4, 28, 28, dtype=torch.uint8), torch.arange(4), list("abcd"))
+    with pytest.raises(ValueError, match=r"embed needs images in memory.*DataLoader.*Subset lacks data.*in_memory\(\)"):
+        embed(EmbeddingNet(), torch.utils.data.Subset(images, [0, 1]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_columns", [3, 20])
+def test_metrics_of_tiny_embeddings_are_those_of_others(n_columns: int, dtype: torch.dtype) -> None:
+    rows, labels = random_set(0, n_columns=n_columns)
+    rows, factor = rows.to(dtype), 2.0**-100 if dtype == torch.float32 else 2.0**-900
+    tiny = rows * factor
+    assert retrieval_metrics(tiny, labels) == retrieval_metrics(rows, labels)
+    assert retrieval_metrics(tiny, labels, tiny[:30], labels[:30]) == retrieval_metrics(
+        rows, labels, rows[:30], labels[:30]
+    )
+    found, expected = nearest(tiny, k=4), nearest(rows, k=4)
+    assert torch.equal(found.indices, expected.indices)
+    assert torch.equal(found.distances, expected.distances * factor)
+    found, expected = (verification_metrics(each, labels) for each in (tiny, rows))
+    assert torch.equal(found.pop("roc").threshold, expected.pop("roc").threshold * factor)
+    expected["threshold"] *= factor
+    assert found == expected
+
+
+def test_embeddings_of_zeros_and_none_have_no_scale() -> None:
+    assert nearest(torch.zeros(3, 2), k=1).distances.tolist() == [[0.0]] * 3
+    assert nearest(torch.zeros(3, 0), k=1).distances.tolist() == [[0.0]] * 3

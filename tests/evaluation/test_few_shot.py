@@ -179,3 +179,15 @@ def test_another_device_gives_the_same_accuracy(with_groups: bool) -> None:
         sent = None if groups is None else elsewhere.send(groups)
         found = few_shot_accuracy(elsewhere.send(embeddings), elsewhere.send(labels), 4, 2, n_episodes=30, groups=sent)
     assert found == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("exponent", [-1000, -120, -80, 40, 480])
+def test_accuracies_do_not_depend_on_the_scale(exponent: int, dtype: torch.dtype) -> None:
+    if dtype == torch.float32 and not -130 < exponent < 50:
+        pytest.skip("no numbers of this size")
+    generator = torch.Generator().manual_seed(0)
+    embeddings, labels = torch.randn(60, 5, generator=generator, dtype=dtype), torch.arange(60) % 6
+    expected = few_shot_accuracy(embeddings, labels, 3, 2, n_episodes=30)
+    assert few_shot_accuracy(embeddings * 2.0**exponent, labels, 3, 2, n_episodes=30) == expected
+    assert expected["prototype"] > 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from siamese_triplet import EmbeddingNet, knn_predictions, nearest
+from siamese_triplet import EmbeddingNet, distances, knn_predictions, nearest
 from siamese_triplet.gallery import Gallery
 
 
@@ -196,3 +196,27 @@ def test_without_faiss_the_error_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match="pip install faiss-cpu"):
         gallery().to_faiss()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_queries_find_the_same_as_many_without_a_copy_of_the_gallery(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    known = Gallery(10 * seed + torch.randn(9000, 40, generator=generator), torch.arange(9000) % 7)
+    queries = torch.cat([known.embeddings[:6], 10 * seed + torch.randn(6, 40, generator=generator)])
+    sizes, centre = [], distances._Wide.centre
+    monkeypatch.setattr(distances._Wide, "centre", lambda rows, *mean: sizes.append(len(rows)) or centre(rows, *mean))
+    found = known.search(queries, 30)
+    assert max(sizes) <= distances.TILE
+    monkeypatch.setattr(distances, "FEW_ROWS", 0)
+    expected = known.search(queries, 30)
+    assert torch.equal(found.distances, expected.distances)
+    assert torch.equal(found.indices, expected.indices)
+
+
+def test_a_search_follows_embeddings_that_have_changed() -> None:
+    known, query = Gallery(torch.randn(3000, 12), torch.zeros(3000, dtype=torch.int64)), torch.zeros(1, 12)
+    known.search(query)
+    known.embeddings[1234] = 0
+    assert known.search(query, 1).indices.item() == 1234

@@ -3,6 +3,7 @@ from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 import torch
 
@@ -305,3 +306,174 @@ def test_a_notebook_shows_every_figure_without_being_asked() -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     nbclient.NotebookClient(notebook).execute()
     assert [["image/png" in output.data for output in cell.outputs] for cell in notebook.cells] == [[], [True], [True]]
+
+
+# many classes, and tensors straight from a network
+
+
+def looks(ax: Axes) -> list[tuple]:
+    """List colour and marker of each collection."""
+    return [
+        (tuple(drawn.get_facecolor()[0][:3]), tuple(map(tuple, drawn.get_paths()[0].vertices.round(3))))
+        for drawn in ax.collections
+    ]
+
+
+@pytest.mark.parametrize("n_classes", [11, 20, 100])
+def test_each_of_a_hundred_classes_has_a_look_of_its_own(n_classes: int) -> None:
+    ax = plots.plot_embeddings(torch.rand(n_classes, 2), torch.arange(n_classes))
+    assert len(set(looks(ax))) == len(ax.collections) == n_classes
+    assert looks(ax)[:10] == looks(plots.plot_embeddings(torch.rand(10, 2), torch.arange(10)))
+
+
+def test_more_classes_than_looks_are_drawn_in_as_many_collections_as_there_are_looks() -> None:
+    points = torch.rand(2500, 2)
+    ax = plots.plot_embeddings(points, torch.arange(2500))
+    assert len(ax.collections) == len(set(looks(ax))) == 100
+    assert drawn_points(ax) == sorted(map(tuple, points.double().tolist()))
+
+
+@pytest.mark.parametrize(("n_classes", "has_legend"), [(20, True), (21, False), (200, False)])
+def test_a_legend_has_room_for_twenty_classes(n_classes: int, has_legend: bool) -> None:
+    points, targets = torch.rand(n_classes, 2), torch.arange(n_classes)
+    assert (plots.plot_embeddings(points, targets).get_legend() is not None) == has_legend
+    halves = {"one": (points[::2], targets[::2]), "other": (points[1::2], targets[1::2])}
+    figure = plots.plot_side_by_side(halves)
+    assert len(figure.legends) == has_legend
+    for legend in figure.legends:
+        assert [text.get_text() for text in legend.get_texts()] == [str(2 * i) for i in range(10)] + [
+            str(2 * i + 1) for i in range(10)
+        ]
+
+
+def test_a_legend_of_some_of_many_classes_names_those_drawn() -> None:
+    targets = torch.tensor([3, 50, 150, 999])
+    ax = plots.plot_embeddings(torch.rand(4, 2), targets)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["3", "50", "150", "999"]
+
+
+EXACT = (POINTS * 64).round() / 64  # in half precision too
+STRAIGHT = {
+    "grad": EXACT.clone().requires_grad_(),
+    "bfloat16": EXACT.bfloat16(),
+    "half": EXACT.half().requires_grad_(),
+    "float64": EXACT.double(),
+    "list": EXACT.tolist(),
+}
+DRAW = {
+    "embeddings": lambda points, labels: plots.plot_embeddings(points, labels),
+    "side by side": lambda points, labels: plots.plot_side_by_side({"one": (points, labels)}).axes[0],
+    "zones": lambda points, labels: plots.plot_negative_zones(points, labels, 0, 4, 1.0),
+}
+
+
+@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
+@pytest.mark.parametrize("points", STRAIGHT.values(), ids=STRAIGHT)
+def test_embeddings_of_any_kind_are_drawn(draw: Any, points: Any) -> None:
+    assert drawn_points(draw(points, LABELS)) == drawn_points(draw(EXACT, LABELS))
+    assert drawn_points(draw(points, LABELS.tolist())) == drawn_points(draw(points, LABELS.to(torch.uint8)))
+
+
+@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["cat", "dog"] * 20, r"number them"),
+        (np.array(["cat", "dog"] * 20), r"number them"),
+        (LABELS.float(), r"float32 of shape \(40,\); .long\(\)"),
+        (LABELS.double().numpy(), r"float64 of shape \(40,\)"),
+        (LABELS[:, None], r"squeeze\(1\)"),
+        (torch.eye(40).long(), r"argmax\(dim=1\)"),
+    ],
+)
+def test_labels_that_are_no_integers_raise(draw: Any, labels: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw(POINTS, labels)
+
+
+@pytest.mark.parametrize("label", [-1, 3, 40])
+def test_a_label_without_a_name_raises(label: int) -> None:
+    targets = torch.tensor([0, 1, label])
+    for draw in (
+        lambda: plots.plot_embeddings(torch.rand(3, 2), targets, classes=["a", "b", "c"]),
+        lambda: plots.plot_side_by_side({"": (torch.rand(3, 2), targets)}, classes=["a", "b", "c"]),
+    ):
+        with pytest.raises(ValueError, match=r"classes names 0 … 2 only"):
+            draw()
+
+
+def test_nothing_to_draw_is_said() -> None:
+    assert plots.plot_embeddings(POINTS[:0], LABELS[:0]).collections[:] == []
+    with pytest.raises(ValueError, match="no points to draw"):
+        plots.plot_side_by_side({"": (POINTS[:0], LABELS[:0])})
+    with pytest.raises(ValueError, match="no images to draw"):
+        plots.plot_images(images(), torch.zeros(0, 4).long())
+    with pytest.raises(ValueError, match="no images to draw"):
+        plots.plot_tuples(SiameseMNIST(images()), [])
+    with pytest.raises(ValueError, match="no images to draw"):
+        plots.plot_neighbours(images(), images(), [], torch.zeros(0, 4))
+
+
+def test_images_without_a_transform_are_drawn() -> None:
+    grid = images()
+    expected = plots.plot_images(grid, torch.arange(4)[None])
+    grid.transform = None
+    raw = [ax.images[0].get_array() for ax in plots.plot_images(grid, torch.arange(4)[None]).axes]
+    for ax, pixels in zip(expected.axes, raw, strict=True):
+        assert np.asarray(pixels) / 255 == pytest.approx(np.asarray(ax.images[0].get_array()), abs=1e-6)
+
+
+# names are drawn as they are
+
+
+NAMES = {
+    "dollars": "$5 to $6",
+    "broken formula": r"$\frac{",
+    "formula": "$x^2$",
+    "escaped": r"\$a\$",
+    "underscore": "_hidden",
+    "backslash": "a\\b_c^d",
+    "lines": "two\nlines",
+    "not UTF-8": "caf\udce9",
+    "right to left": "שלום עולם",
+    "mixed": "قطة $a$ _b\\",
+    "braces": "{0} %s",
+    "nothing": "",
+}
+
+
+def texts(figure: Any) -> list[str]:
+    figure.canvas.draw()
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_names_are_drawn_as_they_are_in_every_plot(name: str) -> None:
+    named, other = images(), images()
+    named.classes = [name, f"b{name}", f"c{name}"]
+    few = torch.tensor([0, 1, 2, 2]).repeat(10)
+    drawn = {
+        "embeddings": plots.plot_embeddings(POINTS, few, classes=named.classes, title=name).figure,
+        "side by side": plots.plot_side_by_side({name: (POINTS, few), "": (POINTS, few)}, named.classes),
+        "images": plots.plot_images(named, torch.arange(2)[None]),
+        "tuples": plots.plot_tuples(SiameseMNIST(other), [0], [name, name]),
+        "neighbours": plots.plot_neighbours(named, named, [0], torch.tensor([[3, 1]]), torch.rand(1, 2)),
+        "groups": plots.plot_groups({name: {name: [1.0]}, f"b{name}": {name: [2.0]}}, "").figure,
+        "history": plots.plot_history({f"train_{name}": [1.0, 2.0]}, name).figure,
+        "choices": plots.plot_negative_choices({name: [1.2]}, [0.6, 1.2, 1.7], 1.0, 1.0).figure,
+    }
+    expected = name.replace("\udce9", "\\udce9")
+    for kind, figure in drawn.items():
+        found = texts(figure)
+        assert (expected.replace("_", " ") if kind == "history" else expected) in found, kind
+        for text in figure.findobj(Text):
+            if name and expected in text.get_text():
+                assert not text.get_parse_math(), (kind, text)
+
+
+@pytest.mark.parametrize("name", [r"$\frac{", "_hidden", "a$b$c"])
+def test_a_legend_names_every_class(name: str) -> None:
+    ax = plots.plot_embeddings(POINTS, LABELS.clamp(max=1), classes=[name, "other"])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [name, "other"]
+    figure = plots.plot_side_by_side({"": (POINTS, LABELS.clamp(max=1))}, [name, name])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [name, name]

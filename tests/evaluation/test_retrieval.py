@@ -350,3 +350,84 @@ def test_no_query_with_an_image_of_its_class_raises() -> None:
         retrieval_metrics(GRID, torch.arange(6), ks=(1,))
     with pytest.raises(ValueError, match="none of the 6 queries has an image of its class"):
         retrieval_metrics(GRID, GRID_LABELS, GRID, GRID_LABELS + 3, ks=(1,))
+
+
+# groups
+
+
+def without_own_group(
+    query: int, queries: tuple[Tensor, Tensor, Tensor], gallery: tuple[Tensor, Tensor, Tensor]
+) -> dict[str, float]:
+    """Compute the metrics of one query in the gallery that is left for it, by plain loops."""
+    label, group = queries[1][query], queries[2][query]
+    is_left = ~((gallery[1] == label) & (gallery[2] == group))
+    rows, labels = gallery[0][is_left].tolist(), gallery[1][is_left].tolist()
+    if not labels:
+        return {}
+    [found] = evaluation_reference.retrieval([queries[0][query].tolist()], [int(label)], rows, labels, (1,))
+    return found
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+@pytest.mark.parametrize("n_columns", [1, 12])
+@pytest.mark.parametrize("seed", range(4))
+def test_images_of_the_class_and_group_of_a_query_are_left_out(
+    seed: int, n_columns: int, with_gallery: bool, little_blocks: None
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    embeddings, labels = random_set(seed, n_columns=n_columns)
+    embeddings = (2 * embeddings).round()  # with ties
+    groups = torch.randint(-1, 3, (len(labels),), generator=generator)
+    sets = [(embeddings[part], labels[part], groups[part]) for part in (slice(25), slice(25, None))]
+    queries, gallery = sets if with_gallery else [(embeddings, labels, groups)] * 2
+    arguments = (*queries[:2], *gallery[:2]) if with_gallery else queries[:2]
+    named = {"groups": queries[2], **({"gallery_groups": gallery[2]} if with_gallery else {})}
+    values = retrieval_values(*arguments, ks=(1,), **named)
+    expected = [without_own_group(query, queries, gallery) for query in range(len(queries[0]))]
+    assert any(expected)
+    for name, column in values.items():
+        assert column.tolist() == pytest.approx(
+            [query[name] if query else math.nan for query in expected], rel=1e-6, nan_ok=True
+        )
+    metrics = retrieval_metrics(*arguments, ks=(1,), **named)
+    assert metrics["n_queries"] == sum(map(bool, expected))
+
+
+def test_a_camera_that_gives_itself_away_is_no_match() -> None:
+    """Each image lies beside that of another class from its own camera, and an image of its class from there."""
+    labels, cameras = torch.arange(40) // 8, torch.arange(40) % 2
+    embeddings = 100.0 * cameras[:, None] + 10 * labels[:, None] + torch.arange(40)[:, None] / 40
+    assert retrieval_metrics(embeddings, labels)["recall_at_1"] == 1
+    assert retrieval_metrics(embeddings, labels, groups=cameras)["recall_at_1"] == 0
+
+
+def test_queries_that_stand_in_the_gallery_do_not_find_themselves_if_numbered() -> None:
+    embeddings, labels = random_set(0)
+    chosen = torch.arange(0, len(labels), 3)
+    whole = retrieval_values(embeddings, labels)
+    found = retrieval_values(
+        embeddings[chosen], labels[chosen], embeddings, labels, groups=chosen, gallery_groups=torch.arange(len(labels))
+    )
+    for name, column in found.items():
+        assert torch.equal(column.nan_to_num(-1), whole[name][chosen].nan_to_num(-1))
+
+
+def test_groups_that_do_not_fit_raise() -> None:
+    zeros = torch.zeros_like(GRID_LABELS)
+    for named in ({"gallery_groups": zeros}, {"groups": zeros, "gallery_groups": zeros}):
+        with pytest.raises(ValueError, match="give groups alone without a gallery"):
+            retrieval_metrics(GRID, GRID_LABELS, ks=(1,), **named)
+    with pytest.raises(ValueError, match="with one, both groups and gallery_groups"):
+        retrieval_metrics(GRID, GRID_LABELS, GRID, GRID_LABELS, ks=(1,), groups=zeros)
+    for groups in (zeros[:3], zeros.float(), zeros[:, None]):
+        with pytest.raises(ValueError, match="groups must be one integer per image"):
+            retrieval_metrics(GRID, GRID_LABELS, ks=(1,), groups=groups)
+    with pytest.raises(ValueError, match="and of another group"):
+        retrieval_metrics(GRID, GRID_LABELS, ks=(1,), groups=zeros)
+
+
+def test_a_default_k_above_the_number_of_images_names_the_argument() -> None:
+    with pytest.raises(ValueError, match=r"k=10 must be between 1 and the 5 images .*pass another ks"):
+        retrieval_metrics(GRID, GRID_LABELS)
+    with pytest.raises(ValueError, match=r"k=9 must be between 1 and the 5 images .*pass another k$"):
+        neighbours.nearest(GRID, k=9)

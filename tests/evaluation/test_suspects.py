@@ -104,3 +104,13 @@ def test_a_single_class_raises() -> None:
     for n_images in (1, 3):
         with pytest.raises(ValueError, match="needs at least two"):
             doubtful_labels(torch.rand(n_images, 2), torch.zeros(n_images, dtype=torch.int64))
+
+
+def test_images_that_are_not_in_memory_raise() -> None:
+    with pytest.raises(ValueError, match=r"near_duplicates needs images in memory.*lacks data.*in_memory\(\)"):
+        near_duplicates(torch.utils.data.Subset(images(noise(3, 24, 24)), [0, 1]))
+
+
+def test_doubts_of_tiny_embeddings_are_those_of_others_on_that_scale() -> None:
+    rows, labels = torch.randn(40, 12, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3
+    assert torch.equal(doubtful_labels(rows * 2.0**-90, labels), doubtful_labels(rows, labels) * 2.0**-90)

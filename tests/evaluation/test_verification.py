@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import evaluation_reference
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from siamese_triplet import verification_metrics
 from siamese_triplet.evaluation import verification
-from siamese_triplet.evaluation.verification import draw_pairs, pair_distances, roc_curve
+from siamese_triplet.evaluation.verification import draw_pairs, pair_distances, pair_metrics, roc_curve
 
 
 def points(n: int, n_classes: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -282,3 +283,65 @@ def test_resamples_without_both_kinds_of_pairs_give_nan() -> None:
     found = [verification_metrics(points, labels, n_resamples=1, seed=seed)["auc_interval"] for seed in range(30)]
     assert any(math.isnan(low) for low, _ in found)
     assert any(low == 1 for low, _ in found)
+
+
+# pairs without classes
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.int64, torch.uint8, torch.float32])
+@pytest.mark.parametrize("seed", range(3))
+def test_metrics_of_pairs_equal_scikit_learn(seed: int, kind: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    is_same = torch.arange(200) % 3 == 0
+    distances = (4 * torch.rand(200, generator=generator)).round(decimals=1) + ~is_same
+    found = pair_metrics(distances, is_same.to(kind), fprs=(0.05, 0))
+    assert found["auc"] == pytest.approx(roc_auc_score(is_same, -distances))
+    assert (found["n_pairs"], found["n_same"]) == (200, 67)
+    for fpr in (0.05, 0):
+        is_accepted = distances <= found[f"threshold_at_fpr_{fpr:g}"]
+        assert is_accepted[~is_same].double().mean() <= fpr
+        assert found[f"tpr_at_fpr_{fpr:g}"] == pytest.approx(is_accepted[is_same].double().mean().item())
+    is_accepted = distances <= found["threshold"]
+    rates = [is_accepted[each].double().mean().item() for each in (is_same, ~is_same)]
+    assert [found["threshold_tpr"], found["threshold_fpr"]] == pytest.approx(rates)
+    assert found["threshold_accuracy"] == pytest.approx((rates[0] + 1 - rates[1]) / 2)
+    fpr, tpr, _ = sklearn_roc_curve(is_same, -distances)
+    assert rates[0] - rates[1] == pytest.approx((tpr - fpr).max())
+
+
+def test_metrics_of_pairs_equal_those_of_classes() -> None:
+    embeddings, labels = points(40)
+    distances, is_same = map(torch.tensor, all_pairs(embeddings, labels))
+    found, expected = pair_metrics(distances, is_same), verification_metrics(embeddings, labels)
+    for name in ("auc", "eer", "tpr_at_fpr_0.001", "tpr_at_fpr_0.1", "n_pairs", "n_same"):
+        assert found[name] == pytest.approx(expected[name])
+
+
+def test_similarities_in_place_of_distances_give_a_warning() -> None:
+    similarities, is_same = torch.tensor([0.9, 0.8, 0.1, 0.2]), torch.tensor([1, 1, 0, 0])
+    with pytest.warns(UserWarning, match="are these similarities"):
+        pair_metrics(similarities, is_same)
+    assert pair_metrics(-similarities, is_same)["auc"] == 1
+
+
+@pytest.mark.parametrize("function", [pair_metrics, roc_curve])
+@pytest.mark.parametrize(
+    ("distances", "is_same", "message"),
+    [
+        (torch.rand(3, 1), torch.ones(3, 1), "vectors with one number per pair"),
+        (torch.rand(3), torch.ones(2), "vectors with one number per pair"),
+        (torch.rand(3), torch.tensor([1, -1, 1]), "1 for pairs that are the same and 0 for others"),
+        (torch.tensor([0.1, torch.nan]), torch.tensor([0, 1]), "NaN"),
+        (torch.rand(3), torch.ones(3), "pairs of one class and of two"),
+        (torch.rand(0), torch.ones(0), "pairs of one class and of two"),
+    ],
+)
+def test_pairs_that_make_no_sense_raise(function: Callable, distances: Tensor, is_same: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        function(distances, is_same)
+
+
+def test_integers_are_distances_and_pairs() -> None:
+    roc = roc_curve(torch.tensor([1, 2, 3]), torch.tensor([1, 0, 1]))
+    assert roc.tpr.tolist() == [0, 0.5, 0.5, 1]
+    assert roc.fpr.tolist() == [0, 0, 1, 1]

@@ -364,6 +364,61 @@ def test_a_state_that_is_not_safe_to_load_raises_when_first_written(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+def rewrite(path: Path, **fields: Any) -> None:
+    """Replace fields of the checkpoint at `path`, and sign it again."""
+    contents = load_checkpoint(path)
+    torch.save({**contents, **fields}, path)
+    sign(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("epoch", -5, "epoch must be a whole number of at least 1, got -5"),
+        ("epoch", "4", "epoch must be .*, got '4'"),
+        ("epoch", 2.0, r"epoch must be .*, got 2\.0"),
+        ("epoch", True, "epoch must be .*, got True"),
+        ("epoch", 1, "history has 2 epochs, but its epoch is 1"),
+        ("history", {"train_loss": [0.1, "0.2"]}, "history must be a list of numbers for each name"),
+        ("history", {"train_loss": [0.1, None]}, "history must be a list of numbers for each name"),
+        ("history", [0.1], "history must be a list of numbers for each name"),
+        ("history", {1: [0.1]}, "history must be a list of numbers for each name"),
+        ("names", {"model": 3}, "names must be texts by name"),
+        ("names", None, "names must be texts by name, got None"),
+        ("model", [1, 2], r"model must be weights by name, got \[1, 2\]"),
+        ("model", {0: torch.zeros(2)}, "model must be weights by name"),
+        ("loss", None, "loss must be weights by name, got None"),
+        ("optimizer", {"state": {}}, "optimizer must be a dictionary with state and param_groups"),
+        ("scheduler", "step", "scheduler must be a dictionary or None, got 'step'"),
+        ("metrics", {}, "metrics must be a list"),
+        ("random", [], "random must be a list of the random states of each process"),
+        ("random", [{"process": {}}], "random must be a list of the random states of each process"),
+        ("random", None, "random must be .*, got None"),
+        ("model", list(range(100_000)), "model must be weights by name"),
+    ],
+)
+def test_a_field_of_another_kind_is_refused_naming_file_and_field(
+    name: str, value: Any, message: str, path: Path
+) -> None:
+    rewrite(path, **{name: value})
+    for load in (load_checkpoint, lambda path: load_weights(path, small_net())):
+        with pytest.raises(CheckpointError, match=rf"run\.pt is not a checkpoint of this training run: its {message}"):
+            load(path)
+    assert_left_alone(path, Training("online triplets"), message)
+
+
+@pytest.mark.parametrize("part", ["optimizer", "scheduler", "names", "random"])
+def test_a_field_that_is_wrong_inside_is_refused_and_changes_nothing(part: str, path: Path) -> None:
+    wrong: dict[str, Any] = {
+        "optimizer": {"state": {0: [1]}, "param_groups": [1]},
+        "scheduler": {"step_size": 3},
+        "names": {"model": "Sequential", "colour": "red"},
+        "random": [{"process": {}, "generators": {}}],
+    }
+    rewrite(path, **{part: wrong[part]})
+    assert_left_alone(path, Training("online triplets"), r"run\.pt is not a checkpoint of this training run")
+
+
 # checkpoints of another run
 
 
@@ -454,6 +509,75 @@ def test_the_weights_of_another_model_are_refused(other: Callable[[], nn.Module]
     with pytest.raises(CheckpointError, match=message):
         load_weights(path, model)
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
+
+
+class Wrapped(nn.Module):
+    """A network under another name, as in DataParallel and after torch.compile."""
+
+    def __init__(self, name: str, net: nn.Module) -> None:
+        super().__init__()
+        self.add_module(name, net)
+
+
+WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "alone": lambda net: net,
+    "data parallel": nn.DataParallel,
+    "compiled": lambda net: Wrapped("_orig_mod", net),
+    "siamese": SiameseNet,
+    "triplet": TripletNet,
+    "compiled siamese": lambda net: Wrapped("_orig_mod", SiameseNet(net)),
+    "siamese of a parallel one": lambda net: SiameseNet(nn.DataParallel(Wrapped("_orig_mod", net))),
+}
+
+
+@pytest.mark.parametrize("after", WRAPPERS)
+@pytest.mark.parametrize("before", WRAPPERS)
+def test_weights_fit_a_network_without_the_wrapper_and_within_another(before: str, after: str, path: Path) -> None:
+    net, model = small_net(), WRAPPERS[after](small_net())
+    rewrite(path, model=WRAPPERS[before](net).state_dict())
+    assert load_weights(path, model) is model
+    values = list(model.state_dict().values())
+    torch.testing.assert_close(values, list(net.state_dict().values()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("saved", "model", "message"),
+    [
+        (
+            lambda: ClassificationNet(small_net(), 3),
+            small_net,
+            r"1\.weight is missing there, \(8, 36\) here; there it has the name embedding_net\.1\.weight, in a network "
+            "around this one. Make the network that was trained, and load them into it",
+        ),
+        (lambda: Wrapped("backbone", small_net()), small_net, r"1\.weight is missing there, \(8, 36\) here\. Make"),
+        (lambda: nn.DataParallel(small_net()), wider, r"module\.1\.weight"),
+    ],
+    ids=["with a head", "another name", "another size"],
+)
+def test_weights_that_do_not_fit_are_refused_and_advise_on_loading(
+    saved: Callable, model: Callable, message: str, path: Path
+) -> None:
+    rewrite(path, model=saved().state_dict())
+    network = getattr(model(), "model", None) or model()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_weights(path, network)
+    assert "train anew" not in str(caught.value)
+    torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
+
+
+def test_compiled_networks_have_the_name_that_is_removed() -> None:
+    assert {name.split(".")[0] for name in torch.compile(nn.Linear(2, 2)).state_dict()} == {"_orig_mod"}
+
+
+def test_a_leading_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    Training("one input").fit(2, checkpoint=tmp_path / "home" / "x" / "run.pt")
+    assert load_checkpoint("~/x/run.pt")["epoch"] == 2
+    load_weights(Path("~/x/run.pt"), ClassificationNet(small_net(), 3))
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "home" / "nothing.pt")):
+        load_checkpoint("~/nothing.pt")
 
 
 # warps

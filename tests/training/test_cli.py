@@ -17,6 +17,7 @@ from siamese_triplet.book.comparison import Settings
 from siamese_triplet.book.omniglot import Characters, selection_runs
 from siamese_triplet.methods import METHODS, Speed
 from siamese_triplet.runs import Data, read_run
+from siamese_triplet.runs.folder_lock import locked
 from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, TRIPLET_SELECTORS
 from siamese_triplet.trainer import load_checkpoint
 
@@ -39,7 +40,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def train(out: Path, *arguments: str) -> int:
+def train(out: Path | str, *arguments: str) -> int:
     return main(["train", "--out", str(out), *arguments])
 
 
@@ -383,6 +384,17 @@ def test_unusable_files_are_errors(tmp_path: Path, capsys: pytest.CaptureFixture
         (["train", "--out", "x", *MNIST, "--channels", "2"], "invalid choice: 2"),
         (["train", "--out", "x", *MNIST, "--device", "gpu"], "cannot use 'gpu': "),
         (["train", "--out", "x", *MNIST, "--device", "cuda:99"], "cannot use 'cuda:99': "),
+        (["train", "--out", "x", *MNIST, "--device", "meta"], "cannot use 'meta': "),
+        (["train", "--out", "x", *MNIST, "--device", "hpu"], "cannot use 'hpu': "),
+        (["evaluate", "x", "--device", "vulkan"], "cannot use 'vulkan': "),
+        (["train", "--out", "x", *MNIST, "--dim", "100000000"], "expected at most 65,536, got 100000000"),
+        (["train", "--out", "x", *MNIST, "--dim", "1" + 5000 * "0"], "expected a whole number, got '1000"),
+        (["train", "--out", "x", *MNIST, "--dim", "two"], "expected a whole number, got 'two'"),
+        (["train", "--out", "x", *MNIST, "--n-samples", "100000"], "expected at most 65,536, got 100000"),
+        (["train", "--out", "x", *MNIST, "--n-classes", "100000"], "expected at most 65,536, got 100000"),
+        (["train", "--out", "x", *MNIST, "--image-size", "100000"], "expected at most 4,096, got 100000"),
+        (["train", "--out", "x", *MNIST, "--batch-size", "1" + 30 * "0"], "expected at most 9,223,372,036,854,775,807"),
+        (["train", "--out", "x", *MNIST, "--seed", "-1" + 30 * "0"], "expected at most 9,223,372,036,854,775,807"),
         (["reproduce", "--dataset", "cifar"], "invalid choice: 'cifar'"),
         (["compare", "--part", "all"], "invalid choice: 'all'"),
         (["compare", "--seeds", "0"], "expected a whole number ≥ 1, got '0'"),
@@ -396,6 +408,99 @@ def test_an_invalid_command_prints_its_usage(arguments: list[str], message: str,
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.startswith("usage: python -m siamese_triplet")
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu"])
+def test_a_device_that_is_not_there_prints_the_usage(device: str, capsys: pytest.CaptureFixture) -> None:
+    if {"mps": torch.backends.mps, "xpu": torch.xpu}[device].is_available():
+        pytest.skip(f"this machine has {device}")
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", "x", "--device", device])
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: argument --device: cannot use {device!r}: " in last_line
+
+
+def test_a_batch_whose_distances_fill_the_memory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert train(tmp_path, *MNIST, "--n-samples", "65000") == 1
+    assert "a batch of 10 × 65,000 images is too large" in error(capsys)
+
+
+def allocate(number: int) -> None:
+    torch.empty(number, dtype=torch.uint8)
+
+
+def recur() -> None:
+    recur()
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [lambda: allocate(2**60), lambda: torch.empty(2**40, 2**40), lambda: bytearray(2**62), recur],
+    ids=["torch", "overflow", "python", "recursion"],
+)
+def test_what_is_too_large_gives_one_line_and_status_1(
+    fails: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(cli, "train_run", lambda *_, **__: fails())
+    assert train(tmp_path, *SMALL) == 1
+    assert error(capsys).startswith("error: this takes too much memory: ")
+
+
+def test_errors_of_the_package_itself_keep_their_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(cli, "train_run", fails)
+    with pytest.raises(RuntimeError, match="a fault"):
+        train(tmp_path, *SMALL)
+
+
+@pytest.mark.parametrize("below", ["run", "deep/run"])
+def test_a_folder_below_a_file_is_one_line(below: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert train(tmp_path / "file" / below, *SMALL) == 1
+    assert "file" in error(capsys)
+    assert main(["evaluate", str(tmp_path / "file" / below)]) == 1
+    assert "holds no training run" in error(capsys)
+
+
+def test_a_folder_in_which_another_process_trains_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with locked(tmp_path / "run"):
+        assert train(tmp_path / "run", *SMALL) == 1
+    assert error(capsys) == (
+        f"error: another process is training in {tmp_path / 'run'}; wait until it has ended, or name another folder\n"
+    )
+    assert train(tmp_path / "run", *SMALL) == 0
+
+
+def test_a_leading_tilde_is_the_home_folder(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    home, elsewhere = tmp_path, tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("HOME", str(home))
+    options = ["--image-size", "16", "--n-classes", "2", "--n-samples", "4", "--epochs", "1", "--device", "cpu"]
+    assert train("~/runs/x", "--dataset", "~/photos", *options) == 0
+    assert read_run(home / "runs" / "x").data.name == str(photos)
+    for more in ([], ["--dataset", "~/photos"], ["--data", "~/data"]):
+        assert main(["evaluate", "~/runs/x", *more, "--device", "cpu"]) == 0
+    given = []
+    monkeypatch.setattr(cli, "evaluate_run", lambda folder, **where: given.append((folder, where["root"])) or {})
+    assert main(["evaluate", "~/runs/x", "--data", "~/data"]) == 0
+    assert given == [(home / "runs" / "x", home / "data")]
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_folder_that_has_changed_is_one_line(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    size = ["--image-size", "16", "--n-classes", "2", "--n-samples", "4", "--epochs", "1", "--device", "cpu"]
+    command = ["train", "--out", str(tmp_path / "run"), "--dataset", str(photos), *size]
+    assert main(command) == 0
+    capsys.readouterr()
+    (photos / "bright").rename(photos / "Bright")
+    for call in (command, ["evaluate", str(tmp_path / "run"), "--device", "cpu"]):
+        assert main(call) == 1
+        assert "with classes that are missing now: 'bright'" in error(capsys)
 
 
 # interruption
@@ -432,7 +537,7 @@ def test_ctrl_c_outside_of_training_ends_with_status_130(tmp_path: Path, monkeyp
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "load", interrupted)
+    monkeypatch.setattr(runs.data, "load", interrupted)
     assert train(tmp_path, *SMALL) == 130
 
 

@@ -1,10 +1,13 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adam
+from torch.optim.swa_utils import AveragedModel
 
-from siamese_triplet._devices import best_device, device_of, move
-from siamese_triplet.networks import EmbeddingNet
+from siamese_triplet._devices import best_device, device_of, embedding_function, move, unwrap
+from siamese_triplet.networks import ClassificationNet, EmbeddingNet, SiameseNet
 
 
 def test_device_of_a_model() -> None:
@@ -64,3 +67,52 @@ def test_the_layout_stays_unless_channels_last_is_asked_for() -> None:
     model = EmbeddingNet(2, (1, 16, 16))
     move(model, SGD(model.parameters(), 0.1), None, torch.device("cpu"))
     assert all(parameter.is_contiguous() for parameter in model.parameters())
+
+
+WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "nothing": lambda net: net,
+    "DataParallel": nn.DataParallel,
+    "AveragedModel": AveragedModel,
+    "compiled": torch.compile,
+    "Sequential": nn.Sequential,
+    "after another part": lambda net: nn.Sequential(nn.Identity(), net),
+    "all of them": lambda net: nn.Sequential(nn.DataParallel(AveragedModel(torch.compile(nn.DataParallel(net))))),
+    "compiled DataParallel": lambda net: torch.compile(nn.DataParallel(nn.Sequential(net))),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+@pytest.mark.parametrize("make", [SiameseNet, lambda net: ClassificationNet(net, 10)])
+def test_the_embedding_is_found_within_wrappers(make: Callable, wrap: Callable) -> None:
+    network, images = make(EmbeddingNet(2, (1, 16, 16))).eval(), torch.rand(3, 1, 16, 16)
+    assert torch.equal(embedding_function(wrap(network))(images), network.get_embedding(images))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 2)),
+        nn.DataParallel(nn.Linear(4, 2)),
+        nn.Sequential(ClassificationNet(EmbeddingNet(), 10), nn.Identity()),  # its last part decides
+        nn.Sequential(),
+    ],
+)
+def test_a_model_without_an_embedding_is_the_function_itself(model: nn.Module) -> None:
+    assert embedding_function(model) is model
+
+
+def test_the_network_within_distributed_data_parallel_is_found() -> None:
+    model, network = nn.parallel.DistributedDataParallel.__new__(nn.parallel.DistributedDataParallel), EmbeddingNet()
+    nn.Module.__init__(model)  # its own __init__ needs other processes
+    model.module = network
+    assert unwrap(model) is network
+
+
+def test_a_network_of_ones_own_is_not_taken_for_a_wrapper() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = EmbeddingNet()
+
+    own = Own()
+    assert unwrap(own) is own

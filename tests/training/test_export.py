@@ -105,3 +105,29 @@ def test_without_onnx_an_import_error_says_what_is_missing(tmp_path: Path, monke
     monkeypatch.setattr(builtins, "__import__", without_onnx)
     with pytest.raises(ImportError, match="onnx"):
         export_onnx(EmbeddingNet(), tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, nn.Sequential, torch.compile, torch.optim.swa_utils.AveragedModel])
+def test_a_wrapped_network_is_exported_as_itself(wrap: Callable, tmp_path: Path) -> None:
+    model = ClassificationNet(EmbeddingNet(2), 10)
+    export_onnx(wrap(model), tmp_path / "net.onnx")
+    assert_same(tmp_path / "net.onnx", model)
+
+
+def test_a_transformer_is_exported_and_its_fast_path_stays_on(tmp_path: Path) -> None:
+    from torchvision.models import VisionTransformer
+
+    torch.manual_seed(0)
+    model = VisionTransformer(28, 14, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=5)
+    nn.init.normal_(model.heads.head.weight)  # they are zeros
+    export_onnx(model, tmp_path / "net.onnx", (3, 28, 28))
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert_same(tmp_path / "net.onnx", model, (3, 28, 28))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_of_another_precision_is_exported_in_float32(dtype: torch.dtype, tmp_path: Path) -> None:
+    model = EmbeddingNet(3).to(dtype)
+    export_onnx(model, tmp_path / "net.onnx")
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    assert_same(tmp_path / "net.onnx", model.float())

@@ -1,6 +1,7 @@
 """The five methods of the book: each trains, and a seed decides the result."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -209,3 +210,26 @@ def test_a_single_test_image_of_each_class_still_gives_positive_pairs() -> None:
 def test_batches_of_one_image_per_class_are_refused() -> None:
     with pytest.raises(ValueError, match="n_samples=1 gives no positive pairs; it must be at least 2"):
         replace(METHODS["online-triplet"], n_samples=1)
+
+
+def test_a_checkpoint_in_the_home_folder_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    images = part(True, 10)
+    for _ in range(2):
+        fit_method(METHODS["softmax"], images, images, 1, device=CPU, checkpoint="~/run.pt")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second  # with its seconds: it was not trained again
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("unit_sphere", [False, True])
+def test_a_network_is_made_for_images_or_for_their_size(method: Method, unit_sphere: bool) -> None:
+    experiment = replace(method, unit_sphere=unit_sphere, embedding_size=3)
+    torch.manual_seed(0)
+    expected = experiment.network(part(True, 2)).state_dict()
+    torch.manual_seed(0)
+    torch.testing.assert_close(experiment.network_for((1, 28, 28), 10).state_dict(), expected, rtol=0, atol=0)

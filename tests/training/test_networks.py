@@ -248,3 +248,10 @@ def test_evaluating_restores_the_mode_of_every_module(fails: bool) -> None:
         pass
     assert [module.training for module in net.modules()] == before
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile, torch.optim.swa_utils.AveragedModel])
+def test_a_classifier_asks_a_wrapped_net_for_the_size_of_its_embeddings(wrap: type) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 9), nn.Unflatten(1, (3, 3)), nn.AvgPool1d(3), nn.Flatten())
+    net.embedding_size = 3
+    assert ClassificationNet(wrap(net), 5)(torch.rand(2, 4)).shape == (2, 5)

@@ -147,8 +147,10 @@ def test_the_loss_gets_the_outputs_of_any_network_in_full_precision() -> None:
     loader, model, loss, optimizer = with_centres()
     found = fitted((loader, model, loss, optimizer), 1, autocast=torch.bfloat16)["train_loss"][0]
     assert found != float(torch.tensor(found).bfloat16())
-    with pytest.raises(ValueError, match=r"autocast must be None or torch\.bfloat16"):
-        fitted((loader, model, loss, optimizer), 1, autocast=torch.float16)
+    with pytest.raises(
+        ValueError, match=r"autocast must be None, torch\.bfloat16 or torch\.float16, got torch\.float64"
+    ):
+        fitted((loader, model, loss, optimizer), 1, autocast=torch.float64)
 
 
 def test_a_sampler_with_set_epoch_is_given_the_epoch(tmp_path: Path) -> None:
