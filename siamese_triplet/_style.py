@@ -1,4 +1,4 @@
-"""Colours and markers of the book's plots and diagrams; `theme.mjs` has them for the animated figures."""
+"""Colours, markers and names in the book's plots and diagrams; `theme.mjs` has them for the animated figures."""
 
 # Ten colours that colour-blind readers can tell apart (after Paul Tol's "muted"), each with its own marker.
 COLOURS = ("#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677", "#AA4499", "#44AA99", "#999933", "#882255", "#777777")
@@ -22,6 +22,19 @@ SERIES = {
     "triplet": ("#CC6677", "v"),
     "onlinetriplet": ("#882255", ">"),
 }
+
+
+AS_IT_IS = {"parse_math": False}  # options of matplotlib's texts for names: a `$` in a name begins no formula
+
+
+def class_style(label: int) -> tuple[str, str]:
+    """Return colour and marker of the class `label`: the tables' own up to 9, then a new pair for each up to 99."""
+    return COLOURS[label % 10], MARKERS[(label + label // 10) % 10]
+
+
+def plain(name: object) -> str:
+    """Return the text of `name` with escapes for what cannot be printed: the bytes of a file name that is no UTF-8."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def series_style(name: str, number: int) -> tuple[str, str]:

@@ -45,7 +45,7 @@ def greatest_loss(losses: Tensor) -> Tensor:
 
 
 def hardest_by_function(margin: float, both_anchors: bool = True, squared: bool = True) -> TripletSelector:
-    return FunctionNegativeTripletSelector(margin, greatest_loss, both_anchors, squared)
+    return FunctionNegativeTripletSelector(margin, greatest_loss, both_anchors=both_anchors, squared=squared)
 
 
 def named(name: str, margin: float = 1.0, **options: object) -> TripletSelector:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import ipywidgets as widgets
 
+from siamese_triplet._style import plain
 from siamese_triplet.explorer.pictures import curves_image, embedding_image
 from siamese_triplet.explorer.records import Outcome, as_csv, as_html, as_json
 from siamese_triplet.explorer.watching import Snapshot
@@ -125,7 +126,9 @@ class Panel:
 def status_html(text: str, style: str = "") -> str:
     """Format `text` as HTML that screen readers announce."""
     indented = "padding:2px 10px;margin:2px 0;" if style else ""
-    return f'<div role="status" style="line-height:1.4;max-width:70em;{indented}{style}">{html.escape(text)}</div>'
+    return (
+        f'<div role="status" style="line-height:1.4;max-width:70em;{indented}{style}">{html.escape(plain(text))}</div>'
+    )
 
 
 def links(outcomes: Sequence[Outcome]) -> str:

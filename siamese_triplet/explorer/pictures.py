@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from siamese_triplet._style import COLOURS
+from siamese_triplet._style import COLOURS, plain
 from siamese_triplet.datasets.images import unit_range
 from siamese_triplet.distances import full_precision
 from siamese_triplet.explorer.selection import TRIPLETS, Batch, Selection, names_of
 from siamese_triplet.explorer.watching import Snapshot
 from siamese_triplet.live.embeddings import evenly_spaced
 from siamese_triplet.plots import plot_embeddings, plot_history
+from siamese_triplet.plots.figure import add_title
 from siamese_triplet.selectors.by_name import BATCH_ALL, SOFT
 
 DPI = 110
@@ -112,7 +113,7 @@ def image(figure: Figure, alt: str) -> str:
     width, height = (round(side * figure.dpi * 0.9) for side in figure.get_size_inches())
     source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     size = f'width="{width}" height="{height}" style="max-width:100%;height:auto"'
-    return f'<img alt="{html.escape(alt, quote=True)}" {size} src="{source}">'
+    return f'<img alt="{html.escape(plain(alt), quote=True)}" {size} src="{source}">'
 
 
 def selection_image(batch: Batch, selection: Selection, chosen: int, margin: float) -> str:
@@ -145,7 +146,7 @@ def examples_image(batch: Batch, selection: Selection, chosen: int) -> str:
     for ax, index, title in zip(figure.subplots(1, len(indices)), indices, titles, strict=True):
         ax.imshow(unit_range(batch.images[index]).permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r")
         ax.set(xticks=[], yticks=[])
-        ax.set_title(title, fontsize=9)
+        add_title(ax, title, fontsize=9)
     return image(figure, f"The images of the chosen {selection.kind[:-1]}: {', '.join(titles)}")
 
 

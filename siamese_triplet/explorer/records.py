@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_triplet._atomic_files import write_atomically
+from siamese_triplet._style import plain
 from siamese_triplet.explorer.settings import Settings, has_margin
 from siamese_triplet.methods import SELECTORS_OF
 from siamese_triplet.trainer import History
@@ -59,19 +60,20 @@ def as_csv(outcomes: Sequence[Outcome]) -> str:
     writer = csv.DictWriter(lines, list(Outcome(0, Settings()).row()), lineterminator="\n")
     writer.writeheader()
     writer.writerows(outcome.row() for outcome in outcomes)
-    return lines.getvalue()
+    return plain(lines.getvalue())
 
 
 def as_json(outcomes: Sequence[Outcome]) -> str:
     """Format the runs with their histories as a JSON list; a number that is not finite becomes null."""
     runs = [{**outcome.row(), "history": dict(outcome.history)} for outcome in outcomes]
-    return json.dumps(_finite(runs), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return plain(json.dumps(_finite(runs), indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
 def export(outcomes: Sequence[Outcome], path: str | os.PathLike) -> None:
     """Write the runs to `path`, as CSV or JSON by its suffix. Raises ValueError for another suffix."""
     writers = {".csv": as_csv, ".json": as_json}
-    ending = Path(path).suffix.lower()
+    path = Path(path).expanduser()
+    ending = path.suffix.lower()
     if ending not in writers:
         raise ValueError(f"{path} ends in {ending!r}; the runs can be written to a .csv or a .json file")
     write_atomically(path, writers[ending](outcomes).encode())
@@ -110,7 +112,7 @@ def as_html(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         cells = []
         for name, text_of in COLUMNS.items():
-            text = html.escape(text_of(outcome))
+            text = html.escape(plain(text_of(outcome)))
             if name == "kNN accuracy" and outcome.knn_accuracy is not None and outcome.knn_accuracy == best:
                 text = f"<b>{text}</b>"
             style = f"{wide if name == 'ended' else cell};text-align:{'right' if name in NUMBERS else 'left'}"

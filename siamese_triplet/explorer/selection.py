@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from siamese_triplet._validation import check_batch, check_margin
+from siamese_triplet._validation import check_batch, check_margin, integer_vector
 from siamese_triplet.datasets import Images, load
 from siamese_triplet.datasets.images import unit_range
 from siamese_triplet.distances import pair_masks, pairwise_distances, root
@@ -107,7 +107,10 @@ def batch_of(
         raise ValueError(
             f"pick_triplets: got {given} for {len(embeddings)} embeddings; each needs one label, and one image if any"
         )
-    embeddings, labels = torch.as_tensor(embeddings).detach().cpu(), torch.as_tensor(labels).cpu()
+    embeddings, labels = (
+        torch.as_tensor(embeddings).detach().cpu(),
+        integer_vector("pick_triplets: labels", labels).cpu(),
+    )
     check_batch(embeddings, labels)
     chosen = _balanced(labels, n_classes, n_samples, seed)
     batch = Batch(embeddings[chosen], labels[chosen])

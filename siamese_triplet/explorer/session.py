@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
+from siamese_triplet._style import plain
 from siamese_triplet.datasets import Images
 from siamese_triplet.diagnostics import collapsed_triplet_loss, describe_collapse, is_collapsed, spread
 from siamese_triplet.evaluation import embed, knn_accuracy, retrieval_metrics
@@ -111,7 +112,7 @@ class Session:
         except _Stopped:  # while loading
             self._end_stopped("before its first epoch")
         except Exception as error:
-            self._record(ended=FAILED, message=f"{type(error).__name__}: {error}")
+            self._record(ended=FAILED, message=plain(f"{type(error).__name__}: {error}"))
             self._say(f"failed: {self.outcome.message}")
         finally:
             atexit.unregister(self._leave)

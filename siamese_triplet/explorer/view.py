@@ -7,6 +7,7 @@ from dataclasses import replace
 import ipywidgets as widgets
 from IPython.display import display
 
+from siamese_triplet._style import plain
 from siamese_triplet.datasets import Images
 from siamese_triplet.explorer.controls import Controls, keep_in_order
 from siamese_triplet.explorer.panel import NOTE, WARNING, Panel, status_html
@@ -149,7 +150,7 @@ class Explorer:
         try:
             found = problems(settings, self.datasets.class_sizes(settings))
         except Exception as error:  # data that cannot be loaded
-            found = [f"{type(error).__name__}: {error}"]
+            found = [plain(f"{type(error).__name__}: {error}")]
         self._tell(" ".join(found), unused(settings))
         self.train_button.disabled = bool(found) or self.is_running
         return found

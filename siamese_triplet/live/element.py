@@ -2,11 +2,15 @@
 
 import html
 import json
+import math
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
+
+from siamese_triplet._style import plain
 
 TAG = "siamese-triplet-figure"
 IN_BOOK = "SIAMESE_TRIPLET_IN_BOOK"  # set while the book's notebooks run: its pages load the script themselves
@@ -36,9 +40,11 @@ class LiveFigure:
     - `kind`: selects the JavaScript that draws it.
     - `name`: identifies it in the page's address.
     - `title`: stands above it.
-    - `data`: its content, as JSON can hold it.
+    - `data`: its content, as JSON can hold it, with finite numbers only.
     - `alt`: describes it where it cannot be drawn.
     - `still`: HTML of a picture that replaces it on paper.
+
+    Raises ValueError for a number in `data` that is not finite: no browser reads it.
     """
 
     kind: str
@@ -48,8 +54,16 @@ class LiveFigure:
     alt: str
     still: str = ""
 
+    def __post_init__(self) -> None:
+        for place, number in _numbers(self.data):
+            if not math.isfinite(number):
+                raise ValueError(
+                    f"the figure {self.title!r} cannot show data{place} = {number}: a page holds finite numbers only; "
+                    "leave it out, or look for where it comes from, such as a network that has diverged"
+                )
+
     def __repr__(self) -> str:
-        return f"{self.title}: {self.alt}"
+        return plain(f"{self.title}: {self.alt}")
 
     def to_html(self, with_script: bool = True) -> str:
         """Return the figure as HTML, with the script that draws it unless the page has that already."""
@@ -58,8 +72,10 @@ class LiveFigure:
                 f"name={self.name!r} must be lower-case letters, digits and hyphens, a letter first: it is part of the "
                 "page's address"
             )
-        data = json.dumps({"title": self.title, **self.data}, separators=(",", ":")).replace("<", "\\u003c")
-        still = self.still or f"<p>{html.escape(self.alt)}</p>"
+        data = json.dumps({"title": self.title, **self.data}, separators=(",", ":"), allow_nan=False).replace(
+            "<", "\\u003c"
+        )
+        still = self.still or f"<p>{html.escape(plain(self.alt))}</p>"
         own_script = f"<script>{script()}</script>" if with_script else ""
         return (
             f'<{TAG} kind="{self.kind}" name="{self.name}"><script type="application/json">{data}</script>'
@@ -75,6 +91,15 @@ def script() -> str:
     folder = resources.files("siamese_triplet.live") / "js"
     parts = [_as_function(name, (folder / f"{name}.mjs").read_text(encoding="utf-8")) for name in MODULES]
     return "(() => {\nconst modules = {};\n" + "\n".join(parts).replace("</script", "<\\/script") + "})();\n"
+
+
+def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the floating-point numbers within `value`, each after its place."""
+    if isinstance(value, float):
+        yield place, value
+    elif isinstance(value, (dict, list, tuple)):
+        for key, held in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _numbers(held, f"{place}[{key!r}]")
 
 
 def _as_function(name: str, source: str) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from siamese_triplet._validation import check_margin
 from siamese_triplet.datasets import Images
-from siamese_triplet.datasets.images import without_channel
+from siamese_triplet.datasets.images import check_in_memory, without_channel
 from siamese_triplet.evaluation import embed
 from siamese_triplet.live.element import LiveFigure
 from siamese_triplet.selectors.by_name import SELECTORS
@@ -31,10 +31,12 @@ class EmbeddingRecorder:
 
     `images` are embedded without augmentation; `which` are the indices of those to record, or their number, evenly
     spaced and in order. `record(model, "untrained")` before training adds an epoch. `embeddings` (epochs, N, D) are on
-    the CPU, `labels` are (N,), and `epochs` are the names of the epochs.
+    the CPU, `labels` are (N,), and `epochs` are the names of the epochs. Raises ValueError for images that are not in
+    memory, and for none.
     """
 
     def __init__(self, images: Images, which: int | Sequence[int] | Tensor = 1000) -> None:
+        check_in_memory(images, "EmbeddingRecorder takes images that are in memory", ("data", "targets", "subset"))
         if isinstance(which, int):
             n = min(which, len(images))
             if n < 1:
@@ -142,8 +144,10 @@ def encode_points(points: Tensor) -> dict[str, Any]:
 
     The unit is a power of two, so scaling by it adds no rounding.
     """
-    if points.ndim != 2 or points.shape[1] != 2 or not points.isfinite().all():
-        raise ValueError(f"the page draws finite points (N, 2) of the plane, got {tuple(points.shape)}")
+    n_bad = int((~points.isfinite()).sum())
+    if points.ndim != 2 or points.shape[1] != 2 or n_bad:
+        bad = f", {n_bad} numbers of which are not finite" if n_bad else ""
+        raise ValueError(f"the page draws finite points (N, 2) of the plane, got {tuple(points.shape)}{bad}")
     greatest = max(float(points.abs().max()), 2.0**-20)
     unit = 2.0 ** math.ceil(math.log2(greatest / GREATEST))
     numbers = (points.double() / unit).round().to(torch.int16).numpy().astype("<i2")

@@ -10,8 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from torch import Tensor
 
-from siamese_triplet._style import ANCHOR, COLOURS, INK, MARKERS, POSITIVE, ZONES
-from siamese_triplet.plots.figure import PAGE_WIDTH, new_axes, new_figure
+from siamese_triplet._style import ANCHOR, INK, POSITIVE, ZONES, class_style
+from siamese_triplet._validation import integer_vector
+from siamese_triplet.distances import full_precision
+from siamese_triplet.plots.figure import PAGE_WIDTH, add_legend, add_title, new_axes, new_figure
+
+MAX_NAMED = 20  # classes in a legend at most; more would not fit beside the picture
+LOOKS = 100  # pairs of colour and marker
+MAX_POINTS = 10_000
 
 
 def plot_embeddings(
@@ -23,54 +29,53 @@ def plot_embeddings(
     classes: Sequence[str] | None = None,
     title: str | None = None,
     legend: bool = True,
-    max_points: int = 10_000,
+    max_points: int = MAX_POINTS,
     ax: Axes | None = None,
 ) -> Axes:
     """Scatter 2-D `embeddings` (N, 2), with one colour and marker per class of `targets` (N,).
 
-    `classes` are the names for the legend, by default the labels. Both axes have the same scale, so that distances can
-    be read off. Of more than `max_points` images, evenly spaced ones are drawn. Raises ValueError for embeddings that
-    are not (N, 2).
+    `classes` are the names for the legend, by default the labels. A legend has room for 20 classes; beyond, there is
+    none. The looks of the labels 0 … 99 differ. Both axes have the same scale, so that distances can be read off. Of
+    more than `max_points` images, evenly spaced ones are drawn. No embeddings give empty axes. Raises ValueError for
+    embeddings that are not (N, 2), for targets that are not N integers, and for a target without a name in `classes`.
     """
-    embeddings, targets = torch.as_tensor(embeddings).cpu(), torch.as_tensor(targets).cpu()
-    if embeddings.ndim != 2 or embeddings.shape[1] != 2 or len(targets) != len(embeddings):
-        raise ValueError(
-            f"plot_embeddings draws N points of the plane with N labels, got embeddings {tuple(embeddings.shape)} "
-            f"and targets {tuple(targets.shape)}; project larger embeddings to two dimensions first"
-        )
-    step = -(-len(embeddings) // max_points) or 1
-    embeddings, targets = embeddings[::step], targets[::step]
+    drawn = _in_the_plane(embeddings, targets, "plot_embeddings")
     ax = ax or new_axes(5.2)
-    for label in targets.unique().tolist():
-        x, y = embeddings[targets == label].T.numpy()
-        name = classes[label] if classes is not None else label
-        colour, marker = COLOURS[label % 10], MARKERS[label % 10]
-        ax.scatter(x, y, s=14, color=colour, marker=marker, alpha=0.5, linewidths=0, label=name, rasterized=True)
-    given = {"xlim": xlim, "ylim": ylim}
-    ax.set(title=title, **{name: limits for name, limits in given.items() if limits is not None})
-    ax.set_aspect("equal", adjustable="datalim" if xlim is None and ylim is None else "box")
-    if legend:
-        _make_opaque(ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2))
+    handles, names = _draw_classes(ax, *drawn, classes, max_points)
+    if title is not None:
+        add_title(ax, title)
+    _set_scale(ax, xlim, ylim)
+    if legend and len(names) <= MAX_NAMED:
+        _make_opaque(add_legend(ax, handles, names, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2))
     return ax
 
 
 def plot_side_by_side(panels: Mapping[str, tuple[Tensor, Tensor]], classes: Sequence[str] | None = None) -> Figure:
     """Scatter several sets of `(embeddings (N, 2), targets (N,))` side by side, all on the same scale.
 
-    The keys of `panels` are the titles. See `plot_embeddings`.
+    The keys of `panels` are the titles. See `plot_embeddings`. Raises ValueError as it does, and for no points at all.
     """
-    points = torch.cat([torch.as_tensor(embeddings).cpu() for embeddings, _ in panels.values()])
+    drawn = {title: _in_the_plane(*given, "plot_side_by_side") for title, given in panels.items()}
+    if not sum(len(targets) for _, targets in drawn.values()):
+        raise ValueError(
+            "plot_side_by_side got no points to draw; give a panel with embeddings (N, 2) and targets (N,)"
+        )
+    points = torch.cat([embeddings for embeddings, _ in drawn.values()])
     low, high = points.amin(dim=0), points.amax(dim=0)
     reach = 0.53 * (high - low).max()  # a square, with a little room at its border
     middle = (low + high) / 2
     limits = torch.stack([middle - reach, middle + reach], dim=1).tolist()
     figure, axes = new_figure(1, len(panels), PAGE_WIDTH / len(panels) + 0.8)
-    handles: dict[str, Artist] = {}
-    for ax, (title, (embeddings, targets)) in zip(axes[0], panels.items(), strict=True):
-        plot_embeddings(embeddings, targets, *limits, classes=classes, title=title, legend=False, ax=ax)
-        handles |= {name: handle for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
-    place = {"loc": "outside lower center", "ncols": 5, "frameon": False, "markerscale": 2}
-    _make_opaque(figure.legend(handles.values(), handles.keys(), **place))
+    handles: dict[int, Artist] = {}
+    names: dict[int, object] = {}
+    for ax, (title, (embeddings, targets)) in zip(axes[0], drawn.items(), strict=True):
+        drawn_here, names_here = _draw_classes(ax, embeddings, targets, classes)
+        handles, names = handles | drawn_here, names | names_here
+        add_title(ax, title)
+        _set_scale(ax, *limits)
+    if len(names) <= MAX_NAMED:
+        place = {"loc": "outside lower center", "ncols": 5, "markerscale": 2}
+        _make_opaque(add_legend(figure, handles, names, **place))
     return figure
 
 
@@ -81,10 +86,10 @@ def plot_negative_zones(
 
     `anchor` and `positive` are indices into `embeddings` (B, 2) and `labels` (B,). Hard negatives lie within the inner
     circle, nearer to the anchor than the positive. Semi-hard negatives lie between the circles, where the loss is below
-    the margin. Easy negatives, without a loss, lie outside.
+    the margin. Easy negatives, without a loss, lie outside. Raises ValueError as `plot_embeddings` does.
     """
+    embeddings, labels = _in_the_plane(embeddings, labels, "plot_negative_zones")
     ax = ax or new_axes(4.6)
-    embeddings, labels = embeddings.cpu(), labels.cpu()
     squared = (embeddings - embeddings[anchor]).square().sum(dim=1)  # (B,)
     inner, outer = squared[positive], squared[positive] + margin
     is_negative = labels != labels[anchor]
@@ -112,3 +117,55 @@ def plot_negative_zones(
 def _make_opaque(legend: Legend) -> None:
     for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)
+
+
+def _draw_classes(
+    ax: Axes, embeddings: Tensor, targets: Tensor, classes: Sequence[str] | None, max_points: int = MAX_POINTS
+) -> tuple[dict[int, Artist], dict[int, object]]:
+    """Scatter each class of `targets`; return what was drawn of each, and its name.
+
+    Of more than `LOOKS` classes, those with one look are drawn together.
+    """
+    step = -(-len(embeddings) // max_points) or 1
+    embeddings, targets = embeddings[::step], targets[::step]
+    names = _names(targets, classes)
+    are_few = len(names) <= LOOKS
+    drawn, keys = {}, targets if are_few else targets % LOOKS
+    for key in keys.unique().tolist():
+        x, y = embeddings[keys == key].T.numpy()
+        look = dict(zip(("color", "marker"), class_style(key), strict=True))
+        name = names[key] if are_few else None
+        drawn[key] = ax.scatter(x, y, s=14, alpha=0.5, linewidths=0, label=name, rasterized=True, **look)
+    return drawn, names
+
+
+def _set_scale(ax: Axes, xlim: tuple[float, float] | None, ylim: tuple[float, float] | None) -> None:
+    """Give both axes one scale, within the limits if there are any."""
+    given = {"xlim": xlim, "ylim": ylim}
+    ax.set(**{name: limits for name, limits in given.items() if limits is not None})
+    ax.set_aspect("equal", adjustable="datalim" if xlim is None and ylim is None else "box")
+
+
+def _names(targets: Tensor, classes: Sequence[str] | None) -> dict[int, object]:
+    """Return the name of each class of `targets`: from `classes`, or by default the label."""
+    labels = targets.unique().tolist()
+    if classes is None:
+        return {label: label for label in labels}
+    if labels and not 0 <= min(labels) <= max(labels) < len(classes):
+        raise ValueError(
+            f"targets hold the labels {min(labels)} … {max(labels)}, but classes names 0 … {len(classes) - 1} only; "
+            "give a name for every label, or leave classes out"
+        )
+    return {label: classes[label] for label in labels}
+
+
+def _in_the_plane(embeddings: Tensor, targets: Tensor, function: str) -> tuple[Tensor, Tensor]:
+    """Return `embeddings` (N, 2) and `targets` (N,) as tensors that can be drawn, or raise ValueError."""
+    embeddings = full_precision(torch.as_tensor(embeddings).detach().cpu())
+    labels = integer_vector(f"{function}: targets", targets).cpu()
+    if embeddings.ndim != 2 or embeddings.shape[1] != 2 or len(labels) != len(embeddings):
+        raise ValueError(
+            f"{function} draws N points of the plane with N labels, got embeddings {tuple(embeddings.shape)} "
+            f"and targets {tuple(labels.shape)}; project larger embeddings to two dimensions first"
+        )
+    return embeddings, labels.bool() if torch.as_tensor(targets).dtype == torch.bool else labels

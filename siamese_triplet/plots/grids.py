@@ -1,26 +1,32 @@
 """Images in rows and columns, with titles."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from siamese_triplet._style import AS_IT_IS, plain
 from siamese_triplet.datasets import Images
 from siamese_triplet.datasets.images import unit_range
-from siamese_triplet.plots.figure import PAGE_WIDTH, new_figure
+from siamese_triplet.distances import full_precision
+from siamese_triplet.plots.figure import PAGE_WIDTH, add_title, new_figure
 
 MAX_SIDE = 1.25  # inches, of an image with its border
 TITLE_SIZE = 8  # points
 
 
 def plot_images(images: Images, indices: Tensor) -> Figure:
-    """Plot the images at `indices` (rows, columns) in a grid, each under the name of its class."""
+    """Plot the images at `indices` (rows, columns) in a grid, each under the name of its class.
+
+    Raises ValueError for no indices, as `plot_tuples` and `plot_neighbours` do.
+    """
     grid = [[images[index] for index in row] for row in indices.tolist()]
     figure, axes = _image_grid([[image for image, _ in row] for row in grid])
     for ax, (_, label) in zip(axes.flat, (item for row in grid for item in row), strict=True):
-        ax.set_title(images.classes[label], fontsize=TITLE_SIZE)
+        add_title(ax, images.classes[label], fontsize=TITLE_SIZE)
     return figure
 
 
@@ -35,7 +41,7 @@ def plot_tuples(dataset: Dataset, indices: Sequence[int], titles: Sequence[str] 
         if isinstance(target, int):
             ax.set_title("positive" if target else "negative", fontsize=TITLE_SIZE)
     for row, ax in enumerate(axes[:, 0]):
-        ax.set_ylabel(titles[row] if titles else f"image {row + 1}")
+        ax.set_ylabel(plain(titles[row]) if titles else f"image {row + 1}", **AS_IT_IS)
     return figure
 
 
@@ -53,25 +59,27 @@ def plot_neighbours(
     figure, axes = _image_grid(rows, n_lines=1 if distances is None else 2)
     for number, (index, row) in enumerate(zip(indices, found.tolist(), strict=True)):
         label = int(queries.targets[index])
-        axes[number, 0].set_title(queries.classes[label], fontsize=TITLE_SIZE, fontweight="bold")
+        add_title(axes[number, 0], queries.classes[label], fontsize=TITLE_SIZE, fontweight="bold")
         for place, (ax, neighbour) in enumerate(zip(axes[number, 1:], row, strict=True)):
             other = int(gallery.targets[neighbour])
             far = "" if distances is None else f"\n{distances[number, place]:.2f}"
             right = other == label
             title = f"{'' if right else '✗ '}{gallery.classes[other]}{far}"
-            ax.set_title(title, fontsize=TITLE_SIZE, color="black" if right else "#AA2222")
+            add_title(ax, title, fontsize=TITLE_SIZE, color="black" if right else "#AA2222")
     for ax in axes[:, 0]:
         for spine in ax.spines.values():
             spine.set_linewidth(2.5)
     return figure
 
 
-def _image_grid(rows: Sequence[Sequence[Tensor]], n_lines: int = 1) -> tuple[Figure, np.ndarray]:
+def _image_grid(rows: Sequence[Sequence[Any]], n_lines: int = 1) -> tuple[Figure, np.ndarray]:
     """Draw images (1 or 3, H, W) in rows of equal length, without ticks, with room for titles of `n_lines` lines.
 
     Returns the figure and its axes.
     """
-    n_rows, n_columns = len(rows), len(rows[0])
+    n_rows, n_columns = len(rows), len(rows[0]) if rows else 0
+    if not n_columns:
+        raise ValueError("there are no images to draw; give the index of at least one")
     side = min(MAX_SIDE, PAGE_WIDTH / n_columns)
     figure, axes = new_figure(n_rows, n_columns, n_rows * (side + 0.17 * n_lines), width=side * n_columns)
     for ax, image in zip(axes.flat, (image for row in rows for image in row), strict=True):
@@ -81,6 +89,9 @@ def _image_grid(rows: Sequence[Sequence[Tensor]], n_lines: int = 1) -> tuple[Fig
     return figure, axes
 
 
-def _as_array(image: Tensor) -> np.ndarray:
-    """Convert an image for imshow: (1, H, W) to (H, W), colours (3, H, W) to (H, W, 3) in 0…1."""
+def _as_array(image: Any) -> np.ndarray:
+    """Convert an image for imshow: (1, H, W) to (H, W), colours (3, H, W) to (H, W, 3) in 0…1, a PIL image as it is."""
+    if not isinstance(image, Tensor):
+        return np.asarray(image)
+    image = full_precision(image.detach().cpu())
     return image.squeeze(0).numpy() if len(image) == 1 else unit_range(image).permute(1, 2, 0).numpy()

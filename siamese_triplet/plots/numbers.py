@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from siamese_triplet._style import COLOURS, SOFT, series_style
-from siamese_triplet.plots.figure import new_axes
+from siamese_triplet._style import AS_IT_IS, COLOURS, SOFT, plain, series_style
+from siamese_triplet.plots.figure import add_legend, new_axes
 
 
 def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, ax: Axes | None = None) -> Axes:
@@ -18,7 +19,8 @@ def plot_history(history: Mapping[str, Sequence[float]], name: str = "loss", *, 
         values = history.get(f"{part}_{name}", [])
         if len(values):
             ax.plot(range(1, len(values) + 1), values, line, marker=marker, color=colour, label=label)
-    ax.set(xlabel="epoch", ylabel=name.replace("_", " "))
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(plain(name).replace("_", " "), **AS_IT_IS)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False)
@@ -37,20 +39,20 @@ def plot_groups(
     ax = ax or new_axes(0.9 + 0.42 * len(names))
     factor = 100 if percent else 1
     offsets = np.linspace(-0.18, 0.18, len(groups)) if len(groups) > 1 else [0.0]
+    handles: dict[str, Artist] = {}
     for number, ((group, rows), offset) in enumerate(zip(groups.items(), offsets, strict=True)):
         colour, marker = series_style(group, number)
         for name, values in rows.items():
             row, scaled = names.index(name) + offset, [factor * value for value in values]
             ax.plot([min(scaled), max(scaled)], [row, row], "-", color=colour, lw=1.2)
             ax.plot(scaled, [row] * len(scaled), marker, color=colour, ms=3, alpha=0.6)
-            label = group if name == next(iter(rows)) else ""
-            ax.plot([sum(scaled) / len(scaled)], [row], marker, color=colour, ms=8, mec="white", label=label)
-    ax.set_yticks(range(len(names)), names)
+            [handles[group]] = ax.plot([sum(scaled) / len(scaled)], [row], marker, color=colour, ms=8, mec="white")
+    ax.set_yticks(range(len(names)), [plain(name) for name in names], **AS_IT_IS)
     ax.invert_yaxis()
     ax.set(xlabel=xlabel)
     ax.grid(axis="x", alpha=0.3)
     if len(groups) > 1:
-        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        add_legend(ax, handles, {group: group for group in groups}, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
 
@@ -74,7 +76,7 @@ def plot_negative_choices(
     for row, chosen in enumerate(choices.values()):
         ax.plot(negatives, [row] * len(negatives), "s", mfc="white", mec=SOFT, label="" if row else "negative")
         ax.plot(chosen, [row] * len(chosen), "s", color=COLOURS[4], label="" if row else "can be chosen")
-    ax.set_yticks(range(len(choices)), list(choices))
+    ax.set_yticks(range(len(choices)), [plain(name) for name in choices], **AS_IT_IS)
     ax.invert_yaxis()
     ax.set(xlabel="distance from the anchor", xlim=(0, 1.1 * max(negatives)))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)

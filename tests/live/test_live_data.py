@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,65 @@ def test_the_script_has_every_module_after_its_imports() -> None:
     source = live.script()
     assert not re.search(r"^\s*(import|export)\b", source, re.MULTILINE)
     assert "</script" not in source
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        (lambda x: {"margin": x}, r"data\['margin'\]"),
+        (lambda x: {"runs": [{"curves": {"loss": [1.0, x]}}]}, r"data\['runs'\]\[0\]\['curves'\]\['loss'\]\[1\]"),
+        (lambda x: {"a": 1, "b": ("text", None, {"c": x})}, r"data\['b'\]\[2\]\['c'\]"),
+    ],
+)
+def test_a_number_that_no_browser_reads_raises_and_is_named(number: float, data: Callable, place: str) -> None:
+    assert json.loads(json.dumps(data(1.5))) is not None
+    live.LiveFigure("settings-gallery", "x", "Title", data(1.5), "alt")
+    with pytest.raises(ValueError, match=rf"'Title' cannot show {place} = {number}: a page holds finite numbers only"):
+        live.LiveFigure("settings-gallery", "x", "Title", data(number), "alt")
+
+
+@pytest.mark.parametrize("part", ["loss", "unit"])
+def test_a_gallery_of_runs_with_nan_raises(part: str) -> None:
+    made = {
+        **GRID[1], "data": "mnist", "outcome": "apart", "n_epochs": 2, "n_images": 10, "spread": 1.0, "labels": "0 1",
+        "figures": {"knn_accuracy": 0.5, "map_at_r": 0.5}, "curves": {"loss": [1.0, 0.5]},
+        **encode_points(torch.rand(2, 2)),
+    }  # fmt: skip
+    settings_grid.settings_gallery([made])
+    broken = made | ({"unit": torch.nan} if part == "unit" else {"curves": {"loss": [1.0, torch.nan]}})
+    with pytest.raises(ValueError, match=rf"data\['runs'\]\[0\].*{part}.* = nan"):
+        settings_grid.settings_gallery([broken])
+
+
+@pytest.mark.parametrize("make", [live.triplet_playground, live.pair_playground])
+@pytest.mark.parametrize("margin", [101, 1e300])
+def test_a_margin_beyond_the_plane_of_a_playground_raises(make: Callable, margin: float) -> None:
+    make(100)
+    with pytest.raises(ValueError, match="too large for a playground"):
+        make(margin)
+
+
+@pytest.mark.parametrize("margin", [float("nan"), float("inf"), -1, "soft", None])
+def test_a_margin_that_is_no_finite_number_raises_for_every_figure(
+    margin: object, recorder: live.EmbeddingRecorder
+) -> None:
+    for make in (
+        live.triplet_playground,
+        live.pair_playground,
+        lambda margin: live.selector_bench(recorder, margin=margin),
+    ):
+        with pytest.raises(ValueError, match="margin must be a finite number"):
+            make(margin)
+
+
+def test_texts_that_are_no_utf8_can_be_written() -> None:
+    figure = live.LiveFigure(
+        "pair-playground", "x", "caf\udce9", {"margin": 1, "classes": ["\udce9", "$\\frac{"]}, "\udce9"
+    )
+    figure.to_html().encode("utf-8")
+    repr(figure).encode("utf-8")
+    assert data_of(figure.to_html())["classes"] == ["\udce9", "$\\frac{"]
 
 
 # points and images
@@ -259,3 +319,8 @@ def test_the_bench_offers_selectors_under_the_names_of_the_package(kind: str) ->
     offered = list_in("arithmetic.mjs", f"{kind[:-1].upper()}_SELECTORS")
     assert list(bench_selectors(kind)) == offered
     assert set(offered) <= set(SELECTORS[kind])
+
+
+def test_a_recorder_of_images_that_are_not_in_memory_raises() -> None:
+    with pytest.raises(ValueError, match="in_memory"):
+        live.EmbeddingRecorder(torch.utils.data.Subset(part(False, 4), range(8)))

@@ -422,3 +422,87 @@ def test_a_notebook_keeps_its_address_and_may_hold_the_script_twice(
     assert page.locator("siamese-triplet-figure[data-theme=dark] .figure").count() == 2
     assert problems == []
     page.close()
+
+
+# what cannot be
+
+
+STRANGE = ["constructor", "__proto__", "toString", "-100", "1e300", "Infinity", "-Infinity", "NaN", "", "x"]
+FIELDS = {
+    "triplet": ("margin", "anchor", "positive", "negative"),
+    "pair": ("margin", "pair", "first", "second"),
+    "selectors": ("selector", "margin", "epoch"),
+    "embeddings": ("epoch", "image", "off"),
+    "settings": ("data", "method", "selector", "margin", "shown"),
+}
+
+
+@pytest.mark.parametrize("value", STRANGE)
+def test_an_address_that_makes_no_sense_changes_nothing(show: Callable, value: str) -> None:
+    as_it_is = "document.querySelectorAll('siamese-triplet-figure').values().map(f => f.shadowRoot.innerHTML).toArray()"
+    expected = show().evaluate(as_it_is)
+    fields = [f"{figure}.{field}" for figure, fields in FIELDS.items() for field in fields]
+    page = show(query="?" + "&".join(f"{field}={value}" for field in fields))
+    assert page.evaluate(as_it_is) == expected
+    points = [f"{figure}.{point}=0,{value}" for figure in ("triplet", "pair") for point in FIELDS[figure][1:]]
+    assert show(query="?" + "&".join(points)).evaluate(as_it_is) == expected
+
+
+@pytest.mark.parametrize("margin", [0, 0.333, 5, 100])
+@pytest.mark.parametrize("make", [live.triplet_playground, live.pair_playground])
+def test_a_playground_shows_the_margin_it_computes_with(
+    browser: Any, tmp_path: Path, make: Callable, margin: float
+) -> None:
+    path = tmp_path / "figure.html"
+    path.write_text(f'<meta charset="utf-8">{make(margin).to_html()}', encoding="utf-8")
+    page = browser.new_page()
+    problems = record_problems(page)
+    page.goto(f"file://{path}")
+    slider = page.get_by_role("slider", name="margin")
+    assert float(slider.input_value()) == margin
+    assert float(slider.get_attribute("aria-valuetext")) == pytest.approx(margin, rel=1e-3)
+    for _ in range(3):
+        page.get_by_role("button", name="One step of descent").click()
+    assert float(slider.input_value()) == margin
+    assert "NaN" not in page.evaluate(f"{ROOT}.innerHTML")
+    places = page.locator(".point").evaluate_all("points => points.map(p => Number(p.getAttribute('aria-valuenow')))")
+    assert all(abs(x) <= 2.41 for x in places)
+    assert problems == []
+    page.close()
+
+
+def test_a_bench_shows_the_margin_it_computes_with(
+    browser: Any, recorder: live.EmbeddingRecorder, tmp_path: Path
+) -> None:
+    path = tmp_path / "figure.html"
+    for margin in (0, 0.01, 12.5):
+        figure = live.selector_bench(recorder, "batch-hard", margin)
+        path.write_text(f'<meta charset="utf-8">{figure.to_html()}', encoding="utf-8")
+        page = browser.new_page()
+        page.goto(f"file://{path}")
+        assert float(page.get_by_role("slider", name="margin").input_value()) == margin
+        loss = OnlineTripletLoss(margin, package.BatchHardTripletSelector())(recorder.embeddings[0], recorder.labels)[0]
+        assert float(value(page, "mean loss")) == pytest.approx(loss.item(), abs=6e-4)
+        page.close()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda html: html.replace('"margin":1.0', '"margin":NaN'),
+        lambda html: html.replace('kind="triplet-playground"', 'kind="constructor"'),
+        lambda html: html.replace('kind="triplet-playground"', 'kind="settings-gallery"'),
+        lambda html: html.replace('{"title"', "{"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_says_so(browser: Any, tmp_path: Path, broken: Callable) -> None:
+    figure = live.triplet_playground()
+    path = tmp_path / "figure.html"
+    path.write_text(f'<meta charset="utf-8">{broken(figure.to_html())}', encoding="utf-8")
+    page = browser.new_page()
+    problems = record_problems(page)
+    page.goto(f"file://{path}")
+    assert page.get_by_role("alert").inner_text().startswith("This figure cannot be drawn: ")
+    assert page.get_by_text(figure.alt[:40]).is_visible()
+    assert problems == []
+    page.close()

@@ -1,19 +1,24 @@
 // The state of a figure in the page's address, so that it can be linked to: `?name.margin=1.5&name.epoch=3`.
 //
-// Only in pages of the book: the address of a notebook belongs to the notebook.
+// Only in pages of the book: the address of a notebook belongs to the notebook. A value that the figure's controls do not
+// offer is ignored.
 
 export function addressOf(name, isPage) {
   const given = isPage ? new URLSearchParams(location.search) : new URLSearchParams();
   const key = (field) => `${name}.${field}`;
   return {
-    text: (field, otherwise) => given.get(key(field)) ?? otherwise,
-    number: (field, otherwise) => {
-      const value = Number.parseFloat(given.get(key(field)));
-      return Number.isFinite(value) ? value : otherwise;
+    /** The text of a field, if it is among those `offered`. */
+    choice: (field, otherwise, offered) => {
+      const text = given.get(key(field));
+      return offered.includes(text) ? text : otherwise;
     },
-    numbers: (field, otherwise) => {
-      const values = (given.get(key(field)) ?? "").split(",").map(Number.parseFloat);
-      return values.length === otherwise.length && values.every(Number.isFinite) ? values : otherwise;
+    /** The number of a field, if it lies in the range [least, most]. */
+    number: (field, otherwise, range) => numberIn(given.get(key(field)), range) ?? otherwise,
+    /** The numbers of a field, separated by `by`, if each lies in the range at its place, or in the last range. */
+    numbers: (field, otherwise, ranges, by = ",") => {
+      const texts = (given.get(key(field)) ?? "").split(by);
+      const values = texts.map((text, place) => numberIn(text, ranges[Math.min(place, ranges.length - 1)]));
+      return values.length === (otherwise.length || values.length) && !values.includes(null) ? values : otherwise;
     },
     keep: later((fields) => {
       if (!isPage) return;
@@ -26,6 +31,11 @@ export function addressOf(name, isPage) {
       }
     }),
   };
+}
+
+function numberIn(text, [least, most]) {
+  const value = text?.trim() ? Number(text) : Number.NaN;
+  return least <= value && value <= most ? value : null; // neither holds for NaN
 }
 
 /** Delays `action` until calls pause: browsers limit how often the address may change. */

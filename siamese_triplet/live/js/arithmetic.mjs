@@ -60,7 +60,7 @@ export function selectTriplets(name, rows, labels, margin, random) {
   const triplets = [];
   for (const anchor of labels.keys()) {
     const { positives, negatives } = othersOf(labels, anchor);
-    const pairs = name in ONE_POSITIVE ? [ONE_POSITIVE[name](distances[anchor], positives)] : positives;
+    const pairs = Object.hasOwn(ONE_POSITIVE, name) ? [ONE_POSITIVE[name](distances[anchor], positives)] : positives;
     for (const positive of pairs) {
       if (positive < 0) continue;
       for (const negative of negativesOf(name, distances[anchor], positive, negatives, margin, random)) {

@@ -1,13 +1,14 @@
 // A batch at several epochs of training: choose a selector and a margin, and see the selection.
 
 import { batchContrastiveLoss, PAIR_SELECTORS, selectPairs, selectTriplets, squaredDistances, TRIPLET_SELECTORS, tripletCosts } from "./arithmetic.mjs";
-import { announcement, element, menu, readout, slider } from "./controls.mjs";
+import { announcement, element, marginRange, marginSlider, menu, readout } from "./controls.mjs";
 import { decodePoints, imageSheet } from "./data.mjs";
 import { epochSlider } from "./epochs.mjs";
 import { generator } from "./random.mjs";
 import { frameOf, scatter } from "./scatter.mjs";
 
 const SEED = 0;
+const LEAST_MARGIN = 0.05;
 const NAMES = ["selected", "with a loss", "mean loss", "mean of those with a loss"];
 
 export function selectorBench(view, data) {
@@ -15,21 +16,21 @@ export function selectorBench(view, data) {
   const epochs = data.epochs.map(({ points, unit }) => decodePoints(points, unit));
   const isTraining = epochs.length > 1;
   const show = imageSheet(data.sheet);
+  const options = { "triplets, a selector of": named("triplet", TRIPLET_SELECTORS), "pairs, a selector of": named("pair", PAIR_SELECTORS) };
   const state = {
-    selector: address.text("selector", data.selector),
-    margin: address.number("margin", data.margin),
-    epoch: Math.min(epochs.length - 1, Math.max(0, Math.round(address.number("epoch", 0)))),
+    selector: address.choice("selector", data.selector, Object.values(options).flatMap(Object.keys)),
+    margin: address.number("margin", data.margin, [LEAST_MARGIN, marginRange(data.margin, LEAST_MARGIN).max]),
+    epoch: Math.round(address.number("epoch", 0, [0, epochs.length - 1])),
     image: -1,
   };
-  const options = { "triplets, a selector of": named("triplet", TRIPLET_SELECTORS), "pairs, a selector of": named("pair", PAIR_SELECTORS) };
-  if (!Object.values(options).some((of) => state.selector in of)) state.selector = data.selector;
 
   const drawing = scatter(host, { label: `batch of ${data.labels.length} embeddings`, onPoint: (image, isPick) => isPick && pick(image), tall: 0.66 });
   const numbers = readout(NAMES);
   const says = announcement();
   const shown = element("div", { className: "shown" });
   const bars = element("div", { className: "bars" });
-  const margins = slider({ label: "margin", min: 0.05, max: 3, step: 0.05, value: state.margin, format: (m) => m.toFixed(2), onInput: (margin) => change({ margin }) });
+  const margins = marginSlider({ given: data.margin, min: LEAST_MARGIN, value: state.margin, onInput: (margin) => change({ margin }) });
+  state.margin = margins.margin;
   const selectors = menu({ label: "selector", options, value: state.selector, onInput: (selector) => change({ selector, image: -1 }) });
   const steps = epochSlider({ names: data.epochs.map(({ name }) => name), value: state.epoch, onTime: (time) => change({ epoch: Math.floor(time) }) });
 

@@ -32,6 +32,28 @@ export function slider({ label, min, max, step, value, format = String, onInput 
   return { box, input, set };
 }
 
+/**
+ * A slider over margins. Its range and steps have a place for the margin `given` in Python, or it would show another one;
+ * `value` is the first, and `margin` in what it returns that value as the slider took it.
+ */
+export function marginSlider({ given, min, value, onInput }) {
+  const { max, step } = marginRange(given, min);
+  const made = slider({ label: "margin", min: Math.min(min, given), max, step, value, format: marginText, onInput });
+  return { ...made, margin: made.input.valueAsNumber };
+}
+
+/** The greatest margin of a slider, and its step. */
+export function marginRange(given, min) {
+  const onStep = Math.abs(given / 0.05 - Math.round(given / 0.05)) < 1e-9;
+  return { max: Math.max(3, given), step: onStep && min <= given && given <= 3 ? 0.05 : "any" };
+}
+
+/** Two digits after the point, or three that count where two would say something else. */
+export function marginText(margin) {
+  const text = margin.toFixed(2);
+  return Math.abs(Number(text) - margin) <= 1e-3 * margin ? text : margin.toPrecision(3);
+}
+
 /** A menu of `options`, value → text, where a nested object is a group; calls `onInput(value)` on every change. */
 export function menu({ label, options, value, onInput }) {
   const entry = ([key, text]) =>

@@ -10,8 +10,9 @@ const SVG = "http://www.w3.org/2000/svg";
 export function settingsGallery(view, data) {
   const { host, address } = view;
   const fields = data.fields; // names of settings, such as method, selector, margin
-  const wanted = fields.map((field) => address.text(field, data.start[field]));
-  const state = { settings: Object.fromEntries(fields.map((field, i) => [field, wanted[i]])), isRevealed: address.text("shown", "") === "yes", guess: null };
+  const offered = (field) => data.runs.map((run) => String(run.settings[field]));
+  const wanted = fields.map((field) => address.choice(field, data.start[field], offered(field)));
+  const state = { settings: Object.fromEntries(fields.map((field, i) => [field, wanted[i]])), isRevealed: address.choice("shown", "no", ["yes"]) === "yes", guess: null };
   const drawing = scatter(host, { label: "embeddings of test images after training", tall: 0.7 });
   const controls = element("div", { className: "controls" });
   const question = element("div", {});

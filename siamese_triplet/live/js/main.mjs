@@ -26,8 +26,18 @@ class SiameseTripletFigure extends HTMLElement {
 
   draw() {
     if (this.shadowRoot) return;
+    try {
+      this.drawFigure();
+    } catch (error) {
+      this.sayWhy(error);
+    }
+  }
+
+  drawFigure() {
     const data = JSON.parse(this.querySelector(DATA).textContent);
-    const about = element("p", { id: "about", className: "unseen", textContent: this.querySelector("img")?.alt ?? this.querySelector("p").textContent });
+    const kind = this.getAttribute("kind");
+    if (!Object.hasOwn(KINDS, kind)) throw new Error(`there is no figure of the kind ${kind}`);
+    const about = element("p", { id: "about", className: "unseen", textContent: this.querySelector("img")?.alt ?? this.querySelector("p")?.textContent ?? "" });
     const title = element("p", { className: "title", textContent: data.title });
     const body = element("div", { className: "figure", role: "group", "aria-label": data.title, "aria-describedby": "about" }, title, about);
     const print = element("div", { className: "print" }, element("slot"));
@@ -35,7 +45,15 @@ class SiameseTripletFigure extends HTMLElement {
     const listeners = [];
     followTheme(this, () => listeners.forEach((listener) => listener()));
     const isPage = document.documentElement.hasAttribute("data-siamese-triplet-page");
-    KINDS[this.getAttribute("kind")]({ host: this, body, address: addressOf(this.getAttribute("name"), isPage), onTheme: (listener) => listeners.push(listener) }, data);
+    KINDS[kind]({ host: this, body, address: addressOf(this.getAttribute("name"), isPage), onTheme: (listener) => listeners.push(listener) }, data);
+  }
+
+  /** Shows what is there for paper in place of a figure that cannot be drawn, below the reason. */
+  sayWhy(error) {
+    const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
+    const reason = element("p", { className: "says", role: "alert", textContent: `This figure cannot be drawn: ${error.message}` });
+    followTheme(this, () => {});
+    root.replaceChildren(element("style", { textContent: STYLES }), element("div", { className: "figure" }, reason), element("slot"));
   }
 }
 

@@ -1,11 +1,12 @@
 // Playgrounds: a triplet or a pair to drag, with its loss and gradients.
 
 import { contrastiveLoss, squaredDistance, tripletLoss, zoneOf } from "./arithmetic.mjs";
-import { announcement, button, element, menu, readout, slider } from "./controls.mjs";
+import { announcement, button, element, marginRange, marginSlider, menu, readout } from "./controls.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
 const REACH = 2.6; // half the width of the plane, in units of distance
 const SHAPE = 0.62; // height / width
+const WITHIN = [REACH - 0.2, REACH * SHAPE - 0.2]; // how far a point may go from the middle, on each axis
 const NUDGE = 0.1;
 const STEP = 0.1; // learning rate of one step
 
@@ -40,7 +41,7 @@ export function tripletPlayground(view, data) {
 }
 
 export function pairPlayground(view, data) {
-  let isSame = view.address.text("pair", "different") === "same";
+  let isSame = view.address.choice("pair", "different", ["same", "different"]) === "same";
   playground(view, data, {
     start: PAIR,
     arrow: 1,
@@ -79,23 +80,20 @@ export function pairPlayground(view, data) {
 function playground(view, data, kind) {
   const { address } = view;
   const names = Object.keys(kind.start);
-  const points = Object.fromEntries(names.map((name) => [name, address.numbers(name, kind.start[name])]));
-  let margin = address.number("margin", data.margin);
+  const points = Object.fromEntries(names.map((name) => [name, address.numbers(name, kind.start[name], WITHIN.map((limit) => [-limit, limit]))]));
   const drawing = plane(names, points, kind.arrow, () => update());
   const numbers = readout(kind.names);
   const says = announcement();
-  const margins = slider({
-    label: "margin",
+  const margins = marginSlider({
+    given: data.margin,
     min: 0,
-    max: 3,
-    step: 0.05,
-    value: margin,
-    format: (value) => value.toFixed(2),
+    value: address.number("margin", data.margin, [0, marginRange(data.margin, 0).max]),
     onInput: (value) => {
       margin = value;
       update();
     },
   });
+  let { margin } = margins;
 
   function move(places) {
     for (const name of names) points[name] = places[name];
@@ -104,7 +102,7 @@ function playground(view, data, kind) {
 
   function step() {
     const { gradients } = kind.costOf(points, margin);
-    move(Object.fromEntries(names.map((name, i) => [name, points[name].map((x, axis) => x - STEP * gradients[i][axis])])));
+    move(Object.fromEntries(names.map((name, i) => [name, within(points[name].map((x, axis) => x - STEP * gradients[i][axis]))])));
   }
 
   function reset() {
@@ -128,6 +126,11 @@ function playground(view, data, kind) {
   const hint = "Drag the points, or move to one with Tab and press the arrow keys. Arrows in the plane show where descent moves each point.";
   view.body.append(controls, drawing.box, numbers.box, says, element("p", { className: "hint", textContent: hint }));
   update();
+}
+
+/** The point of the plane nearest to a given one. */
+function within(point) {
+  return point.map((value, axis) => Math.max(-WITHIN[axis], Math.min(WITHIN[axis], value)));
 }
 
 /** A plane with draggable points. */
@@ -172,8 +175,7 @@ function plane(names, points, arrowLength, onMove) {
   }
 
   function place(name, x, y) {
-    const within = (value, limit) => Math.round(100 * Math.max(-limit, Math.min(limit, value))) / 100;
-    points[name] = [within(x, REACH - 0.2), within(y, REACH * SHAPE - 0.2)];
+    points[name] = within([x, y]).map((value) => Math.round(100 * value) / 100);
     onMove();
   }
 

@@ -51,9 +51,14 @@ const POLYGONS = [
   [[0, -1.3], [0.32, -0.42], [1.24, -0.4], [0.5, 0.16], [0.76, 1.05], [0, 0.52], [-0.76, 1.05], [-0.5, 0.16], [-1.24, -0.4], [-0.32, -0.42]],
 ];
 
+/** The number of a class's marker: with its colour a pair of its own up to the class 99, as in the package's plots. */
+export function markerNumber(label) {
+  return (label + Math.floor(label / 10)) % 10;
+}
+
 /** Traces the outline of the marker of a class on a canvas. */
 export function traceMarker(path, label, x, y, size) {
-  const corners = POLYGONS[label % 10];
+  const corners = POLYGONS[markerNumber(label)];
   path.beginPath();
   if (corners) for (const [dx, dy] of corners) path.lineTo(x + dx * size, y + dy * size);
   else path.arc(x, y, size, 0, 2 * Math.PI);
@@ -95,6 +100,7 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .classes { display: flex; flex-wrap: wrap; gap: 0.15rem 0.8rem; margin: 0.5rem 0 0; padding: 0; border: 0; }
 .classes legend { color: var(--quiet); padding: 0; }
 .classes :is(label, span) { display: inline-flex; align-items: center; gap: 0.3rem; min-height: 1.6rem; }
+.classes.many { max-height: 14rem; overflow-y: auto; }
 .classes canvas { width: 16px; height: 16px; border: 0; }
 .thumbs { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0.3rem; margin: 0.4rem 0 0; padding: 0; list-style: none; font-size: 0.78em; }
 .thumbs li { text-align: center; overflow-wrap: anywhere; line-height: 1.2; }

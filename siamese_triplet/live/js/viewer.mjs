@@ -7,6 +7,7 @@ import { epochSlider, pointsAt } from "./epochs.mjs";
 import { frameOf, markerSample, scatter } from "./scatter.mjs";
 
 const NEIGHBOURS = 8;
+const MANY = 20; // classes, whose list gets a bar to scroll it
 
 export function embeddingViewer(view, data) {
   const { host, address } = view;
@@ -14,9 +15,12 @@ export function embeddingViewer(view, data) {
   const frames = epochs.map((points) => frameOf(points));
   const show = imageSheet(data.sheet);
   const last = epochs.length - 1;
-  const hidden = new Set(address.text("off", "").split(".").filter(Boolean).map(Number));
-  const state = { time: Math.min(last, Math.max(0, Math.round(address.number("epoch", last)))), image: -1, picked: Math.round(address.number("image", -1)) };
-  if (!(state.picked in data.labels)) state.picked = -1;
+  const hidden = new Set(address.numbers("off", [], [[0, data.classes.length - 1]], ".").map(Math.round));
+  const state = {
+    time: Math.round(address.number("epoch", last, [0, last])),
+    image: -1,
+    picked: Math.round(address.number("image", -1, [0, data.labels.length - 1])),
+  };
 
   const drawing = scatter(host, { label: `embeddings of ${data.labels.length} test images, a point each`, onPoint: (image, isPick) => (isPick ? change({ image, picked: image }) : image !== state.image && change({ image })) });
   const steps = epochSlider({ names: data.epochs.map(({ name }) => name), value: state.time, onTime: (time) => change({ time }) });
@@ -107,6 +111,7 @@ export function embeddingViewer(view, data) {
       });
       return element("label", {}, input, markerSample(host, label), name);
     });
+    legend.classList.toggle("many", data.classes.length > MANY);
     legend.replaceChildren(element("legend", { textContent: "classes" }), ...boxes);
   }
 
