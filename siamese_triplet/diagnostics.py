@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from siamese_triplet._sorting import class_order
 from siamese_triplet._validation import check_batch, check_margin_or_soft
 from siamese_triplet.distances import full_precision, pair_masks, pairwise_distances
+from siamese_triplet.losses._batch import has_no_triplet
 from siamese_triplet.losses.batch_all import batch_all_loss
 
 PERCENTILES = (5, 50, 95)
@@ -31,14 +33,26 @@ class Diagnosis:
     negative_distances: Percentiles
 
     def __str__(self) -> str:
+        found = f"{self.active_fraction:.1%} active, their mean loss {self.loss:.4g}"
         lines = [
             f"{self.n_images} images of {self.n_classes} classes, {self.n_triplets:,} triplets: "
-            f"{self.active_fraction:.1%} active, their mean loss {self.loss:.4g}",
+            f"{found if self.n_triplets else self._why_none()}",
             f"{'percentile':20}" + "".join(f"{percentile:>10}" for percentile in PERCENTILES),
         ]
         for name in ("norms", "positive_distances", "negative_distances"):
             lines.append(f"{name.replace('_', ' '):20}" + "".join(f"{value:10.4g}" for value in getattr(self, name)))
         return "\n".join(lines)
+
+    def _why_none(self) -> str:
+        if self.n_images < 2:
+            return "a pair takes two images"
+        one_class = self.n_classes == 1
+        why = (
+            "all are of one class, so no pair is negative"
+            if one_class
+            else "no two are of one class, so no pair is positive"
+        )
+        return f"{why}; BalancedBatchSampler draws several images of several classes"
 
 
 @torch.no_grad()
@@ -60,7 +74,7 @@ def diagnose(embeddings: Tensor, labels: Tensor, margin: float | str, squared: b
     negative distances           1     1.414     1.414
     """
     check_batch(embeddings, labels)
-    loss, n_active = batch_all_loss(embeddings, labels, check_margin_or_soft(margin), squared, "active")
+    loss, n_active = batch_all_loss(embeddings, class_order(labels), check_margin_or_soft(margin), squared, "active")
     is_positive, is_negative = pair_masks(labels)
     n_triplets = int((is_positive.sum(dim=1) * is_negative.sum(dim=1)).sum())
     distances = pairwise_distances(embeddings, squared=False)
@@ -146,10 +160,12 @@ class SpreadMetric:
         self.first_spread = now if self.first_spread is None else self.first_spread
         self.spreads.append(now)
         self.losses.append(loss[0].detach())
+        self.labels.append(target[0] if target else None)
 
     def reset(self) -> None:
         self.spreads: list[Tensor] = []
         self.losses: list[Tensor] = []
+        self.labels: list[Tensor | None] = []
 
     def value(self) -> float:
         if self.first_spread is None or not self.spreads:
@@ -167,7 +183,13 @@ class SpreadMetric:
         return now
 
     def _mean_loss(self) -> float:
-        return float(torch.stack(self.losses).mean())
+        """Read the mean over the batches that allow a triplet: the loss of others is 0, whatever the embeddings."""
+        losses = torch.stack(self.losses)
+        counts = [
+            loss != 0 or labels is None or not has_no_triplet(labels)
+            for loss, labels in zip(losses.tolist(), self.labels, strict=True)
+        ]
+        return float((losses if all(counts) else losses[counts]).mean())  # NaN if none counts
 
     def name(self) -> str:
         return "spread"

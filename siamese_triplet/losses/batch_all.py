@@ -48,6 +48,8 @@ class BatchAllTripletLoss(nn.Module):
     (1.26, 2)
     """
 
+    is_empty: bool | Tensor = False
+
     def __init__(self, margin: float | str, squared: bool = True, mean_over: str = "active") -> None:
         super().__init__()
         self.margin, self.squared = check_margin_or_soft(margin), squared
@@ -66,14 +68,21 @@ class BatchAllTripletLoss(nn.Module):
         check_labels(embeddings, target, labels_name="target")
         if embeddings.device.type == "cpu":  # elsewhere a sync
             check_finite("embeddings", embeddings)
-        return batch_all_loss(embeddings, target, self.margin, self.squared, self.mean_over)
+        classes = class_order(target)
+        self.is_empty = _have_no_triplet(classes)
+        return batch_all_loss(embeddings, classes, self.margin, self.squared, self.mean_over)
 
 
 def batch_all_loss(
-    embeddings: Tensor, labels: Tensor, margin: float | str, squared: bool, mean_over: str
+    embeddings: Tensor, classes: ClassOrder, margin: float | str, squared: bool, mean_over: str
 ) -> tuple[Tensor, Tensor]:
     """Compute `BatchAllTripletLoss` for checked arguments."""
-    return _MeanLoss.apply(full_precision(embeddings), class_order(labels), margin, squared, mean_over)
+    return _MeanLoss.apply(full_precision(embeddings), classes, margin, squared, mean_over)
+
+
+def _have_no_triplet(classes: ClassOrder) -> Tensor:
+    size = classes.end - classes.start  # (B,)
+    return (size == 1).all() | (size == len(size)).all()
 
 
 def _count_triplets(classes: ClassOrder) -> Tensor:

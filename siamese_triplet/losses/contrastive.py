@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from siamese_triplet._validation import check_batch, check_embeddings, check_margin, check_selector
 from siamese_triplet.distances import chosen_distances, pairwise_distances, root, row_distances
+from siamese_triplet.losses._batch import is_empty_selection, mean_or_zero
 from siamese_triplet.selectors import PairSelector, pairs_of
 
 
@@ -20,6 +21,8 @@ class ContrastiveLoss(nn.Module):
     >>> ContrastiveLoss(margin=1.0)(first, second, torch.tensor([1, 0]))  # (½ · 1² + ½ · 0.6²) / 2
     tensor(0.3400)
     """
+
+    is_empty: bool | Tensor = False
 
     def __init__(self, margin: float) -> None:
         super().__init__()
@@ -41,6 +44,7 @@ class ContrastiveLoss(nn.Module):
         if target.device != out1.device:
             raise ValueError(f"the embeddings are on {out1.device}, the target on {target.device}; move one of them")
         is_positive = target == 1
+        self.is_empty = not len(target)
         if target.device.type == "cpu" and not (is_positive | (target == 0)).all():  # elsewhere a sync
             raise ValueError(
                 f"target must be 1 for a pair of one class and 0 for others, got {target.unique().tolist()}"
@@ -58,6 +62,8 @@ class OnlineContrastiveLoss(nn.Module):
     tensor(0.3400)
     """
 
+    is_empty: bool | Tensor = False
+
     def __init__(self, margin: float, pair_selector: PairSelector) -> None:
         super().__init__()
         self.margin = check_margin(margin)
@@ -73,6 +79,7 @@ class OnlineContrastiveLoss(nn.Module):
         distances = pairwise_distances(embeddings.detach())  # (B, B), squared, for the selector and the loss alike
         positive_pairs, negative_pairs = pairs_of(self.pair_selector, embeddings, target, distances)
         pairs = torch.cat([positive_pairs, negative_pairs])  # (P + N, 2)
+        self.is_empty = is_empty_selection(len(pairs), target)
         is_positive = torch.arange(len(pairs), device=pairs.device) < len(positive_pairs)
         squared = chosen_distances(embeddings, distances, pairs[:, 0], pairs[:, 1])  # (P + N,)
         return mean_or_zero(_contrastive_losses(squared, is_positive, self.margin))
@@ -80,7 +87,3 @@ class OnlineContrastiveLoss(nn.Module):
 
 def _contrastive_losses(squared: Tensor, is_positive: Tensor, margin: float) -> Tensor:
     return 0.5 * torch.where(is_positive, squared, F.relu(margin - root(squared)).square())
-
-
-def mean_or_zero(losses: Tensor) -> Tensor:
-    return losses.mean() if len(losses) else losses.sum()

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from siamese_triplet._validation import check_batch, check_embeddings, check_margin_or_soft, check_selector
 from siamese_triplet.distances import chosen_distances, pairwise_distances, root, row_distances
-from siamese_triplet.losses.contrastive import mean_or_zero
+from siamese_triplet.losses._batch import is_empty_selection, mean_or_zero
 from siamese_triplet.selectors import TripletSelector, triplets_of
 
 
@@ -24,6 +24,8 @@ class TripletLoss(nn.Module):
     tensor(0.8000)
     """
 
+    is_empty: bool | Tensor = False
+
     def __init__(self, margin: float | str, squared: bool = True) -> None:
         super().__init__()
         self.margin, self.squared = check_margin_or_soft(margin), squared
@@ -35,6 +37,7 @@ class TripletLoss(nn.Module):
         embeddings that are not finite; on other devices this would take a sync, and NaN gives NaN.
         """
         check_embeddings(anchor=anchor, positive=positive, negative=negative)
+        self.is_empty = not len(anchor)
         positive_distances = row_distances(anchor, positive, self.squared)  # (T,)
         negative_distances = row_distances(anchor, negative, self.squared)  # (T,)
         return mean_or_zero(_triplet_losses(positive_distances, negative_distances, self.margin))
@@ -52,6 +55,8 @@ class OnlineTripletLoss(nn.Module):
     >>> round(loss.item(), 3), n_triplets  # the mean of 1² + 1 − 1.2² and 1² + 1 − 0.2²
     (1.26, 2)
     """
+
+    is_empty: bool | Tensor = False
 
     def __init__(self, margin: float | str, triplet_selector: TripletSelector, squared: bool = True) -> None:
         super().__init__()
@@ -72,6 +77,7 @@ class OnlineTripletLoss(nn.Module):
         check_batch(embeddings, target, labels_name="target")
         distances = pairwise_distances(embeddings.detach())  # (B, B), squared, for the selector and the loss alike
         triplets = triplets_of(self.triplet_selector, embeddings, target, distances)  # (T, 3)
+        self.is_empty = is_empty_selection(len(triplets), target)
         anchor = triplets[:, 0].repeat(2)  # (2T,): of the positive pairs, then of the negative pairs
         other = triplets[:, 1:].T.reshape(-1)  # (2T,)
         chosen = chosen_distances(embeddings, distances, anchor, other)

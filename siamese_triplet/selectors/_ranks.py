@@ -30,6 +30,7 @@ def anchors_and_positives(is_positive: Tensor, both_anchors: bool) -> tuple[Tens
 
 def with_negatives(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """Join anchors, positives and negatives (P,) to triplets (T, 3), leaving out pairs whose negative is −1."""
+    negative = negative.to(anchor.device)
     found = (negative >= 0).nonzero().squeeze(1)  # a sync
     return torch.stack([column.index_select(0, found) for column in (anchor, positive, negative)], dim=1)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_triplet.selectors import PairSelector, TripletSelector
+from siamese_triplet.selectors.base import check_indices
 
 Miner = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
@@ -51,8 +52,12 @@ class SelectorMiner(nn.Module):
             )
         embeddings = embeddings.detach()
         if hasattr(self.selector, "get_triplets"):
-            return tuple(self.selector.get_triplets(embeddings, labels).T)
-        positive, negative = self.selector.get_pairs(embeddings, labels)
+            triplets = self.selector.get_triplets(embeddings, labels)
+            return tuple(check_indices(self.selector, triplets, 3, embeddings.device).T)
+        positive, negative = (
+            check_indices(self.selector, pairs, 2, embeddings.device)
+            for pairs in self.selector.get_pairs(embeddings, labels)
+        )
         return (*torch.cat([positive, positive.flip(1)]).T, *torch.cat([negative, negative.flip(1)]).T)
 
 

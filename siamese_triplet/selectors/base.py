@@ -81,11 +81,11 @@ class TripletSelector:
 def pairs_of(selector: PairSelector, embeddings: Tensor, labels: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
     """Select pairs of a checked batch whose squared `distances` (B, B) are known already.
 
-    A selector with a `get_pairs` of its own is called through that.
+    A selector with a `get_pairs` of its own is called through that. Indices on another device are moved.
     """
     if getattr(type(selector), "get_pairs", None) is not PairSelector.get_pairs:
         positive_pairs, negative_pairs = selector.get_pairs(embeddings.detach(), labels)
-        return _check_indices(selector, positive_pairs, 2), _check_indices(selector, negative_pairs, 2)
+        return _check_pairs(selector, positive_pairs, negative_pairs, distances.device)
     with torch.no_grad():
         return _select_pairs(selector, distances.detach, labels)
 
@@ -93,7 +93,8 @@ def pairs_of(selector: PairSelector, embeddings: Tensor, labels: Tensor, distanc
 def triplets_of(selector: TripletSelector, embeddings: Tensor, labels: Tensor, distances: Tensor) -> Tensor:
     """Select triplets of a checked batch whose squared `distances` (B, B) are known already; see `pairs_of`."""
     if getattr(type(selector), "get_triplets", None) is not TripletSelector.get_triplets:
-        return _check_indices(selector, selector.get_triplets(embeddings.detach(), labels), 3)
+        triplets = selector.get_triplets(embeddings.detach(), labels)
+        return check_indices(selector, triplets, 3, distances.device)
     with torch.no_grad():
         return _select_triplets(selector, distances.detach(), labels)
 
@@ -103,22 +104,31 @@ def _select_pairs(selector: PairSelector, distances: Callable[[], Tensor], label
         return _no_indices(labels, 2), _no_indices(labels, 2)
     pairs = selector.select_by_labels(labels)
     positive_pairs, negative_pairs = selector.select(distances(), *pair_masks(labels)) if pairs is None else pairs
-    return _check_indices(selector, positive_pairs, 2), _check_indices(selector, negative_pairs, 2)
+    return _check_pairs(selector, positive_pairs, negative_pairs, labels.device)
 
 
 def _select_triplets(selector: TripletSelector, distances: Tensor, labels: Tensor) -> Tensor:
     if not len(labels):
         return _no_indices(distances, 3)
-    return _check_indices(selector, selector.select(distances, *pair_masks(labels)), 3)
+    return check_indices(selector, selector.select(distances, *pair_masks(labels)), 3, distances.device)
 
 
 def _no_indices(like: Tensor, width: int) -> Tensor:
     return torch.empty(0, width, dtype=torch.int64, device=like.device)
 
 
-def _check_indices(selector: PairSelector | TripletSelector, indices: Tensor, width: int) -> Tensor:
+def _check_pairs(
+    selector: PairSelector, positive_pairs: Tensor, negative_pairs: Tensor, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    return check_indices(selector, positive_pairs, 2, device), check_indices(selector, negative_pairs, 2, device)
+
+
+def check_indices(
+    selector: PairSelector | TripletSelector, indices: Tensor, width: int, device: torch.device
+) -> Tensor:
+    """Return the `indices` that a selector chose, on `device`; a ValueError if they are not (number, width) int64."""
     if not isinstance(indices, Tensor) or indices.shape[1:] != (width,) or indices.dtype != torch.int64:
         is_tensor = isinstance(indices, Tensor)
         given = f"{indices.dtype} of shape {tuple(indices.shape)}" if is_tensor else type(indices).__name__
         raise ValueError(f"{type(selector).__name__} must return int64 indices of shape (number, {width}), got {given}")
-    return indices
+    return indices.to(device)

@@ -1,14 +1,23 @@
 """Triplet selectors that choose one negative for each positive pair, and their base class."""
 
+import operator
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from siamese_triplet._original import NO_CPU, explains_misfit
 from siamese_triplet._validation import check_margin
 from siamese_triplet.distances import root
 from siamese_triplet.selectors._ranks import anchors_and_positives, draw, rank_negatives, with_negatives
 from siamese_triplet.selectors.base import TripletSelector
+
+ALL_PAIRS = (
+    "it is called once, with the (P, B) losses of all pairs, not once per pair with a vector as in the original. A "
+    "function f of a vector works as lambda losses: torch.tensor([-1 if (n := f(row)) is None else int(n) for row in "
+    "losses.cpu().numpy()], dtype=torch.int64)"
+)
 
 
 class NegativeTripletSelector(TripletSelector):
@@ -72,10 +81,12 @@ class FunctionNegativeTripletSelector(NegativeTripletSelector):
     [[1, 0, 2], [2, 3, 1]]
     """
 
+    @explains_misfit(NO_CPU)
     def __init__(
         self,
         margin: float,
         negative_selection_fn: Callable[[Tensor], Tensor],
+        *,
         both_anchors: bool = True,
         squared: bool = True,
     ) -> None:
@@ -85,9 +96,14 @@ class FunctionNegativeTripletSelector(NegativeTripletSelector):
     def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
         losses = distances[anchor, positive, None] + self.margin - distances.index_select(0, anchor)  # (P, B)
         losses.masked_fill_(~is_negative.index_select(0, anchor), -torch.inf)
-        chosen = self.negative_selection_fn(losses)
-        _check_chosen(chosen, losses)
-        return chosen
+        try:
+            chosen = self.negative_selection_fn(losses)
+        except Exception as error:
+            if not _takes_one_row(self.negative_selection_fn, losses):
+                raise
+            raise ValueError(f"negative_selection_fn raised {type(error).__name__}: {error}; {ALL_PAIRS}") from error
+        _check_chosen(chosen, losses, self.negative_selection_fn)
+        return chosen.to(losses.device)
 
 
 class HardestNegativeTripletSelector(NegativeTripletSelector):
@@ -102,6 +118,10 @@ class HardestNegativeTripletSelector(NegativeTripletSelector):
     >>> HardestNegativeTripletSelector(margin=1.0).get_triplets(embeddings, labels).tolist()
     [[1, 0, 2], [2, 3, 1]]
     """
+
+    @explains_misfit(NO_CPU)
+    def __init__(self, margin: float, *, both_anchors: bool = True, squared: bool = True) -> None:
+        super().__init__(margin, both_anchors, squared)
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
         # In place of `choose`: the negative depends on the anchor alone, so only pairs with a loss are ever listed.
@@ -126,9 +146,11 @@ class RandomNegativeTripletSelector(NegativeTripletSelector):
     [[1, 0], [2, 3]]
     """
 
+    @explains_misfit(NO_CPU)
     def __init__(
         self,
         margin: float,
+        *,
         both_anchors: bool = True,
         generator: torch.Generator | None = None,
         squared: bool = True,
@@ -142,7 +164,16 @@ class RandomNegativeTripletSelector(NegativeTripletSelector):
         return draw(order, anchor, torch.zeros_like(anchor), end[:, 0], self.generator)
 
 
-def _check_chosen(chosen: Tensor, losses: Tensor) -> None:
+def _takes_one_row(function: Callable[[Any], Any], losses: Tensor) -> bool:
+    """Tell whether `function` chooses a column from a vector, as the original's functions do."""
+    try:
+        column = function(losses[0].cpu().numpy())
+        return column is None or operator.index(column) is not None
+    except Exception:
+        return False
+
+
+def _check_chosen(chosen: Tensor, losses: Tensor, function: Callable[[Any], Any]) -> None:
     n_pairs, n_images = losses.shape
     if not isinstance(chosen, Tensor) or chosen.shape != (n_pairs,) or chosen.dtype != torch.int64:
         given = (
@@ -150,7 +181,9 @@ def _check_chosen(chosen: Tensor, losses: Tensor) -> None:
         )
         raise ValueError(
             f"negative_selection_fn must return int64 of shape ({n_pairs},), one column per pair, got {given}"
+            + (f"; {ALL_PAIRS}" if _takes_one_row(function, losses) else "")
         )
+    chosen = chosen.to(losses.device)
     if not n_pairs:
         return
     if chosen.min() < -1 or chosen.max() >= n_images:  # a sync

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from siamese_triplet._original import NO_CPU, explains_misfit
 from siamese_triplet._sorting import class_order, ranges
 from siamese_triplet.selectors._ranks import unordered_pairs
 from siamese_triplet.selectors.base import PairSelector
@@ -48,6 +49,10 @@ class HardNegativePairSelector(PairSelector):
     >>> positive_pairs.tolist(), negative_pairs.unique(dim=0).tolist()
     ([[0, 1], [2, 3]], [[0, 2], [1, 2]])
     """
+
+    @explains_misfit(NO_CPU)
+    def __init__(self) -> None:
+        pass
 
     def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
         n_images = len(distances)

@@ -8,6 +8,7 @@ or all of it. The fourth has no margin.
 import torch
 from torch import Tensor
 
+from siamese_triplet._original import NO_CPU, explains_misfit
 from siamese_triplet._validation import check_margin
 from siamese_triplet.distances import root
 from siamese_triplet.selectors._ranks import all_ranked, anchors_and_positives, draw, nearest_beyond, rank_negatives
@@ -31,9 +32,11 @@ class SemihardNegativeTripletSelector(NegativeTripletSelector):
     [[0, 1], [2, 3], [3, 2]]
     """
 
+    @explains_misfit(NO_CPU)
     def __init__(
         self,
         margin: float,
+        *,
         both_anchors: bool = True,
         generator: torch.Generator | None = None,
         squared: bool = True,

@@ -1,5 +1,6 @@
 """Training: one loop for every network, loss and kind of batch, with history, checkpoints and early stopping."""
 
+from siamese_triplet._original import old_names
 from siamese_triplet.trainer.checkpoints import CheckpointError, load_checkpoint, load_weights
 from siamese_triplet.trainer.history import History
 from siamese_triplet.trainer.loop import Callback, OnBatch, evaluate, fit
@@ -18,3 +19,11 @@ __all__ = [
     "load_checkpoint",
     "load_weights",
 ]
+
+__getattr__ = old_names(
+    __name__,
+    {
+        "train_epoch": "fit(train_loader, None, model, loss_fn, optimizer, None, 1) trains one epoch",
+        "test_epoch": "evaluate(loader, model, loss_fn, metrics=[…]) returns the loss and the metrics by name",
+    },
+)

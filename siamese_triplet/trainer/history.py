@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,14 @@ from siamese_triplet._atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+EMPTY_BATCHES = "empty_batches"  # train_… and val_… are in a history only if there were some
+
+
+def required(names: Iterable[str]) -> set[str]:
+    """Return the names that each epoch of a history must have."""
+    return {name for name in names if not name.endswith(EMPTY_BATCHES)}
 
 
 class History(dict[str, list[float]]):
@@ -32,11 +40,15 @@ class History(dict[str, list[float]]):
     """
 
     def append(self, results: Mapping[str, float]) -> None:
-        """Append one epoch. Raises ValueError if `results` have other names than the epochs before."""
-        if self and set(self) != set(results):
+        """Append one epoch. Raises ValueError if `results` have other names than the epochs before.
+
+        Only counts of empty batches may be missing, and are zero then.
+        """
+        if self and required(self) != required(results):
             raise ValueError(f"this history has {', '.join(self)}; an epoch with {', '.join(results)} does not fit it")
-        for name, value in results.items():
-            self.setdefault(name, []).append(float(value))
+        n_epochs = self.n_epochs
+        for name in dict.fromkeys([*self, *results]):
+            self.setdefault(name, [0.0] * n_epochs).append(float(results.get(name, 0)))
 
     def with_epoch(self, results: Mapping[str, float]) -> "History":
         """Return a copy that is one epoch longer."""
@@ -75,7 +87,7 @@ class History(dict[str, list[float]]):
     def load(cls, path: str | os.PathLike) -> "History":
         """Read a history that `save` has written. Raises ValueError for any other file."""
         try:
-            contents = json.loads(Path(path).read_text())
+            contents = json.loads(Path(os.path.expanduser(path)).read_text())
         except ValueError as error:
             raise ValueError(f"{path} is not a history in JSON: {error}") from error
         return cls.of(contents, str(path))

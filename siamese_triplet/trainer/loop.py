@@ -3,26 +3,33 @@
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from siamese_triplet._devices import best_device, device_of, evaluating, move
+from siamese_triplet._original import explains_misfit
 from siamese_triplet._validation import NotFiniteError, check_optimizer
-from siamese_triplet.distributed import call_on_first, gather_objects, is_first, send_to_all, sum_gradients
+from siamese_triplet.distributed import call_on_first, gather_objects, is_first, send_to_all
 from siamese_triplet.metrics import Metric
 from siamese_triplet.trainer.checkpoints import CheckpointError, TrainingState, load_checkpoint
-from siamese_triplet.trainer.history import History
+from siamese_triplet.trainer.history import History, required
 from siamese_triplet.trainer.progress import Progress
-from siamese_triplet.trainer.step import BatchInfo, FiniteState, Place, Step, check_losses, compile_model
+from siamese_triplet.trainer.schedule import Schedule
+from siamese_triplet.trainer.step import BatchInfo, FiniteState, Losses, Place, Step, check_losses, compile_model
+from siamese_triplet.trainer.update import Scaler, Update, warn_of_untrained
 
 NOT_FINITE = "the embeddings hold NaN, or values whose squares overflow"
+OLD_CALL = (
+    "after n_epochs all arguments have names: the original's `cuda` is now device=, `log_interval` verbose=, and "
+    "`metrics` and `start_epoch` keep theirs"
+)
 CHECK_EVERY = 50  # steps between two checks that the losses are finite, on devices where a check is a sync
 
 Callback = Callable[[int, History, nn.Module], bool | None]
@@ -30,6 +37,7 @@ OnBatch = Callable[[BatchInfo], bool | None]
 Hook = Callable[[int, tuple[Any, ...]], bool]  # number and loss of a batch -> stop?
 
 
+@explains_misfit(OLD_CALL)
 def fit(
     train_loader: Iterable,
     val_loader: Iterable | None,
@@ -49,39 +57,55 @@ def fit(
     autocast: torch.dtype | None = None,
     channels_last: bool = False,
     compile: bool | str = False,
+    accumulate: int = 1,
+    clip_norm: float | None = None,
+    step_scheduler: str = "epoch",
+    monitor: str | None = None,
 ) -> History:
     """Train `model` up to epoch `n_epochs` and return its history.
 
     A batch is `(inputs, target)`. The inputs, one tensor or a tuple of two or three, go to `model(*inputs)`; the
     outputs, and the target unless it is empty, go to `loss_fn(*outputs, target)`. The loss function returns the loss,
-    or a tuple that begins with it. The scheduler steps once per epoch, after the optimizer.
+    or a tuple that begins with it. The model is put into training mode; if it is in training mode already, its modules
+    in evaluation mode stay so in the whole run, such as a frozen network with batch normalisation.
 
     - `metrics`: called after every batch, reset before every pass over the data.
     - `device`: where model, loss and batches are moved. By default the device of the model if that is not the CPU, else
       a CUDA GPU if there is one.
     - `verbose`: print one line per epoch, with a progress bar in a terminal or a notebook.
-    - `checkpoint`: a file, rewritten after every epoch. If it exists, the run continues from it, with its weights,
-      optimizer, learning rates, scheduler, history and random states, and ends as if it had never stopped. Only the
-      random numbers of worker processes that outlive an epoch may differ.
+    - `checkpoint`: a file, rewritten after every epoch; a leading `~` is the home folder. If the file exists, the run
+      continues from it, with its weights, optimizer, learning rates, scheduler, history and random states, and ends as
+      if it had never stopped. Only the random numbers of worker processes that outlive an epoch may differ.
     - `start_epoch`: the number of epochs trained before, to which the scheduler is advanced. Not needed with a
       `checkpoint` that exists.
     - `callbacks`: called as `callback(epoch, history, model)` after every epoch, counted from 1, with the history up to
       it. A callback that returns True ends the run. Epochs that a checkpoint already holds are left out.
     - `on_batch`: called with a `BatchInfo` after every batch, in training and in validation. If it returns True, in any
       of several processes, the run ends there, with the history of the complete epochs.
-    - `autocast`: `torch.bfloat16` runs the network in that precision, the loss in full.
+    - `autocast`: `torch.bfloat16` or `torch.float16` runs the network in that precision, the loss in full. float16, for
+      GPUs without bfloat16, scales the loss, and skips steps whose gradients overflow.
     - `channels_last`: lay out images and filters with the channels innermost.
     - `compile`: compile the network with `torch.compile`, in the mode given; "reduce-overhead" for CUDA graphs.
+    - `accumulate`: the optimizer steps after so many batches, and at the end of an epoch, with the mean of their
+      gradients. Pairs and triplets are still those within one batch.
+    - `clip_norm`: before each step, scale the gradients down to this norm, taken over all of them together.
+    - `step_scheduler`: the scheduler steps after each "epoch", or each "batch": after each step of the optimizer, as
+      OneCycleLR mostly wants.
+    - `monitor`: the number of the history that ReduceLROnPlateau follows, by default `val_loss` or, without validation,
+      `train_loss`; needed for its `mode="max"`.
 
     Ctrl-C ends the run with the history up to the last complete epoch. In a group of processes (see `distributed`) each
     calls `fit` with its share of every batch, and all return the same.
 
     Returns a `History`, lists with one float per epoch: `train_loss`, each metric as `train_<name>`, with a
-    `val_loader` the same as `val_…`, `learning_rate` and `seconds`. A loss is the mean over the batches. No epochs give
-    an empty history.
+    `val_loader` the same as `val_…`, `learning_rate` at the start of the epoch, and `seconds`. A loss is the mean over
+    the batches; those without a pair or triplet do not count. If there were any, `train_empty_batches` and
+    `val_empty_batches` count them, and a warning is issued where they are half of all or more. No epochs give an empty
+    history.
 
     Raises:
-    - ValueError for a loader without batches and for an optimizer of another model.
+    - ValueError for a loader without batches, a generator for several epochs, an optimizer of another model, and a
+      scheduler that does not go with `step_scheduler` and `monitor`.
     - CheckpointError for a file that is not a whole checkpoint of this run, with the same model, optimizer and schedule
       of learning rates. The file is left unchanged.
     - FloatingPointError, with epoch, step and learning rate, if a loss is not finite. The checkpoint of the last epoch
@@ -98,19 +122,31 @@ def fit(
     >>> history.n_epochs, history["train_loss"][-1] < history["train_loss"][0]
     (3, True)
     """
+    checkpoint = None if checkpoint is None else os.path.expanduser(checkpoint)
     check_optimizer(optimizer, *(module for module in (model, loss_fn) if isinstance(module, nn.Module)))
+    warn_of_untrained(optimizer, model=model, loss_fn=loss_fn)
     device = _choose_device(model, device)
     move(model, optimizer, loss_fn, device, channels_last)
-    step = Step(compile_model(model, compile), model, loss_fn, metrics, device, autocast, channels_last)
-    state = TrainingState(
-        model, optimizer, scheduler, loss_fn, metrics, {"train": train_loader, "val": val_loader, "loss": loss_fn}
-    )
-    send_to_all(*state.modules)
-    finite = FiniteState(state.modules)
+    frozen = [module for module in model.modules() if model.training and not module.training]
+    step = Step(compile_model(model, compile), model, loss_fn, metrics, device, autocast, channels_last, frozen)
     parts = ["train"] if val_loader is None else ["train", "val"]
     names = [*(name for part in parts for name in step.names(part)), "learning_rate", "seconds"]
+    schedule = Schedule(scheduler, step_scheduler, monitor, names)
+    scaler = Scaler(device.type) if autocast == torch.float16 else None
+    update = Update(model, optimizer, accumulate, clip_norm, scaler, schedule.after_step)
+    n_batches = _length(train_loader)
+    n_steps = None if n_batches is None else math.ceil(n_batches / accumulate)  # of the optimizer in an epoch
+    schedule.check_length(n_epochs, n_steps)
+    sources = {"train": train_loader, "val": val_loader, "loss": loss_fn}
+    kept = metrics if scaler is None else [*metrics, scaler]  # a checkpoint keeps the scaler's state like a metric's
+    state = TrainingState(model, optimizer, scheduler, loss_fn, kept, sources)
+    send_to_all(*state.modules)
+    finite = FiniteState(state.modules)
     epoch, history = _start(state, checkpoint, start_epoch, n_epochs, names)
-    progress = Progress(n_epochs, _length(train_loader), verbose and is_first())
+    if not history.n_epochs:
+        schedule.advance(epoch, n_steps)
+    _check_repeatable(n_epochs - epoch, train_loader, val_loader)
+    progress = Progress(n_epochs, n_batches, verbose and is_first())
     for past, earlier in enumerate(history.epochs(), start=epoch - history.n_epochs):
         progress.finish(past, earlier)
     try:
@@ -121,7 +157,7 @@ def fit(
             rate = float(optimizer.param_groups[0]["lr"])
             place = Place(epoch + 1, rate, checkpoint)
             hook = _make_hook(on_batch, model, epoch + 1, train_loader, is_training=True)
-            results = _train_epoch(train_loader, step, optimizer, progress, place, hook)
+            results = _train_epoch(train_loader, step, update, progress, place, hook)
             if results is not None and val_loader is not None:
                 hook = _make_hook(on_batch, model, epoch + 1, val_loader, is_training=False)
                 validated = _validate(val_loader, step, place, hook)
@@ -132,7 +168,7 @@ def fit(
             finite.check(place)
             results |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
             results = call_on_first(results.copy)  # the same, to the last bit, for all schedulers
-            _step_scheduler(scheduler, results)
+            schedule.after_epoch(results)
             longer = history.with_epoch(results)
             if checkpoint is not None:
                 state.save(checkpoint, epoch + 1, longer)
@@ -159,6 +195,9 @@ def evaluate(
 ) -> dict[str, float]:
     """Compute loss and metrics of `model` over `loader`, as `val_loss` and `val_<name>`.
 
+    The loss is the mean over the batches; those without a pair or triplet do not count. If there were any,
+    `val_empty_batches` counts them, and a warning is issued where they are half of all or more.
+
     The model runs in evaluation mode and without gradients; afterwards it is in its previous mode. For the arguments
     see `fit`. In a group of processes all must call this, each with its share of every batch.
 
@@ -176,29 +215,28 @@ def evaluate(
 
 
 def _train_epoch(
-    loader: Iterable, step: Step, optimizer: Optimizer, progress: Progress, place: Place, hook: Hook
+    loader: Iterable, step: Step, update: Update, progress: Progress, place: Place, hook: Hook
 ) -> dict[str, float] | None:
     """Train for one pass over `loader`; return the results, or None if `hook` stops it."""
-    losses: list[Tensor] = []  # on the device
+    losses = Losses()
     check_every = 1 if step.device.type == "cpu" else CHECK_EVERY
     step.reset()
-    step.model.train()
+    step.start_training()
     for batch in loader:
-        optimizer.zero_grad()
+        update.start()
         try:
             result = step(batch)
         except NotFiniteError as error:
             raise place.error(f"step {len(losses) + 1}", NOT_FINITE) from error
-        losses.append(result[0].detach())
+        losses.append(result[0].detach(), step.loss_fn)
         if len(losses) % check_every == 0:
-            check_losses(losses, check_every, place)
-        result[0].backward()
-        sum_gradients(step.model.parameters())
-        optimizer.step()
-        progress.step(losses)
+            check_losses(losses.values, check_every, place)
+        update.add(result[0])
+        progress.step(losses.values)
         if hook(len(losses), result):
             return None
-    check_losses(losses, check_every, place)
+    update.finish()
+    check_losses(losses.values, check_every, place)
     return step.summary("train", losses)
 
 
@@ -213,12 +251,12 @@ def _validate(loader: Iterable, step: Step, place: Place, hook: Hook) -> dict[st
 
 
 def _evaluate(loader: Iterable, step: Step, hook: Hook) -> dict[str, float] | None:
-    losses = []
+    losses = Losses()
     step.reset()
     with evaluating(step.model):
         for batch in loader:
             result = step(batch)
-            losses.append(result[0])
+            losses.append(result[0], step.loss_fn)
             if hook(len(losses), result):
                 return None
     return step.summary("val", losses)
@@ -251,7 +289,6 @@ def _start(
     if checkpoint is None or not call_on_first(Path(checkpoint).exists):
         if checkpoint is not None and is_first():
             Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)  # fails now, not after an epoch
-        _advance(state.scheduler, start_epoch)
         return start_epoch, History({name: [] for name in names})
     contents = call_on_first(lambda: load_checkpoint(checkpoint))
     epoch = contents["epoch"]
@@ -261,7 +298,7 @@ def _start(
             "name another file to train anew, or ask for at least as many epochs and leave start_epoch out"
         )
     state.check(checkpoint, contents)
-    if set(contents["history"]) != set(names):
+    if required(contents["history"]) != required(names):
         raise CheckpointError(
             f"{checkpoint} has a history of {', '.join(contents['history'])}, this run would have one of "
             f"{', '.join(names)}; give the same metrics, and a val_loader if there was one, or name another file"
@@ -269,20 +306,12 @@ def _start(
     return epoch, state.restore(checkpoint, contents)
 
 
-def _advance(scheduler: LRScheduler | None, n_epochs: int) -> None:
-    if scheduler is None or isinstance(scheduler, ReduceLROnPlateau):  # which depends on the losses of those epochs
-        return
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
-        for _ in range(getattr(scheduler, "last_epoch", 0), n_epochs):
-            scheduler.step()
-
-
-def _step_scheduler(scheduler: LRScheduler | None, results: dict[str, float]) -> None:
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(results.get("val_loss", results["train_loss"]))
-    elif scheduler is not None:
-        scheduler.step()
+def _check_repeatable(n_epochs: int, *loaders: Iterable | None) -> None:
+    if n_epochs > 1 and any(isinstance(loader, GeneratorType) for loader in loaders):
+        raise ValueError(
+            f"a generator gives its batches once, and cannot be the loader of {n_epochs} epochs; give a DataLoader, a "
+            "list, or an object whose __iter__ is that generator function"
+        )
 
 
 def _choose_device(model: nn.Module, device: torch.device | str | None) -> torch.device:

@@ -2,17 +2,20 @@
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from siamese_triplet._original import fits
 from siamese_triplet.distances import full_precision
 from siamese_triplet.distributed import gather
 from siamese_triplet.metrics import Metric
+from siamese_triplet.trainer.history import EMPTY_BATCHES
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,12 @@ class Step:
     device: torch.device
     autocast: torch.dtype | None
     channels_last: bool
+    frozen: Sequence[nn.Module] = ()  # stay in evaluation mode
+    has_warned: set[str] = field(default_factory=set)  # of the parts with empty batches
 
     def __post_init__(self) -> None:
-        if self.autocast not in (None, torch.bfloat16):
-            raise ValueError(
-                f"autocast must be None or torch.bfloat16, which needs no scaled loss; got {self.autocast}"
-            )
+        if self.autocast not in (None, torch.bfloat16, torch.float16):
+            raise ValueError(f"autocast must be None, torch.bfloat16 or torch.float16, got {self.autocast}")
         for part in (self.loss_fn, *self.metrics):
             if isinstance(part, type):
                 raise ValueError(f"{part.__name__} is a class, which must be called first: {part.__name__}(…)")
@@ -43,10 +46,10 @@ class Step:
         is_empty = not len(inputs[0])  # as the share of a process may be, together with its target
         targets = tuple(t.to(self.device, non_blocking=True) for t in target if len(t) or is_empty)
         with torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext():
-            outputs = tuple(map(full_precision, _as_tuple(self.forward(*inputs))))
+            outputs = _outputs(_call("model", self.forward, inputs, "inputs"))
         rows = gather((*outputs, *targets))  # with several processes, the rows of the whole batch
         outputs, targets = rows[: len(outputs)], rows[len(outputs) :]
-        losses = _as_tuple(self.loss_fn(*outputs, *targets))
+        losses = _as_tuple(_call("loss", self.loss_fn, (*outputs, *targets), "outputs and targets"))
         for metric in self.metrics:
             metric(outputs, targets or None, losses)
         if losses[0].ndim:
@@ -60,19 +63,41 @@ class Step:
         is_image = self.channels_last and tensor.ndim == 4
         return tensor.contiguous(memory_format=torch.channels_last) if is_image else tensor
 
+    def start_training(self) -> None:
+        """Set training mode, except in frozen modules."""
+        self.model.train()
+        for module in self.frozen:
+            module.training = False
+
     def reset(self) -> None:
         """Reset the metrics, before a pass over the data."""
         for metric in self.metrics:
             metric.reset()
 
-    def summary(self, part: str, losses: list[Tensor]) -> dict[str, float]:
-        """Summarise a pass over the data with these `losses`, one per batch. Waits for the device."""
-        if not losses:
+    def summary(self, part: str, losses: "Losses") -> dict[str, float]:
+        """Summarise a pass over the data with these `losses`. Waits for the device.
+
+        The number of batches without a pair is among the results only where there are some.
+        """
+        if not len(losses):
             raise ValueError(
-                f"the {part} loader has no batches; is the batch larger than the data set, with drop_last?"
+                f"the {part} loader has no batches; is the batch larger than the data set, with drop_last, or the "
+                "loader an iterator, which one pass uses up?"
             )
-        values = [torch.stack(losses).mean().item(), *(metric.value() for metric in self.metrics)]
-        return dict(zip(self.names(part), values, strict=True))
+        mean, n_empty = losses.read()
+        values = [mean, *(metric.value() for metric in self.metrics)]
+        results = dict(zip(self.names(part), values, strict=True))
+        if n_empty:
+            results[f"{part}_{EMPTY_BATCHES}"] = float(n_empty)
+        if 2 * n_empty >= len(losses) and part not in self.has_warned:
+            self.has_warned.add(part)
+            warnings.warn(
+                f"{n_empty} of {len(losses)} batches of the {part} loader have no pair or triplet to learn from: their "
+                "images are all of one class, or no two of them are. They count for nothing. BalancedBatchSampler "
+                "draws batches of several classes with several images each; shuffling helps too",
+                stacklevel=5,
+            )
+        return results
 
     def names(self, part: str) -> list[str]:
         """List the names of the results in the history. Raises ValueError for two metrics of one name."""
@@ -80,6 +105,36 @@ class Step:
         if len(set(names)) < len(names):
             raise ValueError(f"the loss and the metrics must have different names, got {', '.join(names)}")
         return [f"{part}_{name.replace(' ', '_')}" for name in names]
+
+
+class Losses:
+    """The losses of a pass over the data, one per batch, on the device, and which batches had no pair or triplet."""
+
+    def __init__(self) -> None:
+        self.values: list[Tensor] = []
+        self.is_empty: list[bool | Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def append(self, loss: Tensor, loss_fn: Any) -> None:
+        """Append the `loss` of a batch, computed by `loss_fn`; losses of pairs and triplets have an `is_empty`."""
+        self.values.append(loss)
+        is_empty = getattr(loss_fn, "is_empty", False)
+        self.is_empty.append(is_empty if isinstance(is_empty, (bool, Tensor)) else False)
+
+    def read(self) -> tuple[float, int]:
+        """Read the mean over the batches that are not empty (0 if all are), and the number of empty ones."""
+        losses, is_empty = torch.stack(self.values), self._mask()
+        n_empty = sum(is_empty)
+        if n_empty:
+            losses = losses[[not empty for empty in is_empty]]
+        return losses.mean().item() if len(losses) else 0.0, n_empty
+
+    def _mask(self) -> list[bool]:
+        on_device = [empty for empty in self.is_empty if isinstance(empty, Tensor)]
+        known = iter(torch.stack(on_device).tolist() if on_device else ())  # one sync for all
+        return [next(known) if isinstance(empty, Tensor) else empty for empty in self.is_empty]
 
 
 @dataclass(frozen=True)
@@ -165,6 +220,31 @@ def _unpack(batch: Any) -> tuple[tuple, tuple]:
                 f"the inputs and the target of a batch must be tensors with one row per image, got {given}"
             )
     return inputs, target
+
+
+def _call(role: str, function: Callable[..., Any], arguments: Sequence[Tensor], what: str) -> Any:
+    """Call the model or the loss; a ValueError if it does not take that many arguments."""
+    try:
+        return function(*arguments)
+    except TypeError as error:
+        if fits(function.forward if isinstance(function, nn.Module) else function, *arguments):
+            raise
+        raise ValueError(
+            f"the {role}, {getattr(function, '__name__', type(function).__name__)}, does not take the {len(arguments)} "
+            f"{what} that a batch gives it: {error}. A batch is (inputs, target), with [] for no target; SiameseNet "
+            "takes two inputs and TripletNet three"
+        ) from error
+
+
+def _outputs(value: Any) -> tuple[Tensor, ...]:
+    outputs = _as_tuple(value)
+    for output in outputs:
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"the model must return a tensor or a tuple of tensors, got a {type(output).__name__}; wrap it in a "
+                "module that returns its embeddings"
+            )
+    return tuple(map(full_precision, outputs))
 
 
 def _as_tuple(value: Any) -> tuple:

@@ -55,6 +55,21 @@ def test_a_diagnosis_prints_as_a_table() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([0, 1, 2], "3 images of 3 classes, 0 triplets: no two are of one class, so no pair is positive; Balanced"),
+        ([1, 1, 1], "3 images of 1 classes, 0 triplets: all are of one class, so no pair is negative; Balanced"),
+        ([1], "1 images of 1 classes, 0 triplets: a pair takes two images"),
+        ([], "0 images of 0 classes, 0 triplets: a pair takes two images"),
+    ],
+)
+def test_a_diagnosis_without_a_triplet_says_why(labels: list[int], expected: str) -> None:
+    text = str(diagnose(torch.rand(len(labels), 2), torch.tensor(labels, dtype=torch.int64), 1.0))
+    assert text.splitlines()[0].startswith(expected)
+    assert "active" not in text
+
+
 def test_a_diagnosis_for_the_soft_margin_counts_all_triplets_as_active() -> None:
     found = diagnose(torch.tensor([[0.0], [2.0], [9.0]]), torch.tensor([0, 0, 1]), "soft")
     assert found.active_fraction == 1

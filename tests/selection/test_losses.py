@@ -10,7 +10,13 @@ import siamese_triplet.losses.contrastive
 import siamese_triplet.losses.triplet
 import siamese_triplet.selectors.base
 from siamese_triplet.distances import pairwise_distances
-from siamese_triplet.losses import ContrastiveLoss, OnlineContrastiveLoss, OnlineTripletLoss, TripletLoss
+from siamese_triplet.losses import (
+    BatchAllTripletLoss,
+    ContrastiveLoss,
+    OnlineContrastiveLoss,
+    OnlineTripletLoss,
+    TripletLoss,
+)
 from siamese_triplet.selectors import (
     AllPositivePairSelector,
     AllTripletSelector,
@@ -124,6 +130,33 @@ def test_online_contrastive_loss_equals_contrastive_loss_on_the_selected_pairs(
         rows = embeddings.tolist()
         left, right = [rows[i] for i, _ in pairs.tolist()], [rows[j] for _, j in pairs.tolist()]
         assert online.item() == pytest.approx(reference.contrastive_loss(left, right, target.tolist(), 1.5))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_loss_tells_whether_its_batch_allows_a_pair(seed: int) -> None:
+    embeddings, labels = reference.batch(seed)
+    for chosen in (labels, torch.arange(len(labels)), torch.zeros_like(labels), labels[:1], labels[:0]):
+        rows = embeddings[: len(chosen)]
+        has_triplet = bool(reference.all_triplets(chosen.tolist()))
+        for loss_fn in (
+            OnlineTripletLoss(1.0, AllTripletSelector()),
+            OnlineTripletLoss(0.0, HardestNegativeTripletSelector(0.0)),
+            BatchAllTripletLoss(1.0),
+        ):
+            assert loss_fn(rows, chosen)[0] >= 0
+            assert bool(loss_fn.is_empty) == (not has_triplet)
+        of_pairs = OnlineContrastiveLoss(1.0, HardNegativePairSelector())
+        of_pairs(rows, chosen)
+        has_positive = bool(reference.positive_pairs(chosen.tolist()))
+        assert bool(of_pairs.is_empty) == (not has_positive)
+
+
+@pytest.mark.parametrize("n_rows", [0, 2])
+def test_a_loss_of_given_pairs_tells_whether_there_were_any(n_rows: int) -> None:
+    rows, pairs, triplets = torch.rand(n_rows, 2), ContrastiveLoss(1.0), TripletLoss(1.0)
+    pairs(rows, rows, torch.ones(n_rows))
+    triplets(rows, rows, rows)
+    assert pairs.is_empty == triplets.is_empty == (not n_rows)
 
 
 @pytest.mark.parametrize("both_anchors", [True, False])

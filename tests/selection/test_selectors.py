@@ -1,11 +1,14 @@
 import math
+import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import reference
 import torch
 from torch import Tensor
 
+from siamese_triplet import SelectorMiner
 from siamese_triplet.selectors import (
     AllPositivePairSelector,
     AllSemihardTripletSelector,
@@ -18,7 +21,10 @@ from siamese_triplet.selectors import (
     RandomNegativeTripletSelector,
     SemihardNegativeTripletSelector,
     TripletSelector,
+    pairs_of,
+    triplets_of,
 )
+from siamese_triplet.selectors.negatives import ALL_PAIRS
 
 SEEDS = range(80)
 MARGINS = (0.0, 1.0, 2.5)
@@ -130,8 +136,8 @@ def test_all_triplets_equal_brute_force(seed: int, both_anchors: bool) -> None:
 def test_hardest_triplets_equal_brute_force(seed: int, margin: float, both_anchors: bool) -> None:
     embeddings, labels = reference.batch(seed)
     expected = reference.hardest_triplets(embeddings.tolist(), labels.tolist(), margin, both_anchors)
-    by_function = FunctionNegativeTripletSelector(margin, greatest_loss, both_anchors)
-    for selector in (HardestNegativeTripletSelector(margin, both_anchors), by_function):
+    by_function = FunctionNegativeTripletSelector(margin, greatest_loss, both_anchors=both_anchors)
+    for selector in (HardestNegativeTripletSelector(margin, both_anchors=both_anchors), by_function):
         assert set(reference.tuples(selector.get_triplets(embeddings, labels))) == expected
 
 
@@ -143,8 +149,8 @@ def test_random_and_semihard_triplets_are_one_legal_candidate_per_pair(
 ) -> None:
     embeddings, labels = reference.batch(seed)
     for selector, is_candidate in (
-        (RandomNegativeTripletSelector(margin, both_anchors), is_violating),
-        (SemihardNegativeTripletSelector(margin, both_anchors), is_semihard(margin)),
+        (RandomNegativeTripletSelector(margin, both_anchors=both_anchors), is_violating),
+        (SemihardNegativeTripletSelector(margin, both_anchors=both_anchors), is_semihard(margin)),
     ):
         expected = reference.candidates(embeddings.tolist(), labels.tolist(), is_candidate, margin, both_anchors)
         triplets = reference.tuples(selector.get_triplets(embeddings, labels))
@@ -181,7 +187,9 @@ def test_a_batch_of_10_classes_by_16_images_has_the_expected_counts(both_anchors
     positive, negative = AllPositivePairSelector(balance=False).get_pairs(embeddings, labels)
     assert len(positive) + len(negative) == 12_720
     per_pair = 1_200 * (1 + both_anchors)  # every negative of coinciding points violates the margin
-    assert len(HardestNegativeTripletSelector(1.0, both_anchors).get_triplets(embeddings, labels)) == per_pair
+    assert (
+        len(HardestNegativeTripletSelector(1.0, both_anchors=both_anchors).get_triplets(embeddings, labels)) == per_pair
+    )
 
 
 @pytest.mark.parametrize("selector", [AllTripletSelector(), *(make(1.0) for make in MARGIN_SELECTORS)])
@@ -260,7 +268,9 @@ def test_negative_function_gets_the_matrix_of_losses_once_per_batch(seed: int, b
         seen.append(losses)
         return torch.full((len(losses),), -1)
 
-    triplets = FunctionNegativeTripletSelector(1.5, none_at_all, both_anchors).get_triplets(embeddings, labels)
+    triplets = FunctionNegativeTripletSelector(1.5, none_at_all, both_anchors=both_anchors).get_triplets(
+        embeddings, labels
+    )
     assert triplets.shape == (0, 3)
     if len(labels):
         assert len(seen) == 1
@@ -303,3 +313,92 @@ def test_a_bad_choice_of_the_negative_function_raises(returned: object, message:
     selector = FunctionNegativeTripletSelector(1.0, lambda losses: returned)
     with pytest.raises(ValueError, match=message):
         selector.get_triplets(torch.zeros(3, 1), torch.tensor([0, 1, 0]))
+
+
+# calls and functions of the original tutorial, and indices that are elsewhere
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: HardNegativePairSelector(False),
+        lambda: HardNegativePairSelector(cpu=True),
+        lambda: HardestNegativeTripletSelector(1.0, True),
+        lambda: RandomNegativeTripletSelector(1.0, False),
+        lambda: SemihardNegativeTripletSelector(1.0, cpu=False),
+        lambda: FunctionNegativeTripletSelector(1.0, greatest_loss, False),
+    ],
+)
+def test_the_originals_argument_cpu_is_an_error_that_says_so(make: Callable) -> None:
+    with pytest.raises(TypeError, match="the original's `cpu` is gone"):
+        make()
+
+
+def hardest_of_one(losses: np.ndarray) -> int | None:
+    hardest = np.argmax(losses)
+    return hardest if losses[hardest] > 0 else None
+
+
+def some_of_one(losses: np.ndarray) -> int | None:
+    violating = np.where(losses > 0)[0]
+    return violating[0] if len(violating) else None
+
+
+@pytest.mark.parametrize("function", [hardest_of_one, some_of_one, lambda losses: torch.tensor(0)])
+def test_a_function_of_one_vector_is_told_of_the_matrix_and_of_a_way_to_use_it(function: Callable) -> None:
+    embeddings, labels = reference.batch(1)
+    with pytest.raises(ValueError, match="not once per pair with a vector as in the original"):
+        FunctionNegativeTripletSelector(1.0, function).get_triplets(embeddings, labels)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a mistake"), IndexError("a mistake")])
+def test_an_error_of_a_function_stays_what_it_is(error: Exception) -> None:
+    def raising(losses: Tensor) -> Tensor:
+        raise error
+
+    embeddings, labels = reference.batch(1)
+    with pytest.raises(type(error), match=r"^a mistake$"):
+        FunctionNegativeTripletSelector(1.0, raising).get_triplets(embeddings, labels)
+
+
+def test_the_way_that_the_error_names_gives_the_originals_triplets() -> None:
+    embeddings, labels = reference.batch(1)
+    f = hardest_of_one
+    way = re.search(r"works as (lambda .*)$", ALL_PAIRS).group(1)
+    by_row = FunctionNegativeTripletSelector(1.5, eval(way, {"f": f, "torch": torch}))
+    triplets = by_row.get_triplets(embeddings, labels)
+    assert len(triplets)
+    assert torch.equal(triplets, HardestNegativeTripletSelector(1.5).get_triplets(embeddings, labels))
+
+
+class CpuPairs(PairSelector):
+    def get_pairs(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.tensor([[0, 1]]), torch.tensor([[0, 2]])
+
+
+class CpuTriplets(TripletSelector):
+    def get_triplets(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return torch.tensor([[0, 1, 2]])
+
+
+class CpuSelect(TripletSelector):
+    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> Tensor:
+        return torch.tensor([[0, 1, 2]])
+
+
+class CpuSelectPairs(PairSelector):
+    def select(self, distances: Tensor, is_positive: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.tensor([[0, 1]]), torch.tensor([[0, 2]])
+
+
+@pytest.mark.parametrize("selector", [CpuPairs(), CpuTriplets(), CpuSelect(), CpuSelectPairs()])
+def test_indices_are_moved_to_the_device_of_the_embeddings(selector: PairSelector | TripletSelector) -> None:
+    elsewhere = [torch.zeros(3, 2), torch.zeros(3).long(), torch.zeros(3, 3)]
+    arguments = [tensor.to("meta") for tensor in elsewhere]
+    if isinstance(selector, PairSelector):
+        found = pairs_of(selector, *arguments)
+    else:
+        found = (triplets_of(selector, *arguments),)
+    assert {indices.device.type for indices in found} == {"meta"}
+    if isinstance(selector, (CpuPairs, CpuTriplets)):
+        assert {indices.device.type for indices in SelectorMiner(selector)(*arguments[:2])} == {"meta"}

@@ -48,6 +48,21 @@ def test_it_prints_as_a_table() -> None:
     ]
 
 
+def test_a_leading_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    history().save("~/history.json")
+    assert History.load("~/history.json") == history()
+    assert (tmp_path / "history.json").exists()
+
+
+def test_counts_of_empty_batches_are_zero_where_they_are_missing() -> None:
+    result = history()
+    result.append({**EPOCHS[0], "val_empty_batches": 2})
+    result.append({**EPOCHS[0], "train_empty_batches": 1})
+    assert (result["val_empty_batches"], result["train_empty_batches"]) == ([0, 0, 2, 0], [0, 0, 0, 1])
+    assert {len(values) for values in result.values()} == {4}
+
+
 def test_it_plots_the_curves_of_a_name() -> None:
     axes = history().plot()
     assert isinstance(axes, Axes)

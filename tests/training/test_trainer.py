@@ -454,7 +454,7 @@ def test_reduce_on_plateau_uses_the_validation_loss_or_else_the_training_loss(va
             seen.append(metrics)
             super().step(metrics, *rest)
 
-    scheduler = Spy(optimizer, mode="max", patience=0, factor=0.5)
+    scheduler = Spy(optimizer, patience=0, factor=0.5, threshold=0.9)
     val_loader = [(torch.ones(4, 3), torch.zeros(4).long())] if validate else None
     loss = nn.CrossEntropyLoss()
     history = fit(loader, val_loader, model, loss, optimizer, scheduler, 4, start_epoch=1, verbose=False)
@@ -666,7 +666,8 @@ def test_a_batch_without_a_valid_triplet_does_no_harm() -> None:
     before = [parameter.clone() for parameter in model.parameters()]
     singletons = [(torch.rand(3, 36), torch.tensor([0, 1, 2]))]
     loss = OnlineTripletLoss(1.0, RandomNegativeTripletSelector(1.0))
-    history = fit(singletons, None, model, loss, SGD(model.parameters(), 0.1), None, 2, verbose=False)
+    with pytest.warns(UserWarning, match="BalancedBatchSampler"):
+        history = fit(singletons, None, model, loss, SGD(model.parameters(), 0.1), None, 2, verbose=False)
     assert history["train_loss"] == [0, 0]
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
@@ -676,4 +677,6 @@ def test_an_optimizer_of_another_model_is_refused_but_not_one_of_the_loss_alone(
     with pytest.raises(ValueError, match="holds none of the parameters of the model or the loss"):
         fit([], None, model, nn.MSELoss(), SGD(other.parameters(), lr=0.1), None, 0)
     with_parameters = nn.PReLU()
-    assert fit([], None, model, with_parameters, SGD(with_parameters.parameters(), lr=0.1), None, 0).n_epochs == 0
+    with pytest.warns(UserWarning, match=r"does not hold model\.weight, model\.bias, and will not train them"):
+        history = fit([], None, model, with_parameters, SGD(with_parameters.parameters(), lr=0.1), None, 0)
+    assert history.n_epochs == 0
