@@ -7,6 +7,7 @@ import pytest
 LAST = "data", "selection", "evaluation", "project"  # folders of quick tests: no process ends up alone with a slow one
 
 
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist the suite runs with `-o addopts=`
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return min((os.cpu_count() or 1) + 1, 8) if is_whole else 0

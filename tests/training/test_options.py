@@ -128,6 +128,7 @@ def test_one_cycle_for_each_batch_reaches_its_greatest_rate() -> None:
         (lambda o: SequentialLR(o, [StepLR(o, 1), CosineAnnealingLR(o, 35)], [1]), "T_max=35"),
         (lambda o: OneCycleLR(o, 0.5, total_steps=5), None),
         (lambda o: OneCycleLR(o, 0.5, total_steps=20), None),  # to be continued
+        (lambda o: CosineAnnealingLR(o, 14), None),  # a multiple of the 7 steps, but to be continued as well
         (lambda o: CosineAnnealingLR(o, 5), None),
         (lambda o: StepLR(o, 2), None),
     ],
