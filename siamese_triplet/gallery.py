@@ -4,7 +4,6 @@ import io
 import os
 import pickle
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from siamese_triplet._atomic_files import seal, unseal, write_atomically
 from siamese_triplet._sorting import members_by_class
 from siamese_triplet._validation import check_batch
+from siamese_triplet.datasets._naming import expand
 from siamese_triplet.distances import full_precision
 from siamese_triplet.evaluation.neighbours import Neighbours, check_k, check_not_empty, check_sets, search, vote
 
@@ -109,7 +109,7 @@ class Gallery:
 
         Every byte is checked, and no code from the file is run.
         """
-        packed = Path(os.path.expanduser(path)).read_bytes()
+        packed = expand(path).read_bytes()
         try:
             contents = torch.load(io.BytesIO(unseal(packed, "Gallery.save")), map_location="cpu", weights_only=True)
             if contents["format"] != FORMAT:

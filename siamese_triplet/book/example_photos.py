@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from siamese_triplet.datasets import load
+from siamese_triplet.datasets._naming import expand
 
 COLOURS = {
     "red": (190, 40, 45),
@@ -30,7 +31,7 @@ def write_example_photos(root: str | os.PathLike, n_photos: tuple[int, int] = (3
 
     Raises FileExistsError if `root` exists and is not empty, and ValueError for other numbers.
     """
-    root = Path(os.path.expanduser(root))
+    root = expand(root)
     if not 1 <= n_photos[0] <= n_photos[1] <= 100:
         raise ValueError(f"{n_photos=} must be the least and the greatest number per product, from 1 to 100")
     if root.exists() and any(root.iterdir()):

@@ -1,6 +1,5 @@
 """A grid of settings, trained beforehand, whose outcomes the reader predicts and then sees."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from siamese_triplet.book.comparison import Settings
 from siamese_triplet.book.results import Key, collect, read_results
+from siamese_triplet.datasets._naming import expand
 from siamese_triplet.datasets.mnist import SOURCES
 from siamese_triplet.evaluation import embed
 from siamese_triplet.evaluation.summary import seen_classes
@@ -102,7 +102,7 @@ def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str =
 
     `name`: see `triplet_playground`. Raises ValueError for a file that holds no such list, and for no runs.
     """
-    results = read_results(Path(os.path.expanduser(results))) if isinstance(results, (str, Path)) else list(results)
+    results = read_results(expand(results)) if isinstance(results, (str, Path)) else list(results)
     if not results:
         command = "python -m siamese_triplet compare --part settings"
         raise ValueError(f"no runs to show; make them with train_settings or {command}")

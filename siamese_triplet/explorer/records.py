@@ -9,11 +9,11 @@ import os
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet._style import plain
+from siamese_triplet.datasets._naming import expand
 from siamese_triplet.explorer.settings import Settings, has_margin
 from siamese_triplet.methods import SELECTORS_OF
 from siamese_triplet.trainer import History
@@ -72,7 +72,7 @@ def as_json(outcomes: Sequence[Outcome]) -> str:
 def export(outcomes: Sequence[Outcome], path: str | os.PathLike) -> None:
     """Write the runs to `path`, as CSV or JSON by its suffix. Raises ValueError for another suffix."""
     writers = {".csv": as_csv, ".json": as_json}
-    path = Path(path).expanduser()
+    path = expand(path)
     ending = path.suffix.lower()
     if ending not in writers:
         raise ValueError(f"{path} ends in {ending!r}; the runs can be written to a .csv or a .json file")

@@ -4,10 +4,10 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamese_triplet._atomic_files import write_atomically
+from siamese_triplet.datasets._naming import expand
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +87,7 @@ class History(dict[str, list[float]]):
     def load(cls, path: str | os.PathLike) -> "History":
         """Read a history that `save` has written. Raises ValueError for any other file."""
         try:
-            contents = json.loads(Path(os.path.expanduser(path)).read_text())
+            contents = json.loads(expand(path).read_text())
         except ValueError as error:
             raise ValueError(f"{path} is not a history in JSON: {error}") from error
         return cls.of(contents, str(path))
