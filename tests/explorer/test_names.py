@@ -85,6 +85,12 @@ def test_runs_are_written_below_the_home_folder(monkeypatch: pytest.MonkeyPatch,
     assert (tmp_path / "runs.csv").exists()
 
 
+def test_a_name_that_only_begins_with_a_tilde_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    export([Outcome(1, SMALL)], "~$x.csv")
+    assert (tmp_path / "~$x.csv").exists()
+
+
 @pytest.mark.parametrize("labels", [["cat", "dog"] * 10, list("ab") * 10])
 def test_labels_that_are_texts_are_an_error(labels: list[str]) -> None:
     with pytest.raises(ValueError, match="pick_triplets: labels must be integers"):
