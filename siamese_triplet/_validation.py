@@ -5,6 +5,9 @@ for NaN reads a number back from the device, a device-host sync. Selection needs
 pairs and triplets depends on the data; losses that need none check for NaN on a CPU only, where it costs nothing.
 """
 
+import inspect
+import os
+import warnings
 from typing import Any, TypeVar
 
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 Selector = TypeVar("Selector")
+PACKAGE = os.path.join(os.path.dirname(__file__), "")
 MAX_SUMMANDS = 2**16  # squared distances whose sum must not overflow
 
 
@@ -136,6 +140,14 @@ def check_selector(selector: Selector, method: str) -> Selector:
             "HardestNegativeTripletSelector(margin=1.0), and pair and triplet selectors have a loss each"
         )
     return selector
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning that points at the line outside of the package that led to it."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _advice(labels: object) -> str:

@@ -1,7 +1,6 @@
 """Statistics of a batch of embeddings, and detection of a collapse of all embeddings to one point."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from siamese_triplet._sorting import class_order
-from siamese_triplet._validation import check_batch, check_margin_or_soft
+from siamese_triplet._validation import check_batch, check_margin_or_soft, warn
 from siamese_triplet.distances import full_precision, pair_masks, pairwise_distances
 from siamese_triplet.losses._batch import has_no_triplet
 from siamese_triplet.losses.batch_all import batch_all_loss
@@ -173,12 +172,11 @@ class SpreadMetric:
         first, now, loss = float(self.first_spread), float(torch.stack(self.spreads).mean()), self._mean_loss()
         if not self.has_warned and is_collapsed(loss, self.collapsed_loss, first, now):
             self.has_warned = True
-            warnings.warn(
+            warn(
                 f"{describe_collapse(loss, first, now)} The negatives are probably too hard for a network that has "
                 "learned little: start with random or semi-hard ones, or with BatchAllTripletLoss; a lower learning "
                 "rate or embeddings on the unit sphere help too",
                 CollapseWarning,
-                stacklevel=2,
             )
         return now
 

@@ -2,13 +2,13 @@
 
 import os
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from siamese_triplet._validation import warn
 from siamese_triplet.datasets._naming import MAX_NAMED, listed, printable
 
 TRAINING = ("train", "training")
@@ -78,10 +78,9 @@ def find_all_images(root: Path, folders: list[Path]) -> list[list[Path]]:
         )
     passed_over["beside the sub-folders"] += sum(map(_is_image, root.iterdir()))
     if passed_over.total():
-        warnings.warn(
+        warn(
             f"{passed_over.total():,} files in {printable(root)} are left out: {_describe(+passed_over)}. Images end "
             f"with {', '.join(IMG_EXTENSIONS)} and lie in a sub-folder; convert or move the others",
-            stacklevel=3,
         )
     return list(found)
 

@@ -1,6 +1,5 @@
 """Verification: are two images of the same class? ROC curve, errors and threshold of a decision by distance."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from siamese_triplet._sorting import ClassOrder, class_order
-from siamese_triplet._validation import check_batch, check_finite
+from siamese_triplet._validation import check_batch, check_finite, warn
 from siamese_triplet.distances import exponent_if_tiny, full_precision, root, row_distances, scale
 from siamese_triplet.evaluation.intervals import quantiles, resamples
 from siamese_triplet.evaluation.neighbours import check_not_empty
@@ -115,10 +114,9 @@ def pair_metrics(distances: Tensor, is_same: Tensor, fprs: Sequence[float] = (0.
     roc = roc_curve(distances, is_same)
     results = _curve_metrics(roc, fprs)
     if results["auc"] < SUSPICIOUS_AUC:
-        warnings.warn(
+        warn(
             f"the auc of {results['auc']:.3f} is far below 0.5: are these similarities? pair_metrics takes distances, "
             "small for pairs that are the same; pass -similarities",
-            stacklevel=2,
         )
     results |= {f"threshold_at_fpr_{fpr:g}": roc.threshold[roc.fpr <= fpr].max().item() for fpr in fprs}
     best = (roc.tpr - roc.fpr).argmax()

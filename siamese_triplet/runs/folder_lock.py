@@ -2,10 +2,11 @@
 
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from siamese_triplet._validation import warn
 
 if sys.platform == "win32":
     import msvcrt
@@ -62,7 +63,7 @@ def _lock(file: int, folder: Path) -> None:
             f"another process is training in {folder}; wait until it has ended, or name another folder"
         ) from error
     except OSError as error:  # not every network file system has locks
-        warnings.warn(f"{folder} cannot be locked ({error}); start no second process on it", stacklevel=4)
+        warn(f"{folder} cannot be locked ({error}); start no second process on it")
 
 
 def _is_same(file: int, path: Path) -> bool:

@@ -2,8 +2,9 @@
 
 from siamese_triplet._original import old_names
 from siamese_triplet.trainer.checkpoints import CheckpointError, load_checkpoint, load_weights
+from siamese_triplet.trainer.epoch import OnBatch
 from siamese_triplet.trainer.history import History
-from siamese_triplet.trainer.loop import Callback, OnBatch, evaluate, fit
+from siamese_triplet.trainer.loop import Callback, evaluate, fit
 from siamese_triplet.trainer.step import BatchInfo
 from siamese_triplet.trainer.stopping import EarlyStopping
 

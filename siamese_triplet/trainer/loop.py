@@ -2,39 +2,33 @@
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from types import GeneratorType
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from siamese_triplet._devices import best_device, device_of, evaluating, move
+from siamese_triplet._devices import best_device, device_of, move
 from siamese_triplet._original import explains_misfit
-from siamese_triplet._validation import NotFiniteError, check_optimizer
-from siamese_triplet.distributed import call_on_first, gather_objects, is_first, send_to_all
+from siamese_triplet._validation import check_optimizer
+from siamese_triplet.distributed import gather_objects, is_first, send_to_all
 from siamese_triplet.metrics import Metric
-from siamese_triplet.trainer.checkpoints import CheckpointError, TrainingState, load_checkpoint
-from siamese_triplet.trainer.history import History, required
+from siamese_triplet.trainer.checkpoints import TrainingState
+from siamese_triplet.trainer.epoch import EpochTrainer, OnBatch, evaluation_pass, length, make_hook
+from siamese_triplet.trainer.history import History
 from siamese_triplet.trainer.progress import Progress
+from siamese_triplet.trainer.resume import start
 from siamese_triplet.trainer.schedule import Schedule
-from siamese_triplet.trainer.step import BatchInfo, FiniteState, Losses, Place, Step, check_losses, compile_model
+from siamese_triplet.trainer.step import FiniteState, Step, compile_model
 from siamese_triplet.trainer.update import Scaler, Update, warn_of_untrained
 
-NOT_FINITE = "the embeddings hold NaN, or values whose squares overflow"
 OLD_CALL = (
     "after n_epochs all arguments have names: the original's `cuda` is now device=, `log_interval` verbose=, and "
     "`metrics` and `start_epoch` keep theirs"
 )
-CHECK_EVERY = 50  # steps between two checks that the losses are finite, on devices where a check is a sync
-
 Callback = Callable[[int, History, nn.Module], bool | None]
-OnBatch = Callable[[BatchInfo], bool | None]
-Hook = Callable[[int, tuple[Any, ...]], bool]  # number and loss of a batch -> stop?
 
 
 @explains_misfit(OLD_CALL)
@@ -134,7 +128,7 @@ def fit(
     schedule = Schedule(scheduler, step_scheduler, monitor, names)
     scaler = Scaler(device.type) if autocast == torch.float16 else None
     update = Update(model, optimizer, accumulate, clip_norm, scaler, schedule.after_step)
-    n_batches = _length(train_loader)
+    n_batches = length(train_loader)
     n_steps = None if n_batches is None else math.ceil(n_batches / accumulate)  # of the optimizer in an epoch
     schedule.check_length(n_epochs, n_steps)
     sources = {"train": train_loader, "val": val_loader, "loss": loss_fn}
@@ -142,39 +136,39 @@ def fit(
     state = TrainingState(model, optimizer, scheduler, loss_fn, kept, sources)
     send_to_all(*state.modules)
     finite = FiniteState(state.modules)
-    epoch, history = _start(state, checkpoint, start_epoch, n_epochs, names)
+    epoch, history = start(state, checkpoint, start_epoch, n_epochs, names)
     if not history.n_epochs:
         schedule.advance(epoch, n_steps)
     _check_repeatable(n_epochs - epoch, train_loader, val_loader)
     progress = Progress(n_epochs, n_batches, verbose and is_first())
+    train = EpochTrainer(train_loader, val_loader, step, update, schedule, finite, progress, on_batch, checkpoint)
+    return _train_epochs(train, state, epoch, history, n_epochs, callbacks)
+
+
+def _train_epochs(
+    train: EpochTrainer,
+    state: TrainingState,
+    epoch: int,
+    history: History,
+    n_epochs: int,
+    callbacks: Sequence[Callback],
+) -> History:
+    """Train from `epoch` complete epochs, with their `history`, up to `n_epochs`; return the longer history."""
+    progress, checkpoint = train.progress, train.checkpoint
     for past, earlier in enumerate(history.epochs(), start=epoch - history.n_epochs):
         progress.finish(past, earlier)
     try:
         while epoch < n_epochs:
-            started = time.perf_counter()
-            progress.start(epoch)
-            _announce_epoch(train_loader, epoch)
-            rate = float(optimizer.param_groups[0]["lr"])
-            place = Place(epoch + 1, rate, checkpoint)
-            hook = _make_hook(on_batch, model, epoch + 1, train_loader, is_training=True)
-            results = _train_epoch(train_loader, step, update, progress, place, hook)
-            if results is not None and val_loader is not None:
-                hook = _make_hook(on_batch, model, epoch + 1, val_loader, is_training=False)
-                validated = _validate(val_loader, step, place, hook)
-                results = None if validated is None else results | validated
+            results = train(epoch + 1)
             if results is None:
                 progress.say(f"stopped in epoch {epoch + 1}; {epoch} of {n_epochs} epochs are complete")
                 break
-            finite.check(place)
-            results |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
-            results = call_on_first(results.copy)  # the same, to the last bit, for all schedulers
-            schedule.after_epoch(results)
             longer = history.with_epoch(results)
             if checkpoint is not None:
                 state.save(checkpoint, epoch + 1, longer)
             epoch, history = epoch + 1, longer  # complete only once it is saved: Ctrl-C may come in between
             progress.finish(epoch - 1, results)
-            wants_to_stop = [callback(epoch, history, model) for callback in callbacks]  # all are called
+            wants_to_stop = [callback(epoch, history, state.model) for callback in callbacks]  # all are called
             if any(gather_objects(any(wants_to_stop))):
                 break
     except KeyboardInterrupt:
@@ -209,101 +203,9 @@ def evaluate(
     {'val_loss': 1.0, 'val_nonzero_triplets': 4.0}
     """
     step = Step(model, model, loss_fn, metrics, device_of(model), autocast, channels_last)
-    results = _evaluate(loader, step, lambda number, loss: False)
+    results = evaluation_pass(loader, step, make_hook(None, model, 0, loader, is_training=False))
     assert results is not None  # this hook never stops
     return results
-
-
-def _train_epoch(
-    loader: Iterable, step: Step, update: Update, progress: Progress, place: Place, hook: Hook
-) -> dict[str, float] | None:
-    """Train for one pass over `loader`; return the results, or None if `hook` stops it."""
-    losses = Losses()
-    check_every = 1 if step.device.type == "cpu" else CHECK_EVERY
-    step.reset()
-    step.start_training()
-    for batch in loader:
-        update.start()
-        try:
-            result = step(batch)
-        except NotFiniteError as error:
-            raise place.error(f"step {len(losses) + 1}", NOT_FINITE) from error
-        losses.append(result[0].detach(), step.loss_fn)
-        if len(losses) % check_every == 0:
-            check_losses(losses.values, check_every, place)
-        update.add(result[0])
-        progress.step(losses.values)
-        if hook(len(losses), result):
-            return None
-    update.finish()
-    check_losses(losses.values, check_every, place)
-    return step.summary("train", losses)
-
-
-def _validate(loader: Iterable, step: Step, place: Place, hook: Hook) -> dict[str, float] | None:
-    try:
-        results = _evaluate(loader, step, hook)
-    except NotFiniteError as error:
-        raise place.error("in validation", NOT_FINITE) from error
-    if results is not None and not math.isfinite(results["val_loss"]):
-        raise place.error("in validation", f"the loss is {results['val_loss']}")
-    return results
-
-
-def _evaluate(loader: Iterable, step: Step, hook: Hook) -> dict[str, float] | None:
-    losses = Losses()
-    step.reset()
-    with evaluating(step.model):
-        for batch in loader:
-            result = step(batch)
-            losses.append(result[0], step.loss_fn)
-            if hook(len(losses), result):
-                return None
-    return step.summary("val", losses)
-
-
-def _make_hook(on_batch: OnBatch | None, model: nn.Module, epoch: int, loader: Iterable, is_training: bool) -> Hook:
-    """Make the function to call after each batch of a pass over `loader`; it returns whether the run ends."""
-    if on_batch is None:
-        return lambda number, loss: False
-    n_batches = _length(loader)
-
-    def hook(number: int, loss: tuple[Any, ...]) -> bool:
-        detached = tuple(part.detach() if isinstance(part, Tensor) else part for part in loss)
-        info = BatchInfo(model, epoch, number, n_batches, is_training, detached)
-        return any(gather_objects(bool(on_batch(info))))  # with several processes, the same on all
-
-    return hook
-
-
-def _start(
-    state: TrainingState, checkpoint: str | os.PathLike | None, start_epoch: int, n_epochs: int, names: list[str]
-) -> tuple[int, History]:
-    """Return the number of complete epochs and their history with these names, from the checkpoint if there is one."""
-    if start_epoch < 0:
-        raise ValueError(f"{start_epoch=} must not be negative")
-    if n_epochs < 0:
-        raise ValueError(f"{n_epochs=} must not be negative; it is the epoch to train up to")
-    if len(set(gather_objects(checkpoint is None))) > 1:
-        raise ValueError("some processes were given a checkpoint and others none; give all processes the same")
-    if checkpoint is None or not call_on_first(Path(checkpoint).exists):
-        if checkpoint is not None and is_first():
-            Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)  # fails now, not after an epoch
-        return start_epoch, History({name: [] for name in names})
-    contents = call_on_first(lambda: load_checkpoint(checkpoint))
-    epoch = contents["epoch"]
-    if epoch > n_epochs or start_epoch not in (0, epoch):
-        raise CheckpointError(
-            f"{checkpoint} was written after {epoch} epochs, which does not go with {n_epochs=} and {start_epoch=}; "
-            "name another file to train anew, or ask for at least as many epochs and leave start_epoch out"
-        )
-    state.check(checkpoint, contents)
-    if required(contents["history"]) != required(names):
-        raise CheckpointError(
-            f"{checkpoint} has a history of {', '.join(contents['history'])}, this run would have one of "
-            f"{', '.join(names)}; give the same metrics, and a val_loader if there was one, or name another file"
-        )
-    return epoch, state.restore(checkpoint, contents)
 
 
 def _check_repeatable(n_epochs: int, *loaders: Iterable | None) -> None:
@@ -319,18 +221,3 @@ def _choose_device(model: nn.Module, device: torch.device | str | None) -> torch
         return torch.device(device)
     device = device_of(model)
     return best_device() if device.type == "cpu" else device
-
-
-def _announce_epoch(loader: Iterable, epoch: int) -> None:
-    """Tell the epoch to samplers that shuffle by it, such as torch's DistributedSampler."""
-    for sampler in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
-        set_epoch = getattr(sampler, "set_epoch", None)
-        if set_epoch is not None:
-            set_epoch(epoch)
-
-
-def _length(loader: Any) -> int | None:
-    try:
-        return len(loader)
-    except TypeError:  # of a DataLoader whose data set has no length
-        return None

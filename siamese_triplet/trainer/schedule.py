@@ -6,6 +6,8 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from siamese_triplet._validation import warn
+
 LENGTHS = "total_steps", "total_iters", "T_max"  # where a scheduler keeps the number of its steps
 
 
@@ -42,10 +44,9 @@ class Schedule:
             for name in LENGTHS:
                 length = getattr(part, name, None)
                 if isinstance(length, int) and length >= n_epochs * n_steps and length % n_steps == 0:
-                    warnings.warn(
+                    warn(
                         f"{type(part).__name__} has {name}={length}, one for each of the {n_steps} steps of {n_epochs} "
                         f'epochs, but it steps once per epoch; give step_scheduler="batch", or {name}={n_epochs}',
-                        stacklevel=4,
                     )
 
     def advance(self, n_epochs: int, n_steps: int | None) -> None:

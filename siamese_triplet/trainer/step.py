@@ -2,7 +2,6 @@
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_triplet._original import fits
+from siamese_triplet._validation import warn
 from siamese_triplet.distances import full_precision
 from siamese_triplet.distributed import gather
 from siamese_triplet.metrics import Metric
@@ -91,11 +91,10 @@ class Step:
             results[f"{part}_{EMPTY_BATCHES}"] = float(n_empty)
         if 2 * n_empty >= len(losses) and part not in self.has_warned:
             self.has_warned.add(part)
-            warnings.warn(
+            warn(
                 f"{n_empty} of {len(losses)} batches of the {part} loader have no pair or triplet to learn from: their "
                 "images are all of one class, or no two of them are. They count for nothing. BalancedBatchSampler "
                 "draws batches of several classes with several images each; shuffling helps too",
-                stacklevel=5,
             )
         return results
 

@@ -1,7 +1,6 @@
 """From the loss of a batch to new weights: gradients, their accumulation and clipping, and the optimizer's step."""
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from siamese_triplet._validation import warn
 from siamese_triplet.distributed import sum_gradients
 
 MOST_NAMES = 10  # in a message
@@ -96,9 +96,8 @@ def warn_of_untrained(optimizer: Optimizer, **modules: Any) -> None:
     ]
     if left_out:
         more = f" and {len(left_out) - MOST_NAMES} more" if len(left_out) > MOST_NAMES else ""
-        warnings.warn(
+        warn(
             f"the optimizer does not hold {', '.join(left_out[:MOST_NAMES])}{more}, and will not train "
             f"{'them' if len(left_out) > 1 else 'it'}; make it after the last change of the model, or freeze what "
             "should stay with requires_grad_(False)",
-            stacklevel=4,
         )

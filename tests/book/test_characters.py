@@ -27,7 +27,7 @@ from siamese_triplet.book.omniglot import (
 )
 from siamese_triplet.datasets import RandomWarp, normalization
 from siamese_triplet.samplers import GroupedBatchSampler
-from siamese_triplet.trainer import loop
+from siamese_triplet.trainer import epoch as epochs
 
 SMALL = Characters(
     n_epochs=1, n_classes=4, n_samples=3, embedding_size=8, image_size=16, width=4, turned=False, warped=False
@@ -253,7 +253,7 @@ def run_longer(folder: Path | None = None) -> list[dict]:
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> list:
     """Press Ctrl-C in the epoch after `after` of them; the list returned grows with each epoch."""
-    train_epoch, done = loop._train_epoch, []
+    train_epoch, done = epochs.train_epoch, []
 
     def epoch(*given: Any) -> dict:
         if len(done) == after:
@@ -261,7 +261,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> list:
         done.append(1)
         return train_epoch(*given)
 
-    monkeypatch.setattr(loop, "_train_epoch", epoch)
+    monkeypatch.setattr(epochs, "train_epoch", epoch)
     return done
 
 

@@ -326,7 +326,7 @@ def test_an_interrupted_run_has_no_result(
 
     only(monkeypatch, "siamese", "online-triplet")
     monkeypatch.setattr(sweep_module, "SWEPT", {"margin": [{"margin": 0.5}]})
-    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", interrupt)
+    monkeypatch.setattr("siamese_triplet.trainer.epoch.train_epoch", interrupt)
     with pytest.raises(KeyboardInterrupt):
         part(tmp_path / "results.json", *([None] if part is compare else []), tiny)
     assert not (tmp_path / "results.json").exists()

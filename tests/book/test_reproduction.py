@@ -127,7 +127,7 @@ def test_a_folder_of_a_run_with_other_settings_is_left_alone(tmp_path: Path) -> 
 def test_a_complete_run_without_a_result_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = reproduce_quickly(tmp_path, methods=["softmax"])
     (tmp_path / "results.json").unlink()
-    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", None)
+    monkeypatch.setattr("siamese_triplet.trainer.epoch.train_epoch", None)
     assert reproduce_quickly(tmp_path, methods=["softmax"]) == before
 
 

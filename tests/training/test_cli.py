@@ -68,7 +68,7 @@ def test_the_same_command_again_prints_the_same_without_training(
 ) -> None:
     train(tmp_path, *SMALL)
     first = capsys.readouterr().out
-    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", None)
+    monkeypatch.setattr("siamese_triplet.trainer.epoch.train_epoch", None)
     assert train(tmp_path, *SMALL) == 0
     assert capsys.readouterr().out == first
 
@@ -510,14 +510,14 @@ def test_a_folder_that_has_changed_is_one_line(photos: Path, tmp_path: Path, cap
 def test_an_interrupted_command_ends_with_status_130_and_resumes(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    from siamese_triplet.trainer import loop
+    from siamese_triplet.trainer import epoch as epochs
 
     if command == "train":
         call = ["train", "--out", str(tmp_path / "run"), *SMALL[:-4], "--epochs", "2", "--n-samples", "5"]
     else:
         folders = ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "runs")]
         call = ["reproduce", *MNIST, "--method", "softmax", "--seeds", "1", "--epochs", "2", *folders]
-    train_epoch, done = loop._train_epoch, []
+    train_epoch, done = epochs.train_epoch, []
 
     def interrupted(*given: Any) -> dict:
         if done:
@@ -526,7 +526,7 @@ def test_an_interrupted_command_ends_with_status_130_and_resumes(
         return train_epoch(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_train_epoch", interrupted)
+        patch.setattr(epochs, "train_epoch", interrupted)
         assert main(call) == 130
     assert error(capsys) == "interrupted; the same command resumes after the last complete epoch\n"
     assert main(call) == 0

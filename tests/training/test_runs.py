@@ -63,16 +63,16 @@ def test_the_accuracy_is_that_of_the_model_in_the_checkpoint(tmp_path: Path) -> 
 def test_a_complete_run_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluation = trained(tmp_path)
     before = contents(tmp_path)
-    monkeypatch.setattr("siamese_triplet.trainer.loop._train_epoch", None)
+    monkeypatch.setattr("siamese_triplet.trainer.epoch.train_epoch", None)
     assert trained(tmp_path) == evaluation
     assert contents(tmp_path) == before
 
 
 def stop_after(n_epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C in the epoch after the first `n_epochs`."""
-    from siamese_triplet.trainer import loop
+    from siamese_triplet.trainer import epoch as epochs
 
-    train_epoch, done = loop._train_epoch, []
+    train_epoch, done = epochs.train_epoch, []
 
     def interrupted(*given: Any) -> dict:
         if len(done) == n_epochs:
@@ -80,7 +80,7 @@ def stop_after(n_epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
         done.append(1)
         return train_epoch(*given)
 
-    monkeypatch.setattr(loop, "_train_epoch", interrupted)
+    monkeypatch.setattr(epochs, "train_epoch", interrupted)
 
 
 @pytest.mark.parametrize("method", METHODS)
