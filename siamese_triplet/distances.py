@@ -75,20 +75,21 @@ def distance_blocks(rows: Tensor) -> Iterator[Tensor]:
 class SquaredDistances:
     """Squared distances of `rows` (B, D), float32 or float64, to `others` (N, D), by default `rows`, block by block.
 
-    Computations shared by all blocks of the (B, N) matrix are done once. No gradients.
+    Computations shared by all blocks of the (B, N) matrix are done once. `mean` (D,), near which the rows are centred,
+    is by default that of the others. No gradients.
     """
 
-    def __init__(self, rows: Tensor, others: Tensor | None = None) -> None:
+    def __init__(self, rows: Tensor, others: Tensor | None = None, mean: Tensor | None = None) -> None:
         self.rows, self.others = rows, rows if others is None else others
         n_columns = rows.shape[1]
         self.by_product = rows.dtype != wide_dtype(rows) and n_columns > FEW_COLUMNS
         if self.by_product:
             self.transposed = None
             if others is not None and len(rows) <= FEW_ROWS and len(others) > TILE and rows.device.type == "cpu":
-                self.mean = _mean(others)  # (D,); to hold all of the others in float64 would take most of the time
+                self.mean = mean_of(others) if mean is None else mean  # (D,); no copy of the others in float64
                 left = _Wide.centre(rows, self.mean)
             else:
-                right = _Wide.centre(self.others)
+                right = _Wide.centre(self.others, mean)
                 left = right if others is None else _Wide.centre(rows, right.mean)
                 self.transposed = right.transposed()
             self.factors = torch.cat([-2 * left.rows, left.norms, left.ones], dim=1)  # (B, D + 2)
@@ -143,7 +144,7 @@ class _Wide(NamedTuple):
         return torch.cat([self.rows, self.ones, self.norms], dim=1).T
 
 
-def _mean(rows: Tensor) -> Tensor:
+def mean_of(rows: Tensor) -> Tensor:
     """Compute the mean (D,) of `rows` (N, D) in float64, without a copy of them."""
     total = torch.zeros(rows.shape[1], dtype=torch.float64, device=rows.device)
     for part in rows.split(TILE):

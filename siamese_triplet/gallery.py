@@ -14,7 +14,8 @@ from siamese_triplet._sorting import members_by_class
 from siamese_triplet._validation import check_batch
 from siamese_triplet.datasets._naming import expand
 from siamese_triplet.distances import full_precision
-from siamese_triplet.evaluation.neighbours import Neighbours, check_k, check_not_empty, check_sets, search, vote
+from siamese_triplet.evaluation.neighbours import Neighbours, check_k, check_not_empty, check_sets, vote
+from siamese_triplet.evaluation.prepared import PreparedGallery
 
 if TYPE_CHECKING:
     import faiss
@@ -49,6 +50,7 @@ class Gallery:
                 "must be an index into classes"
             )
         self.embeddings, self.labels, self.classes = full_precision(embeddings.detach()), labels, list(classes)
+        self._prepared: PreparedGallery | None = None
 
     def __len__(self) -> int:
         return len(self.embeddings)
@@ -60,7 +62,9 @@ class Gallery:
     def search(self, queries: Tensor, k: int = 5) -> Neighbours:
         """Find the `k` nearest images of each query (Q, D): distances, not squared, and indices. See `nearest`."""
         self._check(queries, k)
-        return search(queries, self.embeddings, k)
+        if self._prepared is None or not self._prepared.is_for(self.embeddings):
+            self._prepared = PreparedGallery(self.embeddings)
+        return self._prepared.search(queries, k)
 
     def classify(self, queries: Tensor, k: int | None = None) -> Tensor:
         """Predict the labels (Q,) of `queries` (Q, D) by majority vote of the `k` nearest. See `knn_predictions`.

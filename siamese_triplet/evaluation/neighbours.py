@@ -59,7 +59,7 @@ def search(queries: Tensor, gallery: Tensor | None, k: int) -> Neighbours:
     queries, gallery, itself, exponent = in_full_precision(queries, gallery)
     distances = queries.new_empty(len(queries), k)
     indices = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
-    map_blocks(queries, gallery, itself, lambda _, block: _first(block, k), (distances, indices))
+    map_blocks(queries, gallery, itself, lambda _, block: first_of(block, k), (distances, indices))
     return Neighbours(scale(root(distances), exponent), indices)
 
 
@@ -257,7 +257,7 @@ def map_blocks(
         torch.set_num_threads(n_threads)  # some libraries keep one number for all threads
 
 
-def _first(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def first_of(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the `k` smallest of each row of `distances` (b, N) and their columns; of equal ones the first."""
     cut = distances.topk(k, dim=1, largest=False).values[:, -1:]  # (b, 1)
     is_candidate = distances <= cut

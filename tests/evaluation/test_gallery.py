@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from siamese_triplet import EmbeddingNet, distances, knn_predictions, nearest
+from siamese_triplet.evaluation import Neighbours
+from siamese_triplet.evaluation.prepared import PreparedGallery
 from siamese_triplet.gallery import Gallery
 
 
@@ -198,21 +201,76 @@ def test_without_faiss_the_error_says_what_to_install(monkeypatch: pytest.Monkey
         gallery().to_faiss()
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_few_queries_find_the_same_as_many_without_a_copy_of_the_gallery(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    known = Gallery(10 * seed + torch.randn(9000, 40, generator=generator), torch.arange(9000) % 7)
-    queries = torch.cat([known.embeddings[:6], 10 * seed + torch.randn(6, 40, generator=generator)])
+CLOUDS = {
+    "round": lambda cloud: cloud,
+    "far from the origin": lambda cloud: cloud + 10,
+    "so far that float32 tells nothing": lambda cloud: cloud + 1e5,
+    "on the unit sphere": lambda cloud: cloud / cloud.norm(dim=1, keepdim=True),
+    "coinciding points": lambda cloud: cloud.round(),
+    "nearly coinciding points": lambda cloud: cloud.round() + 1e-7 * cloud,
+    "tiny": lambda cloud: cloud * 1e-22,
+    "smaller than float32 can square": lambda cloud: cloud * 1e-25,
+    "small": lambda cloud: cloud * 1e-6,
+    "large": lambda cloud: cloud * 1e12,
+    "one far point": lambda cloud: torch.cat([cloud[:-1], cloud[-1:] * 1e6]),
+    "zeros": lambda cloud: cloud * 0,
+}
+
+
+def everything_in_float64(queries: torch.Tensor, known: torch.Tensor, k: int) -> Neighbours:
+    """Compute neighbours by the path for many queries."""
+    many = queries.repeat(distances.FEW_ROWS // len(queries) + 1, 1)
+    return Neighbours(*(part[: len(queries)] for part in nearest(many, known, k)))
+
+
+@pytest.mark.parametrize("k", [1, 30])
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_few_queries_find_the_same_as_many(cloud: str, k: int) -> None:
+    generator = torch.Generator().manual_seed(k)
+    points = CLOUDS[cloud](torch.randn(9006, 40, generator=generator))
+    known = Gallery(points[:9000], torch.arange(9000) % 7)
+    queries = torch.cat([points[:6], points[9000:]])
+    found, expected = known.search(queries, k), everything_in_float64(queries, known.embeddings, k)
+    torch.testing.assert_close(found.distances, expected.distances, rtol=1e-6, atol=0)
+    torch.testing.assert_close(known.search(queries[:1], k).indices, found.indices[:1])
+    if cloud != "nearly coinciding points":  # the last bit of their distances is open
+        assert torch.equal(found.indices, expected.indices)
+
+
+@pytest.mark.parametrize("known", [torch.float64, torch.float32, "inference"])
+def test_any_gallery_can_be_searched(known: Any) -> None:
+    points = torch.randn(3000, 12, dtype=torch.float64)
+    if known == "inference":
+        with torch.inference_mode():
+            embeddings = points.float() * 1
+    else:
+        embeddings = points.to(known)
+    found = Gallery(embeddings, torch.zeros(3000, dtype=torch.long)).search(points[5:6], 2)
+    assert found.indices[0, 0] == 5
+
+
+def test_a_search_follows_inference_tensors_that_have_changed() -> None:
+    with torch.inference_mode():
+        known, query = Gallery(torch.randn(3000, 12) * 1, torch.zeros(3000, dtype=torch.int64)), torch.zeros(1, 12)
+        known.search(query)
+        known.embeddings[1234] = 0
+        assert known.search(query, 1).indices.item() == 1234
+
+
+def test_a_gallery_of_candidates_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PreparedGallery, "_choose", None)  # copies its candidates
+    known = Gallery(torch.randn(3000, 40) + 1e5, torch.zeros(3000, dtype=torch.long))
+    assert known.search(known.embeddings[7:8], 1).indices.item() == 7
+
+
+def test_a_search_of_few_queries_looks_closely_at_few_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Gallery(torch.randn(9000, 40, generator=torch.Generator().manual_seed(0)), torch.arange(9000) % 7)
     sizes, centre = [], distances._Wide.centre
     monkeypatch.setattr(distances._Wide, "centre", lambda rows, *mean: sizes.append(len(rows)) or centre(rows, *mean))
-    found = known.search(queries, 30)
-    assert max(sizes) <= distances.TILE
-    monkeypatch.setattr(distances, "FEW_ROWS", 0)
-    expected = known.search(queries, 30)
-    assert torch.equal(found.distances, expected.distances)
-    assert torch.equal(found.indices, expected.indices)
+    known.search(torch.zeros(3, 40))
+    assert max(sizes) < 20
+    nearest(torch.zeros(3, 40), known.embeddings)  # not prepared
+    assert 20 < max(sizes) <= distances.TILE
 
 
 def test_a_search_follows_embeddings_that_have_changed() -> None:
