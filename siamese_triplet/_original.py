@@ -10,6 +10,10 @@ R = TypeVar("R")
 
 NO_CPU = "the original's `cpu` is gone, as selection runs where the embeddings are; give other options by name"
 
+NO_SIZE_AVERAGE = (
+    "the original's `size_average` is gone: the loss is a mean; multiply by the number of rows for the sum"
+)
+
 
 def explains_misfit(advice: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Add `advice` to the TypeError of each call that does not fit the signature of the decorated function."""

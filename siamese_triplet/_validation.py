@@ -84,6 +84,10 @@ def check_labels(embeddings: Tensor, labels: Tensor, name: str = "embeddings", l
 
 def integer_vector(name: str, values: Any, expected: str = "a vector of integers") -> Tensor:
     """Convert `values` to int64 (N,); a ValueError unless they are a vector of integers. Booleans are integers."""
+    if hasattr(values, "targets"):  # a data set, of which as_tensor would read every image
+        raise ValueError(
+            f"{name} must be integers, one per image, got a data set, {type(values).__name__}; give its .targets"
+        )
     try:
         vector = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:  # a RuntimeError for None
@@ -92,7 +96,8 @@ def integer_vector(name: str, values: Any, expected: str = "a vector of integers
         ) from error
     is_integer = not (vector.is_floating_point() or vector.is_complex()) or not vector.numel()  # an empty list is float
     if vector.ndim != 1 or not is_integer:
-        raise ValueError(f"{name} must be {expected}, got {_described(vector)}; {_advice(vector)}")
+        advice = _advice(vector) if isinstance(values, Tensor) else _advice(vector).replace(".long()", ".astype(int)")
+        raise ValueError(f"{name} must be {expected}, got {_described(vector)}; {advice}")
     return vector.long()
 
 

@@ -100,7 +100,8 @@ def pair_metrics(distances: Tensor, is_same: Tensor, fprs: Sequence[float] = (0.
     - `threshold`: the one with the greatest tpr − fpr, and `threshold_tpr`, `threshold_fpr` and their balanced
       `threshold_accuracy`, its rates for these very pairs. Choose it on other pairs than you report.
 
-    Distances of pairs of embeddings come from `siamese_triplet.distances.row_distances`. Warns if `auc` is below 0.25:
+    Distances of pairs of embeddings come from `siamese_triplet.distances.row_distances`, where those below the square
+    root of the smallest float are zero. Warns if `auc` is below 0.25:
     the numbers are then probably similarities. Raises ValueError for distances that are not a finite vector, for other
     values or another shape of `is_same`, and if all pairs are the same or none is, no pairs among them.
 

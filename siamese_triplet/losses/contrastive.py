@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from siamese_triplet._original import NO_SIZE_AVERAGE, explains_misfit
 from siamese_triplet._validation import check_batch, check_embeddings, check_margin, check_selector
 from siamese_triplet.distances import chosen_distances, pairwise_distances, root, row_distances
 from siamese_triplet.losses._batch import is_empty_selection, mean_or_zero
@@ -28,6 +29,7 @@ class ContrastiveLoss(nn.Module):
         super().__init__()
         self.margin = check_margin(margin)
 
+    @explains_misfit(NO_SIZE_AVERAGE)
     def forward(self, out1: Tensor, out2: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of pairs of embeddings `out1` and `out2`, both (P, D).
 

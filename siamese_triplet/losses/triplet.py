@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from siamese_triplet._original import NO_SIZE_AVERAGE, explains_misfit
 from siamese_triplet._validation import check_batch, check_embeddings, check_margin_or_soft, check_selector
 from siamese_triplet.distances import chosen_distances, pairwise_distances, root, row_distances
 from siamese_triplet.losses._batch import is_empty_selection, mean_or_zero
@@ -30,6 +31,7 @@ class TripletLoss(nn.Module):
         super().__init__()
         self.margin, self.squared = check_margin_or_soft(margin), squared
 
+    @explains_misfit(NO_SIZE_AVERAGE)
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the mean loss of triplets of embeddings, each (T, D).
 

@@ -25,8 +25,8 @@ from siamese_triplet.trainer.step import FiniteState, Step, compile_model
 from siamese_triplet.trainer.update import Scaler, Update, warn_of_untrained
 
 OLD_CALL = (
-    "after n_epochs all arguments have names: the original's `cuda` is now device=, `log_interval` verbose=, and "
-    "`metrics` and `start_epoch` keep theirs"
+    "after n_epochs all arguments have names. Leave the original's `cuda` and `log_interval` out: the device is found, "
+    "and one line is printed per epoch; write metrics=… and start_epoch=…"
 )
 Callback = Callable[[int, History, nn.Module], bool | None]
 
@@ -217,6 +217,10 @@ def _check_repeatable(n_epochs: int, *loaders: Iterable | None) -> None:
 
 
 def _choose_device(model: nn.Module, device: torch.device | str | None) -> torch.device:
+    if isinstance(device, bool):
+        raise ValueError(
+            f'{device=} must be a device, such as "cuda"; leave it out, and a GPU is found if there is one'
+        )
     if device is not None:
         return torch.device(device)
     device = device_of(model)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler, DataLoader, TensorDataset
 
+from siamese_triplet import Images
 from siamese_triplet._validation import check_batch
 from siamese_triplet.samplers import BalancedBatchSampler, GroupedBatchSampler
 
@@ -145,6 +146,14 @@ def test_bad_input_raises(labels: list, n_classes: int, n_samples: int, message:
 def test_the_message_about_labels_says_what_to_do(check: Callable, labels: object, advice: str) -> None:
     with pytest.raises(ValueError, match=advice):
         check(labels)
+
+
+def test_the_advice_suits_arrays_and_data_sets() -> None:
+    with pytest.raises(ValueError, match=r"convert class labels with \.astype\(int\)$"):
+        BalancedBatchSampler(np.zeros(4), 1, 1)
+    images = Images(torch.zeros(2, 4, 4, dtype=torch.uint8), [0, 1], ["a", "b"])
+    with pytest.raises(ValueError, match=r"got a data set, Images; give its \.targets"):
+        BalancedBatchSampler(images, 1, 1)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "uint32", "uint64", "bool"])

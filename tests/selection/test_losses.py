@@ -444,3 +444,11 @@ def test_a_loss_of_anything_but_a_selector_raises_at_once(loss, wrong) -> None:
         ValueError, match=r"expected a selector, an object with the method get_.*a class must be called"
     ):
         loss(1.0, wrong)
+
+
+@pytest.mark.parametrize(("loss", "n_inputs"), [(ContrastiveLoss(1.0), 2), (TripletLoss(1.0), 3)])
+def test_the_originals_size_average_is_an_error_that_says_so(loss: nn.Module, n_inputs: int) -> None:
+    inputs, target = [torch.zeros(4, 2)] * n_inputs, [torch.ones(4)] * (n_inputs == 2)
+    with pytest.raises(TypeError, match="`size_average` is gone: the loss is a mean"):
+        loss(*inputs, *target, size_average=False)
+    assert loss(*inputs, *target) >= 0

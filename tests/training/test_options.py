@@ -425,10 +425,12 @@ def test_a_generator_is_refused_for_several_epochs() -> None:
 def test_the_originals_call_of_fit_says_what_has_changed() -> None:
     model = linear()
     arguments = (batches(), None, model, nn.CrossEntropyLoss(), SGD(model.parameters(), 0.1), None, 1)
-    with pytest.raises(TypeError, match=r"9 were given: .* `cuda` is now device=, `log_interval` verbose="):
+    with pytest.raises(TypeError, match=r"9 were given: .* `cuda` and `log_interval` out: the device is found"):
         fit(*arguments, True, 50)
-    with pytest.raises(TypeError, match=r"unexpected keyword argument 'cuda'.*device="):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'cuda'.*the device is found"):
         fit(*arguments, cuda=True)
+    with pytest.raises(ValueError, match=r"device=True must be a device.*leave it out"):
+        fit(*arguments, device=True)
 
 
 @pytest.mark.parametrize(
