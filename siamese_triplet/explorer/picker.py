@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from siamese_triplet.datasets import Images
 from siamese_triplet.explorer.controls import LABEL, WIDE, keep_in_order
+from siamese_triplet.explorer.output import show
 from siamese_triplet.explorer.panel import NOTE, WARNING, status_html
 from siamese_triplet.explorer.pictures import examples_image, selection_image
 from siamese_triplet.explorer.selection import (
@@ -91,7 +92,7 @@ class TripletPicker:
             display(self.to_figure())
             return
         words = "pick_triplets(): controls that need a running kernel; run this cell in Jupyter or Colab"
-        display({**self.widget._repr_mimebundle_(), "text/plain": words}, raw=True)
+        show(self.widget, words)
 
     def to_figure(self) -> LiveFigure:
         """Show the same batch, selector and margin as a figure that needs no kernel; see `live.selector_bench`.
