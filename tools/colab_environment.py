@@ -1,8 +1,8 @@
 """Make a Python environment like that of a fresh Colab: `python tools/colab_environment.py FOLDER`.
 
-`colab_packages.txt` has Colab's versions and their source. pip installs exactly these into FOLDER, in about half a
-minute. torch and torchvision would take gigabytes: they, and what only they need, are links to the files of this Python.
-The environment has nothing else: neither the package of the book nor the requirements of its tests.
+`colab_packages.txt` has Colab's versions and their source. pip installs exactly these into FOLDER. torch and
+torchvision would take gigabytes: they, and what only they need, are links to the files of this Python. The environment
+has nothing else: neither the package of the book nor the requirements of its tests.
 
 `make_environment` makes a copy in a moment, into which a chapter can install packages.
 """

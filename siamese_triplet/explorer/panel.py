@@ -19,11 +19,9 @@ PLACE = (
     '<div style="box-sizing:border-box;width:{width}px;max-width:100%;height:200px;padding:85px 1em 0;'
     'text-align:center;border:1px dashed rgba(128,128,128,.6);line-height:1.3">{text}</div>'
 )
-SIDE_BY_SIDE = (
-    tuple(  # layouts of two pictures that share a line, and shrink rather than break it, but in a narrow window
-        {"flex": f"{width} 1 0", "min_width": least, "max_width": f"{width}px"}
-        for width, least in ((634, "19em"), (455, "15em"))
-    )
+SIDE_BY_SIDE = (  # layouts that share a line: they shrink rather than break it, except in a narrow window
+    {"flex": "634 1 0", "min_width": "19em", "max_width": "634px"},
+    {"flex": "455 1 0", "min_width": "15em", "max_width": "455px"},
 )
 REST = 0.1  # seconds between two pictures, to leave the interpreter to the training
 Drawn = TypeVar("Drawn")

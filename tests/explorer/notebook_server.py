@@ -112,9 +112,10 @@ def fill(page, label: str, value: str) -> None:
     page.keyboard.press("Tab")
 
 
-def both_pictures_fit(page) -> bool:
-    """Tell whether a window of 1400 × 1000 shows scatter and curves side by side, with all controls above them."""
-    page.set_viewport_size({"width": 1400, "height": 1000})
+def both_pictures_fit(page, width: int) -> bool:
+    """Tell whether a window of that width and height 1000 shows scatter and curves side by side, below all controls."""
+    before = page.viewport_size
+    page.set_viewport_size({"width": width, "height": 1000})
     page.get_by_label("data set", exact=True).first.evaluate(
         """control => {
             const all = [...document.querySelectorAll(".widget-vbox")].filter(box => box.contains(control));
@@ -125,7 +126,8 @@ def both_pictures_fit(page) -> bool:
     names = ("img[alt^='Scatter']", "img[alt^='Curves']")
     scatter, curves = (page.locator(name).bounding_box() for name in names)
     top = page.get_by_label("data set", exact=True).first.bounding_box()["y"]
+    page.set_viewport_size(before)
     beside = abs(scatter["y"] - curves["y"]) < 3 and scatter["x"] + scatter["width"] <= curves["x"]
-    within = top > 0 and curves["x"] + curves["width"] <= 1400 and scatter["y"] + scatter["height"] <= 1000
+    within = top > 0 and curves["x"] + curves["width"] <= width and scatter["y"] + scatter["height"] <= 1000
     legible = scatter["width"] > 450 and curves["width"] > 320
     return beside and within and legible

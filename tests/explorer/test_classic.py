@@ -47,7 +47,7 @@ def test_a_reader_trains_and_the_form_follows(page) -> None:
     row = page.locator("table tbody tr", has_text="semihard")
     expect(row.locator("td").last).to_have_text("finished")
     assert row.locator("td").all_inner_texts()[3:5] == ["semihard", "0.7"]
-    assert both_pictures_fit(page)
+    assert both_pictures_fit(page, width=1400)
     assert problems == []
 
 

@@ -93,7 +93,8 @@ def test_a_reader_trains_and_sees_the_embeddings_change(page) -> None:
     cells = row.locator("td").all_inner_texts()
     assert cells[3:5] == ["semihard", "0.7"]
     assert re.fullmatch(r"\d+\.\d\d %", cells[9])
-    assert both_pictures_fit(page)
+    assert both_pictures_fit(page, width=1400)
+    assert both_pictures_fit(page, width=1120)  # as beside the list of files, in a window of 1400
     download = page.get_by_role("link", name="CSV")
     with page.expect_download() as caught:
         download.click()
