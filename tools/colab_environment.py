@@ -39,8 +39,9 @@ def install(folder: Path) -> Path:
     own, here = versions(), with_dependencies([*LINKED, *BUILDS_WITH])
     venv.create(folder, symlinks=True, with_pip=True, clear=True)
     python = folder / "bin" / "python"
-    quiet = ("--quiet", "--disable-pip-version-check")
-    subprocess.run([python, "-m", "pip", "install", *quiet, "--no-deps", "--requirement", PACKAGES], check=True)
+    pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    subprocess.run([*pip, "uninstall", "--yes", "setuptools"], check=True)  # Python 3.11 has an old one in every venv
+    subprocess.run([*pip, "install", "--no-deps", "--requirement", PACKAGES], check=True)
     site = site_packages(folder)
     for name in here.keys() - own.keys():
         _link(here[name], site)
