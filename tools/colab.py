@@ -75,6 +75,7 @@ def environment_variables(home: Path, repository: Path, data: Path | None = None
         "CUDA_VISIBLE_DEVICES": "",
         "PIP_NO_INDEX": "1",  # the dependencies are installed already
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the debugger of ipykernel prints a warning
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": f"https://github.com/{read_address(repository)['slug']}",
@@ -103,7 +104,8 @@ def run(
         notebook = nbformat.read(path, as_version=4)
         client = NotebookClient(notebook, km=kernel, timeout=None, store_widget_state=False)
         try:
-            client.execute(env=environment_variables(home, repository, data), cwd=str(content))
+            # the manager is ours: without cleanup_kc the kernel would go on until this program ends
+            client.execute(env=environment_variables(home, repository, data), cwd=str(content), cleanup_kc=True)
         except CellExecutionError as error:
             return f"{error.ename}: {error.evalue}{_pip_errors(notebook)}"
     return None

@@ -1,6 +1,7 @@
 """The tool that runs chapters as Colab does: its environment, git's redirection, its verdicts, an installation."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -152,6 +153,14 @@ def test_a_snapshot_is_one_complete_commit(worktree: bool, tmp_path: Path) -> No
 def test_the_error_of_a_failing_chapter_is_reported(source: str, problem: str | None, tmp_path: Path) -> None:
     write_chapter(tmp_path, source)
     assert colab.run("chapter", tmp_path, colab_folder()) == problem
+
+
+def test_the_kernel_of_a_chapter_ends_with_it(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    write_chapter(tmp_path, f"import os, pathlib\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))")
+    assert colab.run("chapter", tmp_path, colab_folder()) is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 @pytest.mark.parametrize(
