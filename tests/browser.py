@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # cheaper than intercepting every request
+REQUIRED = "SIAMESE_TRIPLET_PAGES"  # where it is "required", a test fails that would be skipped for what is missing
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", NO_NETWORK]
 
 
 def skip_or_fail(reason: str) -> None:
     """Skip the test, or fail it with SIAMESE_TRIPLET_PAGES=required."""
-    if os.environ.get("SIAMESE_TRIPLET_PAGES") == "required":
+    if os.environ.get(REQUIRED) == "required":
         pytest.fail(reason)
     pytest.skip(reason)
 

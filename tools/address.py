@@ -3,7 +3,8 @@
 `python tools/address.py` rewrites every copy of the address. With `--check` it only lists the files that differ, and
 fails if there are any. `--set URL` first writes a new address into `_config.yml`.
 
-While the address is the placeholder, no notebook has a link to Colab.
+While the address is the placeholder, no notebook has a link to Colab, and its first code cell, which installs the
+package in Colab, says how to get it there.
 """
 
 import argparse
@@ -18,6 +19,23 @@ FILES = ("README.md", "pyproject.toml", "CITATION.cff")  # and all notebooks
 CONFIG_LINE = re.compile(r"(?<=^  url: )https://github\.com/\S+$", re.MULTILINE)
 PLACEHOLDER = "your--account/"  # no account can have this name
 COLAB_LINK = re.compile(r"\n\n\[Open this (?:chapter|page) in Colab\]\(\S+\)\Z")
+INSTALL = """\
+import sys
+
+if "google.colab" in sys.modules:  # elsewhere the package is installed already
+    %pip install --quiet git+https://github.com/{slug}"""
+INSTALL_WITHOUT_ADDRESS = """\
+import sys
+from glob import glob
+
+SOURCE = "siamese_triplet-*.whl"  # a wheel that you upload, or git+https://github.com/…
+if "google.colab" in sys.modules:  # elsewhere the package is installed already
+    found = [SOURCE] if "://" in SOURCE else glob(SOURCE)
+    assert found, (
+        "This book has no public address yet: upload a wheel of its package, made by "
+        "`pip wheel --no-deps .`, or set SOURCE to git+ and your own fork's address."
+    )
+    %pip install --quiet {found[0]}"""
 REPOSITORY = r"[\w.-]+/[\w.-]+?"
 COPIES = {
     r"https://colab\.research\.google\.com/github/" + REPOSITORY + r"/blob/\w+/book/":
@@ -30,9 +48,9 @@ COPIES = {
 }  # fmt: skip
 
 
-def read_address() -> dict[str, str]:
+def read_address(root: Path = ROOT) -> dict[str, str]:
     """Read the repository's `slug`, owner/name, and its `branch` from `_config.yml`."""
-    config = CONFIG.read_text()
+    config = (root / CONFIG.name).read_text()
     url = CONFIG_LINE.search(config)
     branch = re.search(r"^  branch: (\S+)$", config, re.MULTILINE)
     if url is None or branch is None:
@@ -51,15 +69,25 @@ def synchronise(text: str, repository: dict[str, str]) -> str:
     return text
 
 
+def is_placeholder(repository: dict[str, str]) -> bool:
+    """Whether the repository has no public address yet."""
+    return repository["slug"].startswith(PLACEHOLDER)
+
+
 def synchronise_notebook(text: str, name: str, repository: dict[str, str]) -> str:
-    """Synchronise a notebook, and end its first cell with a link to Colab, or with none for the placeholder."""
+    """Synchronise a notebook: its copies of the address, the link to Colab that ends its first cell, and its first code
+    cell. For the placeholder it has no link."""
     notebook = json.loads(synchronise(text, repository))
     opening = COLAB_LINK.sub("", "".join(notebook["cells"][0]["source"]))
-    if not repository["slug"].startswith(PLACEHOLDER):
+    install = INSTALL_WITHOUT_ADDRESS
+    if not is_placeholder(repository):
+        install = INSTALL.format(**repository)
         kind = "page" if name == "solutions" else "chapter"
         address = "https://colab.research.google.com/github/{slug}/blob/{branch}/book/".format(**repository)
         opening += f"\n\n[Open this {kind} in Colab]({address}{name}.ipynb)"
     notebook["cells"][0]["source"] = opening.splitlines(keepends=True)
+    code = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    code["source"] = install.splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -39,6 +39,7 @@ STEPS = {
     "chapters": f"tools/execute.py --recipe full {CHAPTERS_OF['']}",
     "chapters-with-checkpoints": f"tools/execute.py --recipe full --runs {KEPT} {CHAPTERS_OF[KEPT]}",
     "chapters-with-results": f"tools/execute.py --recipe full --runs book/results {CHAPTERS_OF['book/results']}",
+    "costs": "tools/costs.py",
     "pictures": "tools/pictures.py",
 }
 

@@ -6,6 +6,7 @@ The environment variable SIAMESE_TRIPLET_RECIPE sets the default.
 import os
 import platform
 import re
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -86,10 +87,12 @@ def choose(name: str | None = None, quick_epochs: int = 3) -> Recipe:
 
     "full:N" and "quick:N" train for N epochs, and "quick:N:M" on M images per class, enough to see a chapter run.
     Without a name the environment variable SIAMESE_TRIPLET_RECIPE decides; if it is not set, the recipe is full on a
-    machine with a GPU, else quick. Raises ValueError for another name.
+    machine with a GPU, else quick. In Colab it is quick even then: its readers run all cells of a chapter at once, and
+    a chapter may train dozens of networks. Raises ValueError for another name.
     """
     has_gpu = torch.cuda.is_available()
-    given = name or os.environ.get(RECIPE_VARIABLE) or ("full" if has_gpu else "quick")
+    default = "full" if has_gpu and "google.colab" not in sys.modules else "quick"
+    given = name or os.environ.get(RECIPE_VARIABLE) or default
     if not re.fullmatch(r"full(:[1-9]\d*)?|quick(:[1-9]\d*){0,2}", given):
         raise ValueError(
             f"unknown recipe {given!r}; expected 'full' or 'quick', with a number of epochs as in 'full:6', or of "

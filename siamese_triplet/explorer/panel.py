@@ -19,6 +19,10 @@ PLACE = (
     '<div style="box-sizing:border-box;width:{width}px;max-width:100%;height:200px;padding:85px 1em 0;'
     'text-align:center;border:1px dashed rgba(128,128,128,.6);line-height:1.3">{text}</div>'
 )
+SIDE_BY_SIDE = (  # layouts that share a line: they shrink rather than break it, except in a narrow window
+    {"flex": "634 1 0", "min_width": "19em", "max_width": "634px"},
+    {"flex": "455 1 0", "min_width": "15em", "max_width": "455px"},
+)
 REST = 0.1  # seconds between two pictures, to leave the interpreter to the training
 Drawn = TypeVar("Drawn")
 WARNING = "border-left:4px solid #CC6677"
@@ -78,7 +82,7 @@ class Panel:
         self.painter: Painter[Snapshot] = Painter(self._paint, self._cannot_paint)
         self.progress = widgets.FloatProgress(max=1.0, description="progress", layout={"width": "20em"})
         self.status_text, self.warning_html, self.table_html, self.links_html = (widgets.HTML() for _ in range(4))
-        self.embedding_html, self.curves_html = (widgets.HTML(layout={"max_width": "100%"}) for _ in range(2))
+        self.embedding_html, self.curves_html = (widgets.HTML(layout=layout) for layout in SIDE_BY_SIDE)
         pictures = widgets.Box([self.embedding_html, self.curves_html], layout={"flex_flow": "row wrap"})
         self.widget = widgets.VBox([self.status_text, self.warning_html, pictures, self.table_html, self.links_html])
         self.clear()

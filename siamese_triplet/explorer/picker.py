@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from siamese_triplet.datasets import Images
 from siamese_triplet.explorer.controls import LABEL, WIDE, keep_in_order
-from siamese_triplet.explorer.panel import NOTE, WARNING, status_html
+from siamese_triplet.explorer.output import show
+from siamese_triplet.explorer.panel import NOTE, SIDE_BY_SIDE, WARNING, status_html
 from siamese_triplet.explorer.pictures import examples_image, selection_image
 from siamese_triplet.explorer.selection import (
     TRIPLETS,
@@ -67,10 +68,12 @@ class TripletPicker:
             description="Previous", icon="arrow-left", tooltip="Show the previous one"
         )
         self.next_button = widgets.Button(description="Next", icon="arrow-right", tooltip="Show the next one")
-        self.count_html, self.chosen_html, self.picture_html, self.examples_html = (widgets.HTML() for _ in range(4))
+        self.count_html, self.chosen_html, self.examples_html = (widgets.HTML() for _ in range(3))
+        self.picture_html = widgets.HTML(layout=SIDE_BY_SIDE[0])
         wrap = {"flex_flow": "row wrap"}
         beside = widgets.VBox(
-            [widgets.HBox([self.previous_button, self.next_button]), self.chosen_html, self.examples_html]
+            [widgets.HBox([self.previous_button, self.next_button]), self.chosen_html, self.examples_html],
+            layout=SIDE_BY_SIDE[1],
         )
         self.widget = widgets.VBox(
             [
@@ -91,7 +94,7 @@ class TripletPicker:
             display(self.to_figure())
             return
         words = "pick_triplets(): controls that need a running kernel; run this cell in Jupyter or Colab"
-        display({**self.widget._repr_mimebundle_(), "text/plain": words}, raw=True)
+        show(self.widget, words)
 
     def to_figure(self) -> LiveFigure:
         """Show the same batch, selector and margin as a figure that needs no kernel; see `live.selector_bench`.

@@ -52,7 +52,7 @@ def embedding_image(snapshot: Snapshot) -> str:
     """Draw the scatter of a snapshot's test images."""
     points, share = plane(snapshot.embeddings)
     size = snapshot.embeddings.shape[1]
-    figure = Figure(figsize=(6.4, 5.2), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(6.4, 4.7), dpi=DPI, layout="constrained")
     ax = figure.add_subplot()
     plot_embeddings(points, snapshot.labels, classes=snapshot.classes, ax=ax)
     moment = moment_of(snapshot)
@@ -70,7 +70,7 @@ def embedding_image(snapshot: Snapshot) -> str:
 def curves_image(snapshot: Snapshot) -> str:
     """Draw the curve of the loss and, if the method counts something, that of the counts."""
     counted = counted_by(snapshot)
-    figure = Figure(figsize=(4.6, 5.2), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(4.6, 4.7), dpi=DPI, layout="constrained")
     axes = figure.subplots(2 if counted else 1, 1, sharex=True, squeeze=False)[:, 0]
     _draw_curve(axes[0], snapshot, "loss", snapshot.losses)
     if counted:

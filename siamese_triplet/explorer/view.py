@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import ipywidgets as widgets
-from IPython.display import display
 
 from siamese_triplet._style import plain
 from siamese_triplet.datasets import Images
 from siamese_triplet.explorer.controls import Controls, keep_in_order
+from siamese_triplet.explorer.output import show
 from siamese_triplet.explorer.panel import NOTE, WARNING, Panel, status_html
 from siamese_triplet.explorer.records import Outcome, export
 from siamese_triplet.explorer.session import Session
@@ -72,8 +72,7 @@ class Explorer:
 
     def _ipython_display_(self) -> None:
         words = "explore(): controls that need a running kernel; run this cell in Jupyter or Colab"
-        live = {} if IN_BOOK in os.environ else self.widget._repr_mimebundle_()
-        display({**live, "text/plain": words}, raw=True)
+        show(None if IN_BOOK in os.environ else self.widget, words)
 
     @property
     def settings(self) -> Settings:

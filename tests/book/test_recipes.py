@@ -1,3 +1,6 @@
+import sys
+from types import ModuleType
+
 import pytest
 import torch
 
@@ -40,6 +43,16 @@ def test_the_default_is_full_on_a_gpu_and_quick_without(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
     assert choose().name == name
     assert choose().device.type == device
+
+
+def test_in_colab_the_default_is_quick_on_a_gpu_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    assert choose().name == "quick"
+    assert choose().device.type == "cuda"
+    assert choose("full").name == "full"
+    monkeypatch.setenv("SIAMESE_TRIPLET_RECIPE", "full")
+    assert choose().name == "full"
 
 
 @pytest.mark.parametrize(

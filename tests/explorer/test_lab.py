@@ -3,15 +3,9 @@
 Skipped without JupyterLab or Chromium, unless SIAMESE_TRIPLET_PAGES=required.
 """
 
-import json
-import os
 import re
-import socket
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,35 +13,14 @@ from pathlib import Path
 import pytest
 from browser import chromium, skip_or_fail
 from ipykernel import version_info
-
-from siamese_triplet.live import IN_BOOK
+from notebook_server import CODE, PATIENCE, PICK, TOKEN, both_pictures_fit, choose, fill, serving, wait_for_status
 
 expect = pytest.importorskip("playwright.sync_api").expect  # it waits, as the messages of a kernel arrive one by one
-ROOT = Path(__file__).parents[2]
-TOKEN = "of-this-test"
-CODE = """\
-import torch
-torch.set_num_threads(1)
-from siamese_triplet import Images, load
-from siamese_triplet.explorer import Settings, explore
-def part(train, n):
-    images = load("mnist", train, subset="embedded")
-    chosen = images.targets.argsort(stable=True).view(10, -1)[:, :n].flatten()
-    return Images(images.data[chosen], images.targets[chosen], images.classes, train, images.transform)
-settings = Settings(n_classes=10, n_samples=5, n_epochs=2, device="cpu")
-explorer = explore((part(True, 20), part(False, 10)), settings=settings)
-explorer"""
-PICK = """\
-from siamese_triplet.explorer import pick_triplets
-images = part(False, 10)
-embeddings = torch.randn(100, 2, generator=torch.Generator().manual_seed(0)) + images.targets[:, None] / 3
-pick_triplets(embeddings, images.targets, images, n_samples=8)"""
 BUSY = """\
 import time
 from pathlib import Path
 while Path("busy").exists():
     time.sleep(0.1)"""
-PATIENCE = 30_000  # milliseconds, enough for a loaded machine
 
 
 @pytest.fixture(scope="module")
@@ -61,68 +34,17 @@ def lab(folder: Path) -> Iterator[str]:
     """Start JupyterLab with the notebook `explorer.ipynb` and none of the user's settings; yield its address."""
     if find_spec("jupyterlab") is None:
         skip_or_fail("there is no JupyterLab")
-    empty = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
-    sources = {"explore": CODE, "pick": PICK, "busy": BUSY}
-    cells = [{**empty, "id": name, "source": source} for name, source in sources.items()]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "explorer.ipynb").write_text(json.dumps(notebook))
     quiet = folder / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True)
     quiet.write_text('{"checkForUpdates": false, "fetchNews": "false"}')
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    places = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    places |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
-    outside = {name: value for name, value in os.environ.items() if name != IN_BOOK}
-    environment = {**outside, **places, "HOME": str(folder), "IPYTHONDIR": str(folder), "PYTHONPATH": str(ROOT)}
     options = [
-        "--no-browser",
-        "--allow-root",
-        "--ip=127.0.0.1",
-        f"--port={port}",
         "--ServerApp.port_retries=0",
         f"--IdentityProvider.token={TOKEN}",
         f"--ServerApp.root_dir={folder}",
         "--LabApp.extension_manager=readonly",
     ]
-    with open(folder / "log", "w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options], env=environment, cwd=folder, stdout=log, stderr=log
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{address}/api", server, folder / "log")
-        start_kernel(address)
+    with serving([sys.executable, "-m", "jupyterlab", *options], folder, (CODE, PICK, BUSY)) as address:
         yield address
-    finally:
-        server.terminate()  # also ends its kernels
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-
-
-def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()[-3000:]
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not answer: {log.read_text()[-3000:]}")
-
-
-def start_kernel(address: str) -> None:
-    """Start the notebook's kernel before the page does: a slow page starts two, and loses the output of one."""
-    session = {"path": "explorer.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
-    headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
-    request = urllib.request.Request(f"{address}/api/sessions", json.dumps(session).encode(), headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert answer.status == 201
 
 
 @pytest.fixture(scope="module")
@@ -154,22 +76,6 @@ def run_all_cells(page, kernel_answers: Callable[[], bool]) -> None:
     page.get_by_text("[*]").first.wait_for(state="detached")
 
 
-def wait_for_status(page, words: str, run: int) -> str:
-    """Wait until the status of that run matches `words`, a regular expression, and return it."""
-    status = page.get_by_text(re.compile(rf"^Run {run}: .*{words}")).first
-    status.wait_for()
-    return status.inner_text()
-
-
-def choose(page, label: str, value: str) -> None:
-    page.get_by_label(label, exact=True).first.select_option(value)
-
-
-def fill(page, label: str, value: str) -> None:
-    page.get_by_label(label, exact=True).first.fill(value)
-    page.keyboard.press("Tab")
-
-
 def test_a_reader_trains_and_sees_the_embeddings_change(page) -> None:
     choose(page, "selector", "semihard")
     fill(page, "margin", "0.7")
@@ -187,6 +93,8 @@ def test_a_reader_trains_and_sees_the_embeddings_change(page) -> None:
     cells = row.locator("td").all_inner_texts()
     assert cells[3:5] == ["semihard", "0.7"]
     assert re.fullmatch(r"\d+\.\d\d %", cells[9])
+    assert both_pictures_fit(page, width=1400)
+    assert both_pictures_fit(page, width=1120)  # as beside the list of files, in a window of 1400
     download = page.get_by_role("link", name="CSV")
     with page.expect_download() as caught:
         download.click()

@@ -169,7 +169,7 @@ def test_the_book_shows_nothing_that_needs_a_kernel(monkeypatch: pytest.MonkeyPa
     assert figure.data["labels"] == picker.batch.labels.tolist()
     assert figure.data["classes"] == images.classes
     shown = []
-    for module in ("view", "picker"):
+    for module in ("output", "picker"):
         monkeypatch.setattr(f"siamese_triplet.explorer.{module}.display", lambda what, **_: shown.append(what))
     monkeypatch.setenv(IN_BOOK, "1")
     picker._ipython_display_()

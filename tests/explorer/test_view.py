@@ -236,8 +236,7 @@ def test_an_error_in_loading_the_data_is_shown(tmp_path) -> None:
 
 def test_the_widgets_display_themselves_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = []
-    for module in ("view", "picker"):
-        monkeypatch.setattr(f"siamese_triplet.explorer.{module}.display", lambda bundle, raw: shown.append(bundle))
+    monkeypatch.setattr("siamese_triplet.explorer.output.display", lambda bundle, raw: shown.append(bundle))
     explorer = small_explorer()
     explorer._ipython_display_()
     picker = pick_triplets(*clusters())

@@ -1,22 +1,39 @@
 """The tool that runs chapters as Colab does: its environment, git's redirection, its verdicts, an installation."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from browser import REQUIRED
+from colab_place import VARIABLE, colab_folder
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 import colab  # noqa: E402
 import execute  # noqa: E402
-from address import read_address  # noqa: E402
-from colab_environment import BUILDS_WITH, HAS, make_environment, with_dependencies  # noqa: E402
+from address import INSTALL, INSTALL_WITHOUT_ADDRESS, read_address  # noqa: E402
+from colab_environment import BUILDS_WITH, LINKED, PACKAGES, make_environment, versions, with_dependencies  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
-ABSENT = ("siamese_triplet", "pytest", "nbval", "sklearn", "onnx", "onnxruntime", "faiss", "pytorch_metric_learning")
+PRESENT = ("torch", "torchvision", "matplotlib", "ipywidgets", "notebook", "numpy", "tqdm", "pip", "google.colab")
+ABSENT = (
+    "siamese_triplet",
+    "comm",
+    "jupyterlab",
+    "nbval",
+    "sklearn",
+    "onnx",
+    "onnxruntime",
+    "faiss",
+    "pytorch_metric_learning",
+)
 ABSENT += ("hypothesis", "playwright", "sentence_transformers", "jupyter_book", "pandas")
 
 needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="there is no git history here")
@@ -24,7 +41,7 @@ needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="there is no
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_environment(tmp_path_factory.mktemp("environment"))
+    return make_environment(tmp_path_factory.mktemp("environment"), colab_folder())
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +56,49 @@ def run_code(python: Path, code: str) -> list[str]:
     return json.loads(finished.stdout)
 
 
-def test_the_environment_has_what_colab_has_and_nothing_else(python: Path) -> None:
-    code = "import importlib.metadata as m; print(json.dumps([d.name for d in m.distributions()]))"
-    names = {name.lower().replace("_", "-").replace(".", "-") for name in run_code(python, code)}
-    assert names == set(with_dependencies([*HAS, *BUILDS_WITH]))
+def test_the_environment_has_the_versions_of_colab_and_nothing_else(python: Path) -> None:
+    code = "import importlib.metadata as m; print(json.dumps([(d.name, d.version) for d in m.distributions()]))"
+    found = {canonicalize_name(name): version for name, version in run_code(python, code)}
+    linked = {name: installed.version for name, installed in with_dependencies([*LINKED, *BUILDS_WITH]).items()}
+    assert found == linked | versions()
+
+
+def test_the_list_of_versions_has_a_date_a_source_and_what_the_form_needs() -> None:
+    text = PACKAGES.read_text()
+    assert re.search(r"backend-info, commit [0-9a-f]{40}", text)
+    assert re.search(r"(January|August) 20\d\d", text)
+    needed = {"ipywidgets": "7.7.1", "ipython": "7.34.0", "ipykernel": "6.17.1", "notebook": "6.5.7"}
+    assert needed.items() <= versions().items()
 
 
 def test_neither_the_package_nor_its_extras_can_be_imported(python: Path) -> None:
-    modules = [*ABSENT, *HAS, "google.colab"]
+    modules = [*ABSENT, *PRESENT]
     code = f"import importlib.util as u; print(json.dumps([m for m in {modules} if u.find_spec(m)]))"
-    assert run_code(python, code) == [*HAS, "google.colab"]
+    assert run_code(python, code) == list(PRESENT)
+
+
+def test_the_package_changes_nothing_of_what_colab_has(python: Path) -> None:
+    command = [python, "-m", "pip", "install", "--dry-run", "--no-index", "--quiet", "--report", "-", ROOT]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=python.parent)
+    assert finished.returncode == 0, finished.stderr
+    installed = json.loads(finished.stdout)["install"]
+    assert [package["metadata"]["name"] for package in installed] == ["siamese-triplet"]
+
+
+def test_an_environment_made_from_another_list_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(REQUIRED, "required")
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(pytest.fail.Exception, match="no environment with the packages of Colab: python tools/colab_"):
+        colab_folder()
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with pytest.raises(pytest.fail.Exception, match="as it is now"):
+        colab_folder()
+    copy = tmp_path / PACKAGES.name
+    copy.write_text(PACKAGES.read_text())
+    assert colab_folder() == tmp_path
+    copy.write_text(PACKAGES.read_text().replace("7.7.1", "8.1.5"))
+    with pytest.raises(pytest.fail.Exception, match="as it is now"):
+        colab_folder()
 
 
 def test_a_missing_distribution_is_named() -> None:
@@ -59,6 +109,7 @@ def test_a_missing_distribution_is_named() -> None:
 def test_a_chapter_sees_no_data_no_settings_and_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIAMESE_TRIPLET_DATA", "somewhere")
     monkeypatch.setenv("XDG_CACHE_HOME", "somewhere")
+    (tmp_path / "_config.yml").write_text((ROOT / "_config.yml").read_text())
     variables = colab.environment_variables(tmp_path, tmp_path)
     assert "SIAMESE_TRIPLET_DATA" not in variables
     with_data = colab.environment_variables(tmp_path, tmp_path, tmp_path)
@@ -69,7 +120,7 @@ def test_a_chapter_sees_no_data_no_settings_and_no_home(tmp_path: Path, monkeypa
 
 @needs_git
 def test_git_finds_the_address_of_the_book_in_the_snapshot(repository: Path, tmp_path: Path) -> None:
-    url = f"https://github.com/{read_address()['slug']}"
+    url = f"https://github.com/{read_address(repository)['slug']}"
     command = ["git", "ls-remote", url, "HEAD"]
     environment = colab.environment_variables(tmp_path, repository)
     finished = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path)
@@ -100,10 +151,16 @@ def test_a_snapshot_is_one_complete_commit(worktree: bool, tmp_path: Path) -> No
     ],
 )
 def test_the_error_of_a_failing_chapter_is_reported(source: str, problem: str | None, tmp_path: Path) -> None:
-    (tmp_path / "book").mkdir()
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    nbformat.write(notebook, tmp_path / "book" / "chapter.ipynb")
-    assert colab.run("chapter", tmp_path) == problem
+    write_chapter(tmp_path, source)
+    assert colab.run("chapter", tmp_path, colab_folder()) == problem
+
+
+def test_the_kernel_of_a_chapter_ends_with_it(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    write_chapter(tmp_path, f"import os, pathlib\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))")
+    assert colab.run("chapter", tmp_path, colab_folder()) is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 @pytest.mark.parametrize(
@@ -118,14 +175,38 @@ def test_missing_data_are_not_a_failure(problem: str | None, verdict: str) -> No
     assert colab.verdict(problem).startswith(verdict)
 
 
+def write_chapter(repository: Path, *sources: str) -> None:
+    """Write `chapter.ipynb` with cells of these sources into the book of `repository`."""
+    (repository / "book").mkdir(exist_ok=True)
+    if not (repository / "_config.yml").exists():
+        shutil.copy(ROOT / "_config.yml", repository)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    nbformat.write(notebook, repository / "book" / "chapter.ipynb")
+
+
+INSTALLED = """\
+import siamese_triplet as s
+assert 'site-packages' in s.__file__ and len(s.load('mnist')) == 6000
+import ipywidgets, IPython
+assert (ipywidgets.__version__, IPython.__version__) == ('7.7.1', '7.34.0')
+s.__version__"""
+
+
 @needs_git
 def test_the_first_cell_of_a_chapter_installs_the_package_with_its_images(repository: Path) -> None:
-    chapter = nbformat.read(repository / "book" / "01_softmax.ipynb", as_version=4)
-    first = next(cell for cell in chapter.cells if cell.cell_type == "code")
-    then = "import siamese_triplet as s\nassert 'site-packages' in s.__file__ and len(s.load('mnist')) == 6000"
-    chapter.cells = [first, nbformat.v4.new_code_cell(then)]
-    nbformat.write(chapter, repository / "book" / "first_cells.ipynb")
-    assert colab.run("first_cells", repository) is None
+    write_chapter(repository, INSTALL.format(**read_address(repository)), INSTALLED)
+    assert colab.run("chapter", repository, colab_folder()) is None
+    first = nbformat.read(repository / "book" / "01_softmax.ipynb", as_version=4).cells[1]
+    assert first.source == INSTALL.format(**read_address(repository))
+
+
+def test_without_an_address_a_chapter_takes_an_uploaded_wheel_or_says_so(python: Path, tmp_path: Path) -> None:
+    write_chapter(tmp_path, INSTALL_WITHOUT_ADDRESS, INSTALLED)
+    problem = colab.run("chapter", tmp_path, colab_folder())
+    assert problem.startswith("AssertionError: This book has no public address yet: upload a wheel")
+    command = [python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--wheel-dir", tmp_path, ROOT]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    assert colab.run("chapter", tmp_path, colab_folder(), uploads=list(tmp_path.glob("*.whl"))) is None
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -12,6 +12,9 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tools"))
+import address  # noqa: E402
+
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 CHAPTERS = [path for path in NOTEBOOKS if path.stem != "solutions"]
 IMAGE_TYPES = {"image/png", "image/svg+xml", "image/jpeg"}
@@ -80,16 +83,40 @@ def test_the_first_cell_does_nothing_outside_colab(notebook, monkeypatch: pytest
 
 def test_the_first_cell_installs_the_package_in_colab(notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
-    [(magic, arguments)] = run_first_cell(notebook)
-    assert magic == "pip"
-    assert arguments.startswith("install --quiet git+https://github.com/")
+    set_first_cell(notebook, {"slug": "someone/else", "branch": "main"})
+    assert run_first_cell(notebook) == [("pip", "install --quiet git+https://github.com/someone/else")]
+
+
+def test_without_an_address_the_first_cell_installs_an_uploaded_wheel_or_a_fork(
+    notebook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
+    monkeypatch.chdir(tmp_path)
+    set_first_cell(notebook, {"slug": f"{address.PLACEHOLDER}siamese_triplet", "branch": "main"})
+    with pytest.raises(
+        AssertionError, match=r"no public address yet: upload a wheel .* or set SOURCE to git\+ and your"
+    ):
+        run_first_cell(notebook)
+    Path("siamese_triplet-1.0.0-py3-none-any.whl").touch()
+    assert run_first_cell(notebook) == [("pip", "install --quiet siamese_triplet-1.0.0-py3-none-any.whl")]
+    first = code_cells(notebook)[0]
+    first.source = first.source.replace('"siamese_triplet-*.whl"', '"git+https://github.com/my/fork"')
+    assert run_first_cell(notebook) == [("pip", "install --quiet git+https://github.com/my/fork")]
+
+
+def set_first_cell(notebook: nbformat.NotebookNode, repository: dict[str, str]) -> None:
+    """Replace the first code cell by the one for the address of `repository`."""
+    made = address.synchronise_notebook(nbformat.writes(notebook), "chapter", repository)
+    code_cells(notebook)[0].source = code_cells(nbformat.reads(made, as_version=4))[0].source
 
 
 def run_first_cell(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
     """Run the first code cell as IPython would, and return its calls of magics."""
     calls: list[tuple[str, str]] = []
-    shell = SimpleNamespace(run_line_magic=lambda name, arguments: calls.append((name, arguments)))
-    exec(to_python(code_cells(notebook)[0].source), {"get_ipython": lambda: shell})
+    names: dict = {}
+    shell = SimpleNamespace(run_line_magic=lambda name, text: calls.append((name, text.format(**names))))
+    names["get_ipython"] = lambda: shell
+    exec(to_python(code_cells(notebook)[0].source), names)
     return calls
 
 
@@ -107,10 +134,7 @@ def test_the_notebooks_have_the_address_of_the_configuration() -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-def test_an_outdated_address_is_found_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    import address
-
+def test_an_outdated_address_is_found_and_replaced() -> None:
     text, name = CHAPTERS[0].read_text(), CHAPTERS[0].stem
     moved = address.synchronise_notebook(text, name, {"slug": "someone/else", "branch": "main"})
     assert moved.count("someone/else") == 2  # the cell that installs the package, and the link to Colab
@@ -118,12 +142,9 @@ def test_an_outdated_address_is_found_and_replaced(monkeypatch: pytest.MonkeyPat
     assert address.synchronise_notebook(moved, name, address.read_address()) == text
 
 
-def test_no_notebook_links_to_the_placeholder(notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    import address
-
-    is_placeholder = address.read_address()["slug"].startswith(address.PLACEHOLDER)
-    assert ("in Colab](" in notebook.cells[0].source) == (not is_placeholder)
+def test_no_notebook_links_to_the_placeholder(notebook) -> None:
+    has_none = address.is_placeholder(address.read_address())
+    assert ("in Colab](" in notebook.cells[0].source) == (not has_none)
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert address.PLACEHOLDER not in prose
 

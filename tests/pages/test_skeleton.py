@@ -10,6 +10,7 @@ import pytest
 from siamese_triplet.book import check
 
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
+import costs
 from address import PLACEHOLDER, read_address
 
 IS_PLACEHOLDER = read_address()["slug"].startswith(PLACEHOLDER)
@@ -61,6 +62,35 @@ def test_every_chapter_opens_alike(chapter: Path) -> None:
         match = re.compile(pattern.replace("NAME", chapter.stem)).search(text, max(0, place - 1))
         assert match, f"{chapter.stem}: {pattern} is missing, or out of order"
         place = match.end()
+
+
+def test_the_head_says_what_the_full_recipe_cost(chapter: Path) -> None:
+    text = chapter.read_text(encoding="utf-8")
+    assert costs.with_cost(text) == text, "python tools/costs.py"
+    report = "".join(output["text"] for output in cells(chapter)[-1].outputs)
+    in_any_recipe = "in any recipe" in cells(chapter)[0].source
+    assert ("The full recipe took " in cells(chapter)[0].source) == (
+        report.startswith("recipe     full") and not in_any_recipe
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["wall time  9.94 min"], "9.9 minutes on one CPU core."),
+        (["wall time  7.2 min", "training   42.4 min, then kept in checkpoints"], "50 minutes on one CPU core."),
+        (
+            ["wall time  0.1 min", "- time to train, of 96 runs together: 1.5 hours"],
+            "1.5 hours on one CPU core, and trained 96 networks.",
+        ),
+    ],
+)
+def test_the_cost_of_a_chapter_includes_the_runs_that_it_read(lines: list[str], expected: str) -> None:
+    report = "\n".join(["recipe     full, 20 epochs", "device     cpu, 1 thread", *lines])
+    assert costs.cost(report) == f" The full recipe took {expected}"
+    assert costs.cost(report.replace("1 thread", "2 threads")).count("on two CPU cores") == 1
+    assert "on one Tesla T4" in costs.cost(report.replace("cpu, 1 thread", "Tesla T4, 1 thread"))
+    assert costs.cost(report.replace("full", "quick")) == ""
 
 
 def test_every_chapter_closes_alike(chapter: Path) -> None:
