@@ -13,6 +13,7 @@ from browser import chromium, overflow, record_problems, skip_or_fail, violation
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 from address import PLACEHOLDER, read_address  # noqa: E402
+from book_pages.search import EitherSpelling, british  # noqa: E402
 from page_weight import serve  # noqa: E402
 
 IS_PLACEHOLDER = read_address()["slug"].startswith(PLACEHOLDER)
@@ -154,6 +155,50 @@ def test_search_finds_chapters_and_names_of_the_package(context, site: str) -> N
         with context.new_page() as page:
             page.goto(f"{site}/search.html?q={words}")
             page.wait_for_selector(f"#search-results a[href*='{expected}']")
+
+
+@pytest.mark.parametrize("words", ["semi-hard", "margin", "collapse", "constructor", "__proto__", "tostring"])
+def test_a_search_throws_no_error(words: str, context, site: str) -> None:
+    for address in (site, HTML.as_uri()):
+        with context.new_page() as page:
+            problems = record_problems(page)
+            found = pages_found(page, address, words)
+            page.wait_for_load_state("networkidle")  # for the summaries of the pages
+            assert problems == [], address
+            assert bool(found) == (words in ("semi-hard", "margin", "collapse"))
+            if address == site:  # a page is summed up, an entry of the reference described
+                assert page.locator("#search-results li:not(:has(> .context, > span))").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("american", "expected"),
+    [("normalize", "normalised"), ("neighbor", "neighbour"), ("color", "colour"), ("optimizers", "optimiser")],
+)
+def test_both_spellings_of_a_word_find_the_same_pages(american: str, expected: str, context, site: str) -> None:
+    with context.new_page() as page:
+        found = pages_found(page, site, american)
+        assert found == pages_found(page, site, expected)
+        assert len(found) >= 2
+
+
+def pages_found(page, address: str, words: str) -> set[str]:
+    page.goto(f"{address}/search.html?q={words}")
+    page.wait_for_function("document.querySelector('.search-summary')?.innerText")  # written when all are listed
+    links = page.locator("#search-results li > a").evaluate_all("all => all.map(link => link.getAttribute('href'))")
+    return {link.partition("#")[0] for link in links}
+
+
+def test_the_search_cuts_words_in_the_page_as_in_the_index(context, site: str) -> None:
+    pairs = [("normalization", "normalisation"), ("centers", "centres"), ("centered", "centred"), ("gray", "grey")]
+    pairs += [("behavior", "behaviour"), ("analyze", "analyse"), ("catalog", "catalogue"), ("size", "size")]
+    pairs += [("resizing", "resising"), ("prize", "prize"), ("optimizers", "optimisers"), ("honor", "honour")]
+    assert [british(american) for american, _ in pairs] == [expected for _, expected in pairs]
+    english = EitherSpelling({})
+    words = sorted({word for pair in pairs for word in pair} | {"collapses", "selectors", "semihard", "embedding"})
+    with context.new_page() as page:
+        page.goto(f"{site}/search.html")
+        stems = page.evaluate("words => words.map((word) => new Stemmer().stemWord(word))", words)
+    assert stems == [english.stem(word) for word in words]
 
 
 @pytest.mark.parametrize("wrong", ["no_such_page.html", "book/12_using_embeddings.html", "book/api/no/such/page"])
