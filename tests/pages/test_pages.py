@@ -5,10 +5,12 @@ Skipped without a built book or without Chromium, unless SIAMESE_TRIPLET_PAGES=r
 
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from browser import chromium, overflow, record_problems, skip_or_fail, violations
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
@@ -226,3 +228,38 @@ def test_a_printed_page_is_only_its_article(context, site: str) -> None:
         assert overflow(page) <= 0
         cut = "all => all.filter(code => code.scrollWidth > code.clientWidth + 1).map(code => code.innerText)"
         assert page.locator("article pre").evaluate_all(cut) == []
+
+
+@pytest.mark.parametrize("name", ["book/05_online_triplets", "book/api/networks"])
+def test_a_dark_page_prints_like_a_light_one(name: str, context, site: str) -> None:
+    printed = []
+    with context.new_page() as page:
+        page.set_viewport_size({"width": 720, "height": 1000})
+        visit(page, site, name)
+        for theme in ("light", "dark"):
+            page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+            page.wait_for_timeout(300)  # for colour transitions
+            before = [canvas.screenshot() for canvas in page.locator(".plane canvas").all()]
+            page.emulate_media(media="print")
+            printed.append(page.screenshot(full_page=True))
+            page.emulate_media(media="screen")
+            page.wait_for_function(f"document.documentElement.dataset.theme == '{theme}'")
+            page.wait_for_timeout(300)
+            assert [canvas.screenshot() for canvas in page.locator(".plane canvas").all()] == before
+    assert printed[0] == printed[1]
+    pixels = Image.open(BytesIO(printed[1])).convert("L")
+    assert pixels.getpixel((2, 2)) == 255  # white paper
+    assert pixels.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)) > 200
+
+
+def test_a_dark_page_is_light_while_it_is_printed(context, site: str) -> None:
+    with context.new_page() as page:
+        visit(page, site, "book/03_triplet")
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        paper = "getComputedStyle(document.querySelector('siamese-triplet-figure')).color"
+        page.evaluate(
+            f"addEventListener('beforeprint', () => window.seen = [document.documentElement.dataset.theme, {paper}])"
+        )
+        page.pdf()
+        assert page.evaluate("seen") == ["light", "rgb(31, 36, 48)"]
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"

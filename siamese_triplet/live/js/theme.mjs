@@ -120,5 +120,5 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .print { display: none; }
 @media (max-width: 640px) { .sides { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
-@media print { .figure { display: none; } .print { display: block; } }
+@media print { :host { color: #1f2430; } .figure { display: none; } .print { display: block; } }
 `;
