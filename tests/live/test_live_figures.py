@@ -145,6 +145,12 @@ def drag(page: Any, point: str, dx: float, dy: float) -> None:
     page.mouse.up()
 
 
+def place(page: Any, point: str) -> Tensor:
+    """Read where a point of a playground is."""
+    text = page.get_by_role("slider", name=point, exact=True).get_attribute("aria-valuetext")
+    return torch.tensor([[float(x) for x in re.findall(r"-?\d\.\d+", text)]])
+
+
 def places(fields: dict[str, str], *names: str) -> list[Tensor]:
     return [torch.tensor([[float(x) for x in fields[name].split(",")]]) for name in names]
 
@@ -154,9 +160,9 @@ def places(fields: dict[str, str], *names: str) -> list[Tensor]:
 
 def test_a_dragged_negative_has_the_loss_of_the_package(show: Callable) -> None:
     page = show("triplet")
-    before = places(state(page, "triplet"), "negative")[0]
+    before = place(page, "negative")
     seen = set()
-    for dx, dy, margin in ((-40, 20, 1), (-90, -60, 1), (220, 0, 0.5), (-160, 30, 2.5)):
+    for dx, dy, margin in ((-40, 20, 1), (-90, -60, 1), (420, 0, 0.5), (-160, 30, 2.5)):
         drag(page, "negative", dx, dy)
         slide(page, "margin", margin)
         fields = state(page, "triplet")
@@ -176,7 +182,7 @@ def test_the_keyboard_moves_a_point_and_a_step_of_descent_lowers_the_loss(show: 
     page = show("triplet")
     positive = page.get_by_role("slider", name="positive", exact=True)
     positive.focus()
-    before = places(state(page, "triplet"), "positive")[0]
+    before = place(page, "positive")
     for key in ("ArrowRight", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "ArrowDown"):
         positive.press(key)
     after = places(state(page, "triplet"), "positive")[0]
@@ -188,9 +194,39 @@ def test_the_keyboard_moves_a_point_and_a_step_of_descent_lowers_the_loss(show: 
     page.get_by_role("button", name="One step of descent").click()
     assert float(value(page, "loss")) < loss
     for point, moved in zip(points, places(state(page, "triplet"), "anchor", "positive", "negative"), strict=True):
-        torch.testing.assert_close(moved, point.detach() - 0.1 * point.grad, rtol=0, atol=0.011)
+        torch.testing.assert_close(moved, point.detach() - 0.015 * point.grad, rtol=0, atol=0.011)
+
+
+@pytest.mark.parametrize("name", ["triplet", "pair"])
+def test_the_descent_to_no_loss_takes_steps_enough_to_watch(show: Callable, name: str) -> None:
+    page = show(name)
+    losses = [float(value(page, "loss"))]
+    while losses[-1] > 0 and len(losses) < 50:
+        page.get_by_role("button", name="One step of descent").click()
+        losses.append(float(value(page, "loss")))
+    assert 8 <= len(losses) <= 30
+    assert losses == sorted(losses, reverse=True)
+    if name == "triplet":
+        assert losses[0] > 2  # it begins hard, and is semi-hard on the way
+        assert sum(0 < loss < 1 for loss in losses) >= 3
+
+
+@pytest.mark.parametrize(("name", "point"), [("triplet", "negative"), ("pair", "second")])
+def test_reset_restores_all_of_a_playground(show: Callable, name: str, point: str) -> None:
+    page = show(name, query="?pair.pair=same&pair.first=1,1&triplet.anchor=1,1&triplet.margin=2&pair.margin=2")
+    as_it_is = f"{ROOT}.querySelector('.plane').innerHTML + {ROOT}.querySelector('.readout').innerText"
+    linked = page.evaluate(as_it_is)
+    drag(page, point, -60, 30)
+    slide(page, "margin", 0.5)
+    page.get_by_role("button", name="One step of descent").click()
     page.get_by_role("button", name="Reset").click()
-    torch.testing.assert_close(places(state(page, "triplet"), "positive")[0], before)
+    assert page.get_by_role("slider", name="margin").input_value() == "1"
+    assert page.get_by_role("slider", name="margin").get_attribute("aria-valuetext") == "1.00"
+    if name == "pair":
+        assert page.get_by_label("The two are of").input_value() == "different"
+    reset = page.evaluate(as_it_is)
+    assert reset != linked
+    assert reset == show(name).evaluate(as_it_is)
 
 
 @pytest.mark.parametrize("same", [0, 1])
@@ -260,6 +296,15 @@ def test_a_bench_of_a_single_epoch_has_no_epoch_slider(browser: Any, tmp_path: P
     assert page.locator(".bars").inner_text() == ""
     assert problems == []
     page.close()
+
+
+def test_the_bench_opens_at_the_first_trained_epoch(show: Callable, recorder: live.EmbeddingRecorder) -> None:
+    page = show("selectors")
+    assert page.get_by_role("slider", name="epoch").get_attribute("aria-valuetext") == recorder.epochs[1] == "1"
+    assert page.get_by_role("status").inner_text().startswith("Epoch 1: ")
+    page = show("selectors", query="?selectors.epoch=0")
+    assert page.get_by_role("slider", name="epoch").get_attribute("aria-valuetext") == "untrained"
+    assert page.get_by_role("status").inner_text().startswith("untrained: ")
 
 
 # the viewer
@@ -354,6 +399,19 @@ def test_a_setting_can_be_linked_to(show: Callable) -> None:
     assert figure["embeddings"].get_by_role("slider", name="epoch").input_value() == "1"
     assert not figure["embeddings"].get_by_label("2 - two").is_checked()
     assert "everything on one point" in figure["settings"].get_by_role("status").inner_text()
+
+
+def test_the_address_is_clean_until_the_reader_changes_something(show: Callable) -> None:
+    page = show()
+    page.wait_for_timeout(500)
+    assert page.evaluate("location.search") == ""
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")  # draws all figures anew
+    page.wait_for_timeout(500)
+    assert page.evaluate("location.search") == ""
+    page.locator("siamese-triplet-figure[name=pair]").get_by_role("slider", name="margin").fill("2")
+    assert state(page, "pair")["margin"] == "2"
+    fields = page.evaluate("[...new URLSearchParams(location.search).keys()]")
+    assert {field.partition(".")[0] for field in fields} == {"pair"}
 
 
 @pytest.mark.parametrize(
@@ -481,7 +539,7 @@ def test_a_bench_shows_the_margin_it_computes_with(
         page = browser.new_page()
         page.goto(f"file://{path}")
         assert float(page.get_by_role("slider", name="margin").input_value()) == margin
-        loss = OnlineTripletLoss(margin, package.BatchHardTripletSelector())(recorder.embeddings[0], recorder.labels)[0]
+        loss = OnlineTripletLoss(margin, package.BatchHardTripletSelector())(recorder.embeddings[1], recorder.labels)[0]
         assert float(value(page, "mean loss")) == pytest.approx(loss.item(), abs=6e-4)
         page.close()
 
