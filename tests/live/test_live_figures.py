@@ -21,6 +21,7 @@ from siamese_triplet import (
     nearest,
 )
 from siamese_triplet import selectors as package
+from siamese_triplet.book import settings_grid
 from siamese_triplet.book.settings_grid import settings_gallery
 from siamese_triplet.live.embeddings import encode_points
 
@@ -67,8 +68,22 @@ def recorder() -> live.EmbeddingRecorder:
 
 
 @pytest.fixture(scope="module")
-def every_figure(recorder: live.EmbeddingRecorder) -> dict[str, live.LiveFigure]:
-    runs = [run("random", "apart", recorder.embeddings[2]), run("hardest", "collapse", torch.zeros(160, 2))]
+def every_figure(recorder: live.EmbeddingRecorder) -> Iterator[dict[str, live.LiveFigure]]:
+    with pytest.MonkeyPatch.context() as patch:
+        random = "mnist online-triplet random 1.0"
+        pairs = [(random, "knn_accuracy", "hardest"), (random, "map_at_r", "semihard")]
+        patch.setattr(
+            settings_grid, "PAIRS", [(ask, run, run.replace("random", selector)) for run, ask, selector in pairs]
+        )
+        yield make_figures(recorder)
+
+
+def make_figures(recorder: live.EmbeddingRecorder) -> dict[str, live.LiveFigure]:
+    runs = [
+        run("random", "apart", recorder.embeddings[2], 0.9, 0.25),
+        run("hardest", "collapse", torch.zeros(160, 2), 0.5, 0.25),
+        run("semihard", "apart", recorder.embeddings[1], 0.896, 0.35),
+    ]
     made = [
         live.triplet_playground(),
         live.pair_playground(),
@@ -79,13 +94,13 @@ def every_figure(recorder: live.EmbeddingRecorder) -> dict[str, live.LiveFigure]
     return {figure.name: figure for figure in made}
 
 
-def run(selector: str, outcome: str, points: Tensor) -> dict[str, Any]:
+def run(selector: str, outcome: str, points: Tensor, accuracy: float, map_at_r: float) -> dict[str, Any]:
     return {
         "data": "mnist", "method": "online-triplet", "selector": selector, "margin": 1.0, "outcome": outcome,
         "n_epochs": 3, "n_images": 60_000, "spread": float(points.norm(dim=1).mean()),
         "curves": {"loss": [1.0, 0.5, 0.25]},
         "labels": " ".join(str(i % 10) for i in range(160)),
-        "figures": {"knn_accuracy": 0.5, "map_at_r": 0.25, "auc": 0.75},
+        "figures": {"knn_accuracy": accuracy, "map_at_r": map_at_r, "auc": 0.75},
         **encode_points(points),
     }  # fmt: skip
 
@@ -368,16 +383,57 @@ def test_readers_who_prefer_reduced_motion_get_whole_epochs(show: Callable) -> N
 
 def test_a_prediction_is_judged_and_a_collapse_is_named(show: Callable) -> None:
     page = show("settings")
-    assert page.locator(".plane").is_hidden()
-    page.get_by_role("button", name="clusters that lie apart").click()
-    assert page.get_by_role("status").inner_text().startswith("Right: clusters that lie apart")
-    assert value(page, "kNN accuracy") == "50.0%"
-    page.get_by_role("combobox", name="selector").select_option("hardest", timeout=5000)
-    assert page.locator(".plane").is_hidden()
-    page.get_by_role("button", name="clusters that overlap").click()
+    sides = page.locator(".run")
+    assert [side.locator(".plane").is_visible() for side in sides.all()] == [False, False]
+    assert "MAP@R" not in page.locator(".pair").inner_text()
+    page.get_by_role("button", name="A", exact=True).click()
     says = page.get_by_role("status").inner_text()
-    assert says.startswith("Not so: everything on one point. The network has collapsed")
-    assert "0.5" in page.locator(".curves").inner_text() or page.locator(".curves svg").count() == 1
+    assert says.startswith(
+        "Right: A. kNN accuracy: A 90.0%, B 50.0%. B collapsed onto one point. The network has collapsed"
+    )
+    assert [value(side, "kNN accuracy") for side in sides.all()] == ["90.0%", "50.0%"]
+    assert [side.locator(".plane").is_visible() for side in sides.all()] == [True, True]
+    assert not page.get_by_role("button", name="just show it").is_visible()
+    page.get_by_role("combobox", name="B: selector").select_option("semihard", timeout=5000)
+    assert not page.locator(".plane").first.is_visible()
+    page.get_by_role("button", name="B", exact=True).click()
+    assert page.get_by_role("status").inner_text() == (
+        "Not so: less than 1 point apart. kNN accuracy: A 90.0%, B 89.6%."
+    )
+    page.get_by_role("combobox", name="ask about").select_option("MAP@R")
+    assert not page.locator(".plane").first.is_visible()
+    page.get_by_role("button", name="less than 1 point apart").click()
+    assert page.get_by_role("status").inner_text() == "Not so: B. MAP@R: A 25.0%, B 35.0%."
+
+
+def test_the_curves_of_two_runs_have_a_dot_for_each_value(show: Callable) -> None:
+    page = show("settings", query="?settings.B.selector=semihard&settings.shown=yes")
+    charts = page.locator(".run").nth(1).locator(".curves svg")
+    assert charts.count() == 1
+    assert charts.get_attribute("aria-label") == "loss: 1, 0.5, 0.25"
+    dots = charts.locator("circle").evaluate_all("all => all.map(dot => [dot.cx.baseVal.value, dot.cy.baseVal.value])")
+    [(x1, y1), (x2, y2), (x3, y3)] = dots
+    assert x3 - x2 == pytest.approx(x2 - x1)
+    assert (y2 - y1) == pytest.approx(2 * (y3 - y2))
+    assert charts.locator("text").all_text_contents() == ["1", "0", "0", "1", "2", "3"]
+
+
+def test_another_pair_is_asked_about_and_can_be_linked_to(show: Callable) -> None:
+    page = show("settings")
+    assert page.get_by_role("combobox", name="B: selector").input_value().strip() == "hardest"
+    for expected in ("semihard", "hardest"):
+        page.get_by_role("button", name="Another pair").click()
+        assert page.get_by_role("combobox", name="B: selector").input_value().strip() == expected
+        assert not page.locator(".plane").first.is_visible()
+    page.get_by_role("button", name="Another pair").click()
+    page.get_by_role("button", name="just show it").click()
+    assert page.get_by_role("status").inner_text() == "It is B. MAP@R: A 25.0%, B 35.0%."
+    fields = state(page, "settings")
+    assert (fields["A.selector"], fields["B.selector"], fields["ask"], fields["shown"]) == (
+        "random", "semihard", "map_at_r", "yes"
+    )  # fmt: skip
+    again = show("settings", query=page.evaluate("location.search"))
+    assert again.get_by_role("status").inner_text() == "It is B. MAP@R: A 25.0%, B 35.0%."
 
 
 # all of them
@@ -386,7 +442,7 @@ def test_a_prediction_is_judged_and_a_collapse_is_named(show: Callable) -> None:
 def test_a_setting_can_be_linked_to(show: Callable) -> None:
     query = (
         "?triplet.margin=2.5&triplet.negative=1,1&selectors.selector=pair:hard&selectors.epoch=1"
-        "&embeddings.epoch=1&embeddings.off=1.2&settings.selector=hardest&settings.shown=yes"
+        "&embeddings.epoch=1&embeddings.off=1.2&settings.B.selector=hardest&settings.shown=yes"
     )
     page = show(query=query)
     figure = {
@@ -398,7 +454,7 @@ def test_a_setting_can_be_linked_to(show: Callable) -> None:
     assert figure["selectors"].get_by_role("combobox", name="selector").input_value() == "pair:hard"
     assert figure["embeddings"].get_by_role("slider", name="epoch").input_value() == "1"
     assert not figure["embeddings"].get_by_label("2 - two").is_checked()
-    assert "everything on one point" in figure["settings"].get_by_role("status").inner_text()
+    assert "B collapsed onto one point" in figure["settings"].get_by_role("status").inner_text()
 
 
 def test_the_address_is_clean_until_the_reader_changes_something(show: Callable) -> None:
@@ -417,7 +473,7 @@ def test_the_address_is_clean_until_the_reader_changes_something(show: Callable)
 @pytest.mark.parametrize(
     "query",
     [
-        "?triplet.margin=x&triplet.anchor=1&selectors.epoch=99&selectors.selector=no&settings.method=no&embeddings.image=999"
+        "?triplet.margin=x&triplet.anchor=1&selectors.epoch=99&selectors.selector=no&settings.A.method=no&embeddings.image=999"
     ],
 )
 def test_a_bad_address_is_ignored(show: Callable, query: str) -> None:
@@ -491,7 +547,7 @@ FIELDS = {
     "pair": ("margin", "pair", "first", "second"),
     "selectors": ("selector", "margin", "epoch"),
     "embeddings": ("epoch", "image", "off"),
-    "settings": ("data", "method", "selector", "margin", "shown"),
+    "settings": ("A.data", "A.method", "B.selector", "B.margin", "ask", "shown"),
 }
 
 
