@@ -222,7 +222,7 @@ def test_the_descent_to_no_loss_takes_steps_enough_to_watch(show: Callable, name
     assert 8 <= len(losses) <= 30
     assert losses == sorted(losses, reverse=True)
     if name == "triplet":
-        assert losses[0] > 2  # it begins hard, and is semi-hard on the way
+        assert losses[0] > 1.5  # it begins hard, and is semi-hard on the way
         assert sum(0 < loss < 1 for loss in losses) >= 3
 
 

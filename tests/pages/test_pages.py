@@ -152,6 +152,34 @@ def look_at(page, theme: str, width: int) -> None:
     assert overflow(page) <= 0, (theme, width)
 
 
+@pytest.mark.parametrize("name", ["book/09_comparison", "book/benchmarks"])
+def test_a_wide_chart_has_a_narrow_version_on_a_phone(name: str, context, site: str) -> None:
+    with context.new_page() as page:
+        visit(page, site, name)
+        charts = page.locator("article img[src$='.svg']")
+        shown = "all => all.map(image => image.currentSrc.split('/').pop())"
+        look_at(page, *LIGHT)
+        wide = charts.evaluate_all(shown)
+        look_at(page, *DARK)
+        page.wait_for_function("[...document.querySelectorAll('picture img')].every(image => image.complete)")
+        assert wide
+        assert charts.evaluate_all(shown) == [file.replace(".svg", "-narrow.svg") for file in wide]
+        scales = charts.evaluate_all("all => all.map(image => image.clientWidth / image.naturalWidth)")
+        assert all(scale > 0.85 for scale in scales)  # of letters that are 13 pixels high
+
+
+def test_a_wide_picture_scrolls_on_a_phone(context, site: str) -> None:
+    with context.new_page() as page:
+        visit(page, site, "book/12_choosing")
+        pictures = page.locator("a.wide")
+        scrolls = "all => all.map(link => [link.scrollWidth > link.clientWidth + 100, link.firstChild.clientWidth])"
+        look_at(page, *LIGHT)
+        assert not any(is_scrolled for is_scrolled, _ in pictures.evaluate_all(scrolls))
+        look_at(page, *DARK)
+        assert all(is_scrolled and width > 550 for is_scrolled, width in pictures.evaluate_all(scrolls))
+        assert pictures.count() >= 5
+
+
 def test_search_finds_chapters_and_names_of_the_package(context, site: str) -> None:
     for words, expected in (("collapse", "05_online_triplets.html"), ("pairwise_distances", "api/selection.html")):
         with context.new_page() as page:

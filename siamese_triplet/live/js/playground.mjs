@@ -9,7 +9,7 @@ const SHAPE = 0.62; // height / width
 const WITHIN = [REACH - 0.2, REACH * SHAPE - 0.2]; // how far a point may go from the middle, on each axis
 const NUDGE = 0.1;
 
-const TRIPLET = { anchor: [-0.8, 0], positive: [0.3, 0.7], negative: [-0.2, -0.5] }; // hard, and some ten steps from easy
+const TRIPLET = { anchor: [-0.8, 0], positive: [0.2, 0.5], negative: [-0.4, -0.4] }; // hard, and some ten steps from easy
 const PAIR = { first: [-0.6, 0], second: [-0.1, 0.25] };
 
 export function tripletPlayground(view, data) {
