@@ -289,6 +289,7 @@ def main() -> None:
         (options.out / "selection.json").write_text(json.dumps(results, indent=1) + "\n")
         (options.out / "selection.md").write_text(selection_report.markdown(results) + "\n")
         selection_report.plot(results, options.out / "selection.svg")
+        selection_report.plot(results, options.out / "selection-narrow.svg", is_narrow=True)
 
 
 if __name__ == "__main__":

@@ -64,13 +64,17 @@ def markdown(results: dict) -> str:
     return "\n\n".join(parts)
 
 
-def plot(results: dict, path: Path) -> None:
-    """Plot the milliseconds of the loss of all triplets, and of mined triplets, over the batch size."""
+def plot(results: dict, path: Path, is_narrow: bool = False) -> None:
+    """Plot the milliseconds of the loss of all triplets, and of mined triplets, over the batch size.
+
+    A narrow figure, for a phone, has one panel below the other.
+    """
     import matplotlib as mpl
     from matplotlib import pyplot as plt
 
     mpl.rcParams["svg.hashsalt"] = "selection"
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4), sharey=True, layout="constrained")
+    shape, size = ((2, 1), (3.6, 7.2)) if is_narrow else ((1, 2), (8.5, 4))
+    figure, (left, right) = plt.subplots(*shape, figsize=size, sharey=True, layout="constrained")
     for name, label in NAMES.items():
         style = {"color": COLOURS[name], "marker": MARKERS[name]}
         points = {row["batch"]: row["times"][name] for row in results["batch_all_losses"] if row["per_class"] == 16}
@@ -87,7 +91,7 @@ def plot(results: dict, path: Path) -> None:
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.xaxis.set_minor_formatter("")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, fontsize="small" if is_narrow else None)
     left.set(xticks=[160, 512, 1024, 4096, 16384], ylabel="forward and backward, milliseconds")
     right.set(xticks=[160, 512, 1024])
     left.yaxis.set_major_formatter("{x:,.0f}")

@@ -31,13 +31,20 @@ def write_report(folder: Path) -> str:
     seen, unseen, swept = _results(folder)
     if seen and unseen:
         _draw(seen, unseen, folder / FIGURE)
+        _draw(seen, unseen, narrow(folder / FIGURE), is_narrow=True)
     if swept:
         _draw_sweep(swept, folder / SWEEP_FIGURE)
+        _draw_sweep(swept, narrow(folder / SWEEP_FIGURE), is_narrow=True)
     texts = {REPORT: report(folder), SWEEP_REPORT: sweep_report(folder)}
     for name, text in texts.items():
         if text.strip():
             write_atomically(folder / name, text.encode())
     return "\n".join(texts.values())
+
+
+def narrow(path: Path) -> Path:
+    """Name the version of a figure for a phone, which `tools/book_pages/pictures.py` shows: panels in a column."""
+    return path.with_stem(f"{path.stem}-narrow")
 
 
 def report(folder: Path) -> str:
@@ -140,10 +147,13 @@ def change_of(result: Mapping[str, Any]) -> str:
     return f"{change['n_classes']} × {change['n_samples']}{rate}"
 
 
-def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> None:
+def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path, is_narrow: bool = False) -> None:
     from siamese_triplet.plots import new_figure, plot_groups
+    from siamese_triplet.plots.figure import PHONE_WIDTH, add_legend
 
-    figure, [axes] = new_figure(1, 3, 3.4)
+    figure, axes = new_figure(3, 1, 7.2, width=PHONE_WIDTH) if is_narrow else new_figure(1, 3, 3.4)
+    axes = axes.flatten()
+    handles: dict[str, Any] = {}
     kinds = (("kNN accuracy, %", seen, lambda r: r["knn_accuracy"]), ("MAP@R, %", seen, lambda r: r["map_at_r"]))
     size = max(result["embedding_size"] for result in unseen)
     unseen = [r for r in unseen if r["embedding_size"] == size and r["method"] in {s["method"] for s in seen}]
@@ -155,21 +165,25 @@ def _draw(seen: Sequence[Mapping], unseen: Sequence[Mapping], path: Path) -> Non
         for result in results:
             groups.setdefault(TITLES[result["dataset"]], {}).setdefault(result["method"], []).append(metric(result))
         plot_groups(groups, label, ax=ax)
-        if ax.get_legend() is not None:
-            ax.get_legend().remove()
+        if (legend := ax.get_legend()) is not None:
+            names = [text.get_text() for text in legend.texts]
+            handles = dict(zip(names, legend.legend_handles, strict=True))
+            legend.remove()
     rows = [[label.get_text() for label in ax.get_yticklabels()] for ax in axes]
     for ax, names in zip(axes[1:], rows[1:], strict=True):
-        ax.tick_params(labelleft=names != rows[0])  # no repetition of the names of methods
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+        ax.tick_params(labelleft=is_narrow or names != rows[0])  # side by side no repetition of the names of methods
+    add_legend(figure, handles, {name: name for name in handles}, loc="outside lower center", ncols=2)
     _save(figure, path)
 
 
-def _draw_sweep(swept: Sequence[Mapping], path: Path) -> None:
+def _draw_sweep(swept: Sequence[Mapping], path: Path, is_narrow: bool = False) -> None:
     from siamese_triplet.plots import new_figure, plot_groups
+    from siamese_triplet.plots.figure import PAGE_WIDTH, PHONE_WIDTH
 
     names = _swept_settings(swept)
-    n_rows = -(-len(names) // 2)
-    figure, axes = new_figure(n_rows, 2, 2.6 * n_rows)
+    n_columns, width = (1, PHONE_WIDTH) if is_narrow else (2, PAGE_WIDTH)
+    n_rows = -(-len(names) // n_columns)
+    figure, axes = new_figure(n_rows, n_columns, 2.6 * n_rows, width=width)
     figure.get_layout_engine().set(h_pad=0.12)  # inches between a label and the title below
     for ax in axes.flat[len(names) :]:
         ax.remove()

@@ -28,6 +28,26 @@ REMEDY = (
     "The network has collapsed: the loss stays at the margin. Begin with milder negatives, random or semi-hard, or "
     "with all triplets, and take the hardest later, if at all."
 )
+QUESTIONS = (  # the score of the runs, its name, and what is asked
+    (
+        "knn_accuracy",
+        "kNN accuracy",
+        "Which gives more test images their class, by the five nearest training images of each: A or B?",
+    ),
+    ("map_at_r", "MAP@R", "In which have test images more of their own class around them, by MAP@R: A or B?"),
+)
+TIE = 0.01  # the difference of two scores below which neither is better: another seed may turn it round
+PAIRS = (  # to begin with, one after another: the question, and two runs
+    ("knn_accuracy", "mnist online-triplet random 1.0", "mnist triplet – 1.0"),
+    ("knn_accuracy", "fashion-mnist siamese – 1.0", "fashion-mnist online-contrastive hard 1.0"),
+    ("knn_accuracy", "mnist softmax – –", "mnist triplet – 1.0"),
+    ("map_at_r", "mnist softmax – –", "mnist triplet – 1.0"),
+    ("knn_accuracy", "fashion-mnist online-triplet semihard 1.0", "fashion-mnist online-triplet batch-all 1.0"),
+    ("knn_accuracy", "fashion-mnist online-triplet random 0.1", "fashion-mnist online-triplet random 10.0"),
+    ("map_at_r", "mnist online-contrastive hard 10.0", "mnist online-contrastive hard 0.1"),
+    ("knn_accuracy", "mnist online-triplet hardest 1.0", "mnist online-triplet semihard 1.0"),
+    ("knn_accuracy", "mnist siamese – 1.0", "mnist online-contrastive hard 1.0"),
+)
 
 
 def train_settings(
@@ -94,11 +114,22 @@ def _origin(results: list[dict[str, Any]]) -> str:
     epochs = sorted({result["n_epochs"] for result in results})
     images = sorted({result["n_images"] for result in results})
     trained = f"{' or '.join(map(str, epochs))} epochs of {' or '.join(f'{n:,}' for n in images)} images"
-    return f"Each run: {trained}, one seed. Apart: MAP@R of {APART:.0%} or more. Drawn are {N_POINTS} test images."
+    return f"Each run: {trained}, one seed. Drawn are {N_POINTS} test images."
+
+
+def _settings(result: dict[str, Any]) -> dict[str, str]:
+    return {field: str(result[field]) for field in FIELDS}
+
+
+def _pairs(settings: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """List the pairs of `PAIRS` that were trained, or else the first run beside the last."""
+    known = {" ".join(setting.values()): setting for setting in settings}
+    pairs = [{"ask": ask, "runs": [known[a], known[b]]} for ask, a, b in PAIRS if a in known and b in known]
+    return pairs or [{"ask": QUESTIONS[0][0], "runs": [settings[0], settings[-1]]}]
 
 
 def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str = "settings") -> LiveFigure:
-    """Show the runs of `train_settings`, a list or its file: choose settings, predict the outcome, and see it.
+    """Show two of the runs of `train_settings`, a list or its file: choose settings, predict which is better, and see.
 
     `name`: see `triplet_playground`. Raises ValueError for a file that holds no such list, and for no runs.
     """
@@ -108,22 +139,26 @@ def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str =
         raise ValueError(f"no runs to show; make them with train_settings or {command}")
     runs = [
         {
-            "settings": {field: result[field] for field in FIELDS},
+            "settings": _settings(result),
             "metrics": {
                 "kNN accuracy": f"{result['figures']['knn_accuracy']:.1%}",
                 "MAP@R": f"{result['figures']['map_at_r']:.1%}",
                 "mean distance to the middle": f"{result['spread']:.2g}",
             },
+            "scores": {score: result["figures"][score] for score, *_ in QUESTIONS},
             "labels": [int(label) for label in result["labels"].split()],
+            "epochs": result["n_epochs"],
             **{part: result[part] for part in ("outcome", "curves", "points", "unit")},
         }
         for result in results
     ]
     data = {
         "fields": FIELDS,
-        "start": {field: str(runs[0]["settings"][field]) for field in FIELDS},
         "metrics": list(runs[0]["metrics"]),
         "runs": runs,
+        "questions": [{"score": score, "name": title, "text": text} for score, title, text in QUESTIONS],
+        "pairs": _pairs([run["settings"] for run in runs]),
+        "tie": TIE,
         "least": 0.5,
         "remedy": REMEDY,
         "origin": _origin(results),
@@ -132,7 +167,7 @@ def settings_gallery(results: Path | str | Iterable[dict[str, Any]], name: str =
         },
     }
     alt = (
-        f"{len(runs)} runs with other methods, selectors and margins: the test embeddings of each, its curves and its "
-        "figures. Some collapse onto one point."
+        f"{len(runs)} runs with other methods, selectors and margins, two of them side by side: their test embeddings, "
+        "curves and figures. Some collapse onto one point."
     )
     return LiveFigure("settings-gallery", name, "What do these settings lead to?", data, alt)

@@ -25,6 +25,7 @@ MODULES = (  # in the order of their imports
     "data",
     "scatter",
     "epochs",
+    "curve",
     "playground",
     "bench",
     "viewer",

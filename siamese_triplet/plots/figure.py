@@ -13,6 +13,7 @@ from matplotlib.legend import Legend
 from siamese_triplet._style import AS_IT_IS, plain
 
 PAGE_WIDTH = 7.2  # inches, of 100 pixels each
+PHONE_WIDTH = 3.4
 
 
 def new_figure(n_rows: int, n_columns: int, height: float, *, width: float = PAGE_WIDTH) -> tuple[Figure, np.ndarray]:

@@ -1,6 +1,7 @@
 """The comparison of methods on small data, its tables and its report."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -457,8 +458,15 @@ def test_the_report_has_tables_origins_and_figures(tmp_path: Path) -> None:
     assert "| random |" + " **50.0** |" * 5 + "\n" in text
     assert "| 10 × 5, rate 0.003 |" + " **50.0** |" * 5 + "\n" in text
     assert text.count("- seeds: ") == 3
-    for name in ("comparison.svg", "sweep.svg"):
-        assert (tmp_path / name).read_text().rstrip().endswith("</svg>")
+    for name in ("comparison", "sweep"):
+        wide, narrow = ((tmp_path / f"{name}{version}.svg").read_text() for version in ("", "-narrow"))
+        assert wide.rstrip().endswith("</svg>")
+        widths = [float(re.search(r'<svg [^>]*width="([\d.]+)pt"', picture)[1]) for picture in (wide, narrow)]
+        assert widths == pytest.approx([72 * 7.2, 72 * 3.4])
+        assert wide.count('<g id="axes_') == narrow.count('<g id="axes_')  # the same panels
+        if name == "comparison":
+            legends = [picture.partition('<g id="legend_1">')[2] for picture in (wide, narrow)]
+            assert all(legend.count("<!-- ") == 2 for legend in legends)  # the names of the data sets
 
 
 def test_the_same_results_give_the_same_figure_to_the_byte(tmp_path: Path) -> None:

@@ -53,6 +53,23 @@ def test_a_value_that_the_control_does_not_offer_is_ignored(value: str) -> None:
         assert taken("", call) == expected, call
 
 
+def test_the_address_is_written_when_something_has_changed() -> None:
+    calls = "{ margin: 1 } { margin: 1 } { margin: 2 } { margin: 3 } { margin: 3 }".replace("} {", "}; {").split("; ")
+    stubs = "globalThis.location = { search: '?other=1', hash: '#here' }; const written = []; "
+    stubs += "globalThis.history = { state: null, replaceState: (state, title, address) => written.push(address) }; "
+    pause = "await new Promise((resolve) => setTimeout(resolve, 300)); "
+
+    def written(is_page: str, n_calls: int) -> object:
+        steps = "".join(f"address.keep({call}); " for call in calls[:n_calls])
+        body = f"{stubs} const address = library.addressOf('figure', {is_page}); {steps} {pause} return written;"
+        return evaluate("address.mjs", f"await (async () => {{ {body} }})()")
+
+    assert written("true", 2) == []
+    assert written("true", 3) == ["?other=1&figure.margin=2#here"]
+    assert written("true", 5) == ["?other=1&figure.margin=3#here"]
+    assert written("false", 5) == []
+
+
 def test_a_hundred_classes_have_looks_of_their_own_and_those_of_the_plots() -> None:
     numbers = evaluate("theme.mjs", "Array.from({ length: 120 }, (_, label) => library.markerNumber(label))")
     light = "library.classColour({ dataset: { theme: 'light' } }, label)"

@@ -23,6 +23,7 @@ from siamese_triplet.selectors.by_name import SELECTORS
 from siamese_triplet.trainer import History, fit
 
 LIBRARY = Path(element.__file__).parent / "js"
+RESULTS = Path(__file__).parents[2] / "book" / "results"
 
 
 def data_of(html: str) -> dict:
@@ -293,6 +294,29 @@ GRID = (
     {"method": "softmax", "selector": "–", "margin": "–"},
     {"method": "online-triplet", "selector": "random", "margin": 1.0},
 )
+
+
+def test_the_gallery_begins_with_runs_that_come_apart() -> None:
+    data = data_of(settings_grid.settings_gallery(RESULTS / "settings.json").to_html())
+    assert len(data["pairs"]) == len(settings_grid.PAIRS)  # all were trained
+    answers = []
+    for pair in data["pairs"]:
+        runs = [next(run for run in data["runs"] if run["settings"] == settings) for settings in pair["runs"]]
+        first, second = (run["scores"][pair["ask"]] for run in runs)
+        answers.append("neither" if abs(first - second) < data["tie"] else "A" if first > second else "B")
+        if pair is data["pairs"][0]:
+            assert {run["outcome"] for run in runs} == {"apart", "overlap"}
+    assert answers[0] != "neither"
+    assert min(answers.count(answer) for answer in ("A", "B", "neither")) >= 2
+
+
+def test_a_gallery_of_other_runs_begins_with_the_first_and_the_last() -> None:
+    results = json.loads((RESULTS / "settings.json").read_text())
+    runs = [result for result in results if result["method"] == "online-contrastive" and result["margin"] == 0.1]
+    [pair] = data_of(settings_grid.settings_gallery(runs).to_html())["pairs"]
+    assert [settings["data"] for settings in pair["runs"]] == ["mnist", "fashion-mnist"]
+    [pair] = data_of(settings_grid.settings_gallery(runs[:1]).to_html())["pairs"]
+    assert pair["runs"][0] == pair["runs"][1]
 
 
 def test_a_gallery_without_runs_raises(tmp_path: Path) -> None:

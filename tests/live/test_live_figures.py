@@ -21,6 +21,7 @@ from siamese_triplet import (
     nearest,
 )
 from siamese_triplet import selectors as package
+from siamese_triplet.book import settings_grid
 from siamese_triplet.book.settings_grid import settings_gallery
 from siamese_triplet.live.embeddings import encode_points
 
@@ -67,8 +68,22 @@ def recorder() -> live.EmbeddingRecorder:
 
 
 @pytest.fixture(scope="module")
-def every_figure(recorder: live.EmbeddingRecorder) -> dict[str, live.LiveFigure]:
-    runs = [run("random", "apart", recorder.embeddings[2]), run("hardest", "collapse", torch.zeros(160, 2))]
+def every_figure(recorder: live.EmbeddingRecorder) -> Iterator[dict[str, live.LiveFigure]]:
+    with pytest.MonkeyPatch.context() as patch:
+        random = "mnist online-triplet random 1.0"
+        pairs = [(random, "knn_accuracy", "hardest"), (random, "map_at_r", "semihard")]
+        patch.setattr(
+            settings_grid, "PAIRS", [(ask, run, run.replace("random", selector)) for run, ask, selector in pairs]
+        )
+        yield make_figures(recorder)
+
+
+def make_figures(recorder: live.EmbeddingRecorder) -> dict[str, live.LiveFigure]:
+    runs = [
+        run("random", "apart", recorder.embeddings[2], 0.9, 0.25),
+        run("hardest", "collapse", torch.zeros(160, 2), 0.5, 0.25),
+        run("semihard", "apart", recorder.embeddings[1], 0.896, 0.35),
+    ]
     made = [
         live.triplet_playground(),
         live.pair_playground(),
@@ -79,13 +94,13 @@ def every_figure(recorder: live.EmbeddingRecorder) -> dict[str, live.LiveFigure]
     return {figure.name: figure for figure in made}
 
 
-def run(selector: str, outcome: str, points: Tensor) -> dict[str, Any]:
+def run(selector: str, outcome: str, points: Tensor, accuracy: float, map_at_r: float) -> dict[str, Any]:
     return {
         "data": "mnist", "method": "online-triplet", "selector": selector, "margin": 1.0, "outcome": outcome,
         "n_epochs": 3, "n_images": 60_000, "spread": float(points.norm(dim=1).mean()),
         "curves": {"loss": [1.0, 0.5, 0.25]},
         "labels": " ".join(str(i % 10) for i in range(160)),
-        "figures": {"knn_accuracy": 0.5, "map_at_r": 0.25, "auc": 0.75},
+        "figures": {"knn_accuracy": accuracy, "map_at_r": map_at_r, "auc": 0.75},
         **encode_points(points),
     }  # fmt: skip
 
@@ -145,6 +160,12 @@ def drag(page: Any, point: str, dx: float, dy: float) -> None:
     page.mouse.up()
 
 
+def place(page: Any, point: str) -> Tensor:
+    """Read where a point of a playground is."""
+    text = page.get_by_role("slider", name=point, exact=True).get_attribute("aria-valuetext")
+    return torch.tensor([[float(x) for x in re.findall(r"-?\d\.\d+", text)]])
+
+
 def places(fields: dict[str, str], *names: str) -> list[Tensor]:
     return [torch.tensor([[float(x) for x in fields[name].split(",")]]) for name in names]
 
@@ -154,9 +175,9 @@ def places(fields: dict[str, str], *names: str) -> list[Tensor]:
 
 def test_a_dragged_negative_has_the_loss_of_the_package(show: Callable) -> None:
     page = show("triplet")
-    before = places(state(page, "triplet"), "negative")[0]
+    before = place(page, "negative")
     seen = set()
-    for dx, dy, margin in ((-40, 20, 1), (-90, -60, 1), (220, 0, 0.5), (-160, 30, 2.5)):
+    for dx, dy, margin in ((-40, 20, 1), (-90, -60, 1), (420, 0, 0.5), (-160, 30, 2.5)):
         drag(page, "negative", dx, dy)
         slide(page, "margin", margin)
         fields = state(page, "triplet")
@@ -176,7 +197,7 @@ def test_the_keyboard_moves_a_point_and_a_step_of_descent_lowers_the_loss(show: 
     page = show("triplet")
     positive = page.get_by_role("slider", name="positive", exact=True)
     positive.focus()
-    before = places(state(page, "triplet"), "positive")[0]
+    before = place(page, "positive")
     for key in ("ArrowRight", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "ArrowDown"):
         positive.press(key)
     after = places(state(page, "triplet"), "positive")[0]
@@ -188,9 +209,39 @@ def test_the_keyboard_moves_a_point_and_a_step_of_descent_lowers_the_loss(show: 
     page.get_by_role("button", name="One step of descent").click()
     assert float(value(page, "loss")) < loss
     for point, moved in zip(points, places(state(page, "triplet"), "anchor", "positive", "negative"), strict=True):
-        torch.testing.assert_close(moved, point.detach() - 0.1 * point.grad, rtol=0, atol=0.011)
+        torch.testing.assert_close(moved, point.detach() - 0.015 * point.grad, rtol=0, atol=0.011)
+
+
+@pytest.mark.parametrize("name", ["triplet", "pair"])
+def test_the_descent_to_no_loss_takes_steps_enough_to_watch(show: Callable, name: str) -> None:
+    page = show(name)
+    losses = [float(value(page, "loss"))]
+    while losses[-1] > 0 and len(losses) < 50:
+        page.get_by_role("button", name="One step of descent").click()
+        losses.append(float(value(page, "loss")))
+    assert 8 <= len(losses) <= 30
+    assert losses == sorted(losses, reverse=True)
+    if name == "triplet":
+        assert losses[0] > 1.5  # it begins hard, and is semi-hard on the way
+        assert sum(0 < loss < 1 for loss in losses) >= 3
+
+
+@pytest.mark.parametrize(("name", "point"), [("triplet", "negative"), ("pair", "second")])
+def test_reset_restores_all_of_a_playground(show: Callable, name: str, point: str) -> None:
+    page = show(name, query="?pair.pair=same&pair.first=1,1&triplet.anchor=1,1&triplet.margin=2&pair.margin=2")
+    as_it_is = f"{ROOT}.querySelector('.plane').innerHTML + {ROOT}.querySelector('.readout').innerText"
+    linked = page.evaluate(as_it_is)
+    drag(page, point, -60, 30)
+    slide(page, "margin", 0.5)
+    page.get_by_role("button", name="One step of descent").click()
     page.get_by_role("button", name="Reset").click()
-    torch.testing.assert_close(places(state(page, "triplet"), "positive")[0], before)
+    assert page.get_by_role("slider", name="margin").input_value() == "1"
+    assert page.get_by_role("slider", name="margin").get_attribute("aria-valuetext") == "1.00"
+    if name == "pair":
+        assert page.get_by_label("The two are of").input_value() == "different"
+    reset = page.evaluate(as_it_is)
+    assert reset != linked
+    assert reset == show(name).evaluate(as_it_is)
 
 
 @pytest.mark.parametrize("same", [0, 1])
@@ -262,6 +313,15 @@ def test_a_bench_of_a_single_epoch_has_no_epoch_slider(browser: Any, tmp_path: P
     page.close()
 
 
+def test_the_bench_opens_at_the_first_trained_epoch(show: Callable, recorder: live.EmbeddingRecorder) -> None:
+    page = show("selectors")
+    assert page.get_by_role("slider", name="epoch").get_attribute("aria-valuetext") == recorder.epochs[1] == "1"
+    assert page.get_by_role("status").inner_text().startswith("Epoch 1: ")
+    page = show("selectors", query="?selectors.epoch=0")
+    assert page.get_by_role("slider", name="epoch").get_attribute("aria-valuetext") == "untrained"
+    assert page.get_by_role("status").inner_text().startswith("untrained: ")
+
+
 # the viewer
 
 
@@ -323,16 +383,57 @@ def test_readers_who_prefer_reduced_motion_get_whole_epochs(show: Callable) -> N
 
 def test_a_prediction_is_judged_and_a_collapse_is_named(show: Callable) -> None:
     page = show("settings")
-    assert page.locator(".plane").is_hidden()
-    page.get_by_role("button", name="clusters that lie apart").click()
-    assert page.get_by_role("status").inner_text().startswith("Right: clusters that lie apart")
-    assert value(page, "kNN accuracy") == "50.0%"
-    page.get_by_role("combobox", name="selector").select_option("hardest", timeout=5000)
-    assert page.locator(".plane").is_hidden()
-    page.get_by_role("button", name="clusters that overlap").click()
+    sides = page.locator(".run")
+    assert [side.locator(".plane").is_visible() for side in sides.all()] == [False, False]
+    assert "MAP@R" not in page.locator(".pair").inner_text()
+    page.get_by_role("button", name="A", exact=True).click()
     says = page.get_by_role("status").inner_text()
-    assert says.startswith("Not so: everything on one point. The network has collapsed")
-    assert "0.5" in page.locator(".curves").inner_text() or page.locator(".curves svg").count() == 1
+    assert says.startswith(
+        "Right: A. kNN accuracy: A 90.0%, B 50.0%. B collapsed onto one point. The network has collapsed"
+    )
+    assert [value(side, "kNN accuracy") for side in sides.all()] == ["90.0%", "50.0%"]
+    assert [side.locator(".plane").is_visible() for side in sides.all()] == [True, True]
+    assert not page.get_by_role("button", name="just show it").is_visible()
+    page.get_by_role("combobox", name="B: selector").select_option("semihard", timeout=5000)
+    assert not page.locator(".plane").first.is_visible()
+    page.get_by_role("button", name="B", exact=True).click()
+    assert page.get_by_role("status").inner_text() == (
+        "Not so: less than 1 point apart. kNN accuracy: A 90.0%, B 89.6%."
+    )
+    page.get_by_role("combobox", name="ask about").select_option("MAP@R")
+    assert not page.locator(".plane").first.is_visible()
+    page.get_by_role("button", name="less than 1 point apart").click()
+    assert page.get_by_role("status").inner_text() == "Not so: B. MAP@R: A 25.0%, B 35.0%."
+
+
+def test_the_curves_of_two_runs_have_a_dot_for_each_value(show: Callable) -> None:
+    page = show("settings", query="?settings.B.selector=semihard&settings.shown=yes")
+    charts = page.locator(".run").nth(1).locator(".curves svg")
+    assert charts.count() == 1
+    assert charts.get_attribute("aria-label") == "loss: 1, 0.5, 0.25"
+    dots = charts.locator("circle").evaluate_all("all => all.map(dot => [dot.cx.baseVal.value, dot.cy.baseVal.value])")
+    [(x1, y1), (x2, y2), (x3, y3)] = dots
+    assert x3 - x2 == pytest.approx(x2 - x1)
+    assert (y2 - y1) == pytest.approx(2 * (y3 - y2))
+    assert charts.locator("text").all_text_contents() == ["1", "0", "0", "1", "2", "3"]
+
+
+def test_another_pair_is_asked_about_and_can_be_linked_to(show: Callable) -> None:
+    page = show("settings")
+    assert page.get_by_role("combobox", name="B: selector").input_value().strip() == "hardest"
+    for expected in ("semihard", "hardest"):
+        page.get_by_role("button", name="Another pair").click()
+        assert page.get_by_role("combobox", name="B: selector").input_value().strip() == expected
+        assert not page.locator(".plane").first.is_visible()
+    page.get_by_role("button", name="Another pair").click()
+    page.get_by_role("button", name="just show it").click()
+    assert page.get_by_role("status").inner_text() == "It is B. MAP@R: A 25.0%, B 35.0%."
+    fields = state(page, "settings")
+    assert (fields["A.selector"], fields["B.selector"], fields["ask"], fields["shown"]) == (
+        "random", "semihard", "map_at_r", "yes"
+    )  # fmt: skip
+    again = show("settings", query=page.evaluate("location.search"))
+    assert again.get_by_role("status").inner_text() == "It is B. MAP@R: A 25.0%, B 35.0%."
 
 
 # all of them
@@ -341,7 +442,7 @@ def test_a_prediction_is_judged_and_a_collapse_is_named(show: Callable) -> None:
 def test_a_setting_can_be_linked_to(show: Callable) -> None:
     query = (
         "?triplet.margin=2.5&triplet.negative=1,1&selectors.selector=pair:hard&selectors.epoch=1"
-        "&embeddings.epoch=1&embeddings.off=1.2&settings.selector=hardest&settings.shown=yes"
+        "&embeddings.epoch=1&embeddings.off=1.2&settings.B.selector=hardest&settings.shown=yes"
     )
     page = show(query=query)
     figure = {
@@ -353,13 +454,26 @@ def test_a_setting_can_be_linked_to(show: Callable) -> None:
     assert figure["selectors"].get_by_role("combobox", name="selector").input_value() == "pair:hard"
     assert figure["embeddings"].get_by_role("slider", name="epoch").input_value() == "1"
     assert not figure["embeddings"].get_by_label("2 - two").is_checked()
-    assert "everything on one point" in figure["settings"].get_by_role("status").inner_text()
+    assert "B collapsed onto one point" in figure["settings"].get_by_role("status").inner_text()
+
+
+def test_the_address_is_clean_until_the_reader_changes_something(show: Callable) -> None:
+    page = show()
+    page.wait_for_timeout(500)
+    assert page.evaluate("location.search") == ""
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")  # draws all figures anew
+    page.wait_for_timeout(500)
+    assert page.evaluate("location.search") == ""
+    page.locator("siamese-triplet-figure[name=pair]").get_by_role("slider", name="margin").fill("2")
+    assert state(page, "pair")["margin"] == "2"
+    fields = page.evaluate("[...new URLSearchParams(location.search).keys()]")
+    assert {field.partition(".")[0] for field in fields} == {"pair"}
 
 
 @pytest.mark.parametrize(
     "query",
     [
-        "?triplet.margin=x&triplet.anchor=1&selectors.epoch=99&selectors.selector=no&settings.method=no&embeddings.image=999"
+        "?triplet.margin=x&triplet.anchor=1&selectors.epoch=99&selectors.selector=no&settings.A.method=no&embeddings.image=999"
     ],
 )
 def test_a_bad_address_is_ignored(show: Callable, query: str) -> None:
@@ -433,7 +547,7 @@ FIELDS = {
     "pair": ("margin", "pair", "first", "second"),
     "selectors": ("selector", "margin", "epoch"),
     "embeddings": ("epoch", "image", "off"),
-    "settings": ("data", "method", "selector", "margin", "shown"),
+    "settings": ("A.data", "A.method", "B.selector", "B.margin", "ask", "shown"),
 }
 
 
@@ -481,7 +595,7 @@ def test_a_bench_shows_the_margin_it_computes_with(
         page = browser.new_page()
         page.goto(f"file://{path}")
         assert float(page.get_by_role("slider", name="margin").input_value()) == margin
-        loss = OnlineTripletLoss(margin, package.BatchHardTripletSelector())(recorder.embeddings[0], recorder.labels)[0]
+        loss = OnlineTripletLoss(margin, package.BatchHardTripletSelector())(recorder.embeddings[1], recorder.labels)[0]
         assert float(value(page, "mean loss")) == pytest.approx(loss.item(), abs=6e-4)
         page.close()
 

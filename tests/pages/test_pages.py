@@ -5,14 +5,17 @@ Skipped without a built book or without Chromium, unless SIAMESE_TRIPLET_PAGES=r
 
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from browser import chromium, overflow, record_problems, skip_or_fail, violations
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 from address import PLACEHOLDER, read_address  # noqa: E402
+from book_pages.search import EitherSpelling, british  # noqa: E402
 from page_weight import serve  # noqa: E402
 
 IS_PLACEHOLDER = read_address()["slug"].startswith(PLACEHOLDER)
@@ -149,11 +152,83 @@ def look_at(page, theme: str, width: int) -> None:
     assert overflow(page) <= 0, (theme, width)
 
 
+@pytest.mark.parametrize("name", ["book/09_comparison", "book/benchmarks"])
+def test_a_wide_chart_has_a_narrow_version_on_a_phone(name: str, context, site: str) -> None:
+    with context.new_page() as page:
+        visit(page, site, name)
+        charts = page.locator("article img[src$='.svg']")
+        shown = "all => all.map(image => image.currentSrc.split('/').pop())"
+        look_at(page, *LIGHT)
+        wide = charts.evaluate_all(shown)
+        look_at(page, *DARK)
+        page.wait_for_function("[...document.querySelectorAll('picture img')].every(image => image.complete)")
+        assert wide
+        assert charts.evaluate_all(shown) == [file.replace(".svg", "-narrow.svg") for file in wide]
+        scales = charts.evaluate_all("all => all.map(image => image.clientWidth / image.naturalWidth)")
+        assert all(scale > 0.85 for scale in scales)  # of letters that are 13 pixels high
+
+
+def test_a_wide_picture_scrolls_on_a_phone(context, site: str) -> None:
+    with context.new_page() as page:
+        visit(page, site, "book/12_choosing")
+        pictures = page.locator("a.wide")
+        scrolls = "all => all.map(link => [link.scrollWidth > link.clientWidth + 100, link.firstChild.clientWidth])"
+        look_at(page, *LIGHT)
+        assert not any(is_scrolled for is_scrolled, _ in pictures.evaluate_all(scrolls))
+        look_at(page, *DARK)
+        assert all(is_scrolled and width > 550 for is_scrolled, width in pictures.evaluate_all(scrolls))
+        assert pictures.count() >= 5
+
+
 def test_search_finds_chapters_and_names_of_the_package(context, site: str) -> None:
     for words, expected in (("collapse", "05_online_triplets.html"), ("pairwise_distances", "api/selection.html")):
         with context.new_page() as page:
             page.goto(f"{site}/search.html?q={words}")
             page.wait_for_selector(f"#search-results a[href*='{expected}']")
+
+
+@pytest.mark.parametrize("words", ["semi-hard", "margin", "collapse", "constructor", "__proto__", "tostring"])
+def test_a_search_throws_no_error(words: str, context, site: str) -> None:
+    for address in (site, HTML.as_uri()):
+        with context.new_page() as page:
+            problems = record_problems(page)
+            found = pages_found(page, address, words)
+            page.wait_for_load_state("networkidle")  # for the summaries of the pages
+            assert problems == [], address
+            assert bool(found) == (words in ("semi-hard", "margin", "collapse"))
+            if address == site:  # a page is summed up, an entry of the reference described
+                assert page.locator("#search-results li:not(:has(> .context, > span))").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("american", "expected"),
+    [("normalize", "normalised"), ("neighbor", "neighbour"), ("color", "colour"), ("optimizers", "optimiser")],
+)
+def test_both_spellings_of_a_word_find_the_same_pages(american: str, expected: str, context, site: str) -> None:
+    with context.new_page() as page:
+        found = pages_found(page, site, american)
+        assert found == pages_found(page, site, expected)
+        assert len(found) >= 2
+
+
+def pages_found(page, address: str, words: str) -> set[str]:
+    page.goto(f"{address}/search.html?q={words}")
+    page.wait_for_function("document.querySelector('.search-summary')?.innerText")  # written when all are listed
+    links = page.locator("#search-results li > a").evaluate_all("all => all.map(link => link.getAttribute('href'))")
+    return {link.partition("#")[0] for link in links}
+
+
+def test_the_search_cuts_words_in_the_page_as_in_the_index(context, site: str) -> None:
+    pairs = [("normalization", "normalisation"), ("centers", "centres"), ("centered", "centred"), ("gray", "grey")]
+    pairs += [("behavior", "behaviour"), ("analyze", "analyse"), ("catalog", "catalogue"), ("size", "size")]
+    pairs += [("resizing", "resising"), ("prize", "prize"), ("optimizers", "optimisers"), ("honor", "honour")]
+    assert [british(american) for american, _ in pairs] == [expected for _, expected in pairs]
+    english = EitherSpelling({})
+    words = sorted({word for pair in pairs for word in pair} | {"collapses", "selectors", "semihard", "embedding"})
+    with context.new_page() as page:
+        page.goto(f"{site}/search.html")
+        stems = page.evaluate("words => words.map((word) => new Stemmer().stemWord(word))", words)
+    assert stems == [english.stem(word) for word in words]
 
 
 @pytest.mark.parametrize("wrong", ["no_such_page.html", "book/12_using_embeddings.html", "book/api/no/such/page"])
@@ -181,3 +256,38 @@ def test_a_printed_page_is_only_its_article(context, site: str) -> None:
         assert overflow(page) <= 0
         cut = "all => all.filter(code => code.scrollWidth > code.clientWidth + 1).map(code => code.innerText)"
         assert page.locator("article pre").evaluate_all(cut) == []
+
+
+@pytest.mark.parametrize("name", ["book/05_online_triplets", "book/api/networks"])
+def test_a_dark_page_prints_like_a_light_one(name: str, context, site: str) -> None:
+    printed = []
+    with context.new_page() as page:
+        page.set_viewport_size({"width": 720, "height": 1000})
+        visit(page, site, name)
+        for theme in ("light", "dark"):
+            page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+            page.wait_for_timeout(300)  # for colour transitions
+            before = [canvas.screenshot() for canvas in page.locator(".plane canvas").all()]
+            page.emulate_media(media="print")
+            printed.append(page.screenshot(full_page=True))
+            page.emulate_media(media="screen")
+            page.wait_for_function(f"document.documentElement.dataset.theme == '{theme}'")
+            page.wait_for_timeout(300)
+            assert [canvas.screenshot() for canvas in page.locator(".plane canvas").all()] == before
+    assert printed[0] == printed[1]
+    pixels = Image.open(BytesIO(printed[1])).convert("L")
+    assert pixels.getpixel((2, 2)) == 255  # white paper
+    assert pixels.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)) > 200
+
+
+def test_a_dark_page_is_light_while_it_is_printed(context, site: str) -> None:
+    with context.new_page() as page:
+        visit(page, site, "book/03_triplet")
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        paper = "getComputedStyle(document.querySelector('siamese-triplet-figure')).color"
+        page.evaluate(
+            f"addEventListener('beforeprint', () => window.seen = [document.documentElement.dataset.theme, {paper}])"
+        )
+        page.pdf()
+        assert page.evaluate("seen") == ["light", "rgb(31, 36, 48)"]
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"

@@ -4,15 +4,17 @@
 - `docstrings`: markup of docstrings for the API reference.
 - `names`: links between the API reference and the chapters.
 - `tables`: marks on short cells.
+- `pictures`: wide charts on a phone.
 - `head`: metadata for search engines and social cards.
+- `search`: both spellings of a word in the search, and its errors mended.
 """
 
 from typing import Any
 
-from book_pages import docstrings, files, head, names, tables
+from book_pages import docstrings, files, head, names, pictures, search, tables
 
 
 def setup(app: Any) -> dict[str, bool]:
-    for part in (files, docstrings, names, tables, head):
+    for part in (files, docstrings, names, tables, pictures, head, search):
         part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,5 @@
-"""Files that all pages share: the script of the live figures, styles, the social card, a page for wrong addresses.
+"""Files that all pages share: scripts of the live figures and for printing, styles, the social card, a page for wrong
+addresses.
 
 Two mistakes in Sphinx's HTML are mended: the list of references has a role that does not allow its entries, and long
 signatures have a list within a heading.
@@ -12,7 +13,7 @@ from typing import Any
 from siamese_triplet.live.element import TAG, script
 
 HERE = Path(__file__).parent
-LIBRARY, STYLES, CARD = "siamese-triplet-figures.js", "book.css", "card.png"
+LIBRARY, STYLES, PRINT, CARD = "siamese-triplet-figures.js", "book.css", "print.js", "card.png"
 LONG_SIGNATURE = re.compile(r'(?<=<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>\s*', re.DOTALL)
 ON_A_PAGE = 'document.documentElement.setAttribute("data-siamese-triplet-page", "");\n'  # figures may use its address
 
@@ -21,6 +22,7 @@ def setup(app: Any) -> None:
     app.connect("builder-inited", write_files)
     app.connect("html-page-context", finish_page)
     app.add_css_file(STYLES)
+    app.add_js_file(PRINT, loading_method="defer")
 
 
 def write_files(app: Any) -> None:
@@ -28,7 +30,8 @@ def write_files(app: Any) -> None:
     static = site / "_static"
     static.mkdir(parents=True, exist_ok=True)
     (static / LIBRARY).write_text(ON_A_PAGE + script(), encoding="utf-8")
-    shutil.copy(HERE / STYLES, static)
+    for name in (STYLES, PRINT):
+        shutil.copy(HERE / name, static)
     shutil.copy(Path(app.srcdir) / "book" / "images" / CARD, static)
     shutil.copy(HERE / "404.html", site)
     (site / ".nojekyll").touch()  # else GitHub Pages leaves out folders that begin with _

@@ -1,11 +1,21 @@
 // The state of a figure in the page's address, so that it can be linked to: `?name.margin=1.5&name.epoch=3`.
 //
 // Only in pages of the book: the address of a notebook belongs to the notebook. A value that the figure's controls do not
-// offer is ignored.
+// offer is ignored. The address stays as it is until the reader has changed something.
 
 export function addressOf(name, isPage) {
   const given = isPage ? new URLSearchParams(location.search) : new URLSearchParams();
   const key = (field) => `${name}.${field}`;
+  let known = null; // the fields that were given last
+  const write = later((fields) => {
+    const query = new URLSearchParams(location.search);
+    for (const [field, value] of Object.entries(fields)) query.set(key(field), value);
+    try {
+      history.replaceState(history.state, "", `?${query}${location.hash}`);
+    } catch {
+      // some browsers forbid this for files; the figure works without it
+    }
+  });
   return {
     /** The text of a field, if it is among those `offered`. */
     choice: (field, otherwise, offered) => {
@@ -20,16 +30,12 @@ export function addressOf(name, isPage) {
       const values = texts.map((text, place) => numberIn(text, ranges[Math.min(place, ranges.length - 1)]));
       return values.length === (otherwise.length || values.length) && !values.includes(null) ? values : otherwise;
     },
-    keep: later((fields) => {
-      if (!isPage) return;
-      const query = new URLSearchParams(location.search);
-      for (const [field, value] of Object.entries(fields)) query.set(key(field), value);
-      try {
-        history.replaceState(history.state, "", `?${query}${location.hash}`);
-      } catch {
-        // some browsers forbid this for files; the figure works without it
-      }
-    }),
+    /** Keeps the fields in the address; those of the first call are what the figure begins with, and are not written. */
+    keep: (fields) => {
+      const before = known;
+      known = JSON.stringify(fields);
+      if (isPage && before !== null && before !== known) write(fields);
+    },
   };
 }
 

@@ -20,7 +20,7 @@ export function selectorBench(view, data) {
   const state = {
     selector: address.choice("selector", data.selector, Object.values(options).flatMap(Object.keys)),
     margin: address.number("margin", data.margin, [LEAST_MARGIN, marginRange(data.margin, LEAST_MARGIN).max]),
-    epoch: Math.round(address.number("epoch", 0, [0, epochs.length - 1])),
+    epoch: Math.round(address.number("epoch", firstTrained(data.epochs), [0, epochs.length - 1])),
     image: -1,
   };
 
@@ -84,6 +84,11 @@ export function selectorBench(view, data) {
   view.body.append(element("div", { className: "controls" }, selectors.box, margins.box, ...(isTraining ? [steps.box] : [])), drawing.box, numbers.box, says, shown, bars);
   view.onTheme(update);
   update();
+}
+
+/** The number of the first epoch that is not the untrained network, whose points lie in one heap. */
+function firstTrained(epochs) {
+  return Math.max(0, epochs.findIndex(({ name }) => name !== "untrained"));
 }
 
 function named(kind, selectors) {

@@ -1,126 +1,138 @@
-// Runs trained beforehand: choose settings, predict the outcome, and see it.
+// Runs trained beforehand, two side by side: say which does better, and see.
 
 import { announcement, button, element, menu, readout } from "./controls.mjs";
+import { curve } from "./curve.mjs";
 import { decodePoints } from "./data.mjs";
 import { frameOf, markerSample, scatter } from "./scatter.mjs";
 
-const OUTCOMES = { apart: "clusters that lie apart", overlap: "clusters that overlap", collapse: "everything on one point" };
-const SVG = "http://www.w3.org/2000/svg";
+const SIDES = ["A", "B"];
 
 export function settingsGallery(view, data) {
-  const { host, address } = view;
-  const fields = data.fields; // names of settings, such as method, selector, margin
-  const offered = (field) => data.runs.map((run) => String(run.settings[field]));
-  const wanted = fields.map((field) => address.choice(field, data.start[field], offered(field)));
-  const state = { settings: Object.fromEntries(fields.map((field, i) => [field, wanted[i]])), isRevealed: address.choice("shown", "no", ["yes"]) === "yes", guess: null };
-  const drawing = scatter(host, { label: "embeddings of test images after training", tall: 0.7 });
-  const controls = element("div", { className: "controls" });
-  const question = element("div", {});
-  const answer = element("div", {});
-  const numbers = readout(data.metrics);
+  const { address } = view;
+  const questions = Object.fromEntries(data.questions.map((question) => [question.score, question]));
+  const [first] = data.pairs;
+  const near = `less than ${100 * data.tie} point apart`;
+  const state = { pair: 0, ask: address.choice("ask", first.ask, Object.keys(questions)), isRevealed: address.choice("shown", "no", ["yes"]) === "yes", guess: null };
+  const sides = SIDES.map((side, i) => {
+    const wanted = Object.fromEntries(data.fields.map((field) => [field, address.choice(`${side}.${field}`, first.runs[i][field], offered(data, field))]));
+    return runPanel(view, data, side, wanted, () => ask({}));
+  });
+  const asked = element("p");
   const says = announcement();
-  const curves = element("div", { className: "curves" });
+  const guesses = element("div", { className: "choices" });
   const legend = element("p", { className: "classes" });
 
-  function runOf() {
-    return data.runs.find((run) => fields.every((field) => String(run.settings[field]) === state.settings[field]));
-  }
-
-  /** Replaces each setting that is not available, given those before it, by the first that is. */
-  function settle() {
-    const chosen = {};
-    for (const field of fields) {
-      const values = valuesOf(field, chosen);
-      chosen[field] = values.includes(state.settings[field]) ? state.settings[field] : values[0];
-    }
-    state.settings = chosen;
-  }
-
-  function valuesOf(field, given) {
-    const fits = data.runs.filter((run) => Object.entries(given).every(([name, value]) => String(run.settings[name]) === value));
-    return [...new Set(fits.map((run) => String(run.settings[field])))];
-  }
-
-  function choose(field, value) {
-    state.settings[field] = value;
-    state.isRevealed = false;
-    state.guess = null;
-    update();
-    controls.querySelector(`[data-field="${field}"]`)?.focus();
-  }
-
-  function guess(outcome) {
-    state.guess = outcome;
-    state.isRevealed = true;
+  /** Asks a question, the same or another one, and hides the answer. */
+  function ask(changes) {
+    Object.assign(state, { isRevealed: false, guess: null }, changes);
     update();
   }
 
-  function drawControls() {
-    const menus = fields.map((field, i) => {
-      const given = Object.fromEntries(fields.slice(0, i).map((name) => [name, state.settings[name]]));
-      const options = Object.fromEntries(valuesOf(field, given).map((value) => [` ${value}`, value])); // a blank keeps numeric keys in their order
-      const made = menu({ label: field, options, value: ` ${state.settings[field]}`, onInput: (value) => choose(field, value.slice(1)) });
-      made.input.dataset.field = field;
-      made.input.disabled = Object.keys(options).length < 2;
-      return made.box;
-    });
-    controls.replaceChildren(...menus);
+  function guess(answer) {
+    Object.assign(state, { isRevealed: true, guess: answer });
+    update();
+  }
+
+  function another() {
+    const pair = (state.pair + 1) % data.pairs.length;
+    sides.forEach((side, i) => side.choose(data.pairs[pair].runs[i]));
+    ask({ pair, ask: data.pairs[pair].ask });
   }
 
   function update() {
-    settle();
-    drawControls();
-    const run = runOf();
-    answer.hidden = !state.isRevealed;
-    question.hidden = state.isRevealed;
-    const again = state.isRevealed ? "" : "What will this lead to?";
-    if (state.isRevealed) reveal(run);
-    else says.textContent = again;
-    address.keep({ ...state.settings, shown: state.isRevealed ? "yes" : "no" });
+    const question = questions[state.ask];
+    const runs = sides.map((side) => side.show(state.isRevealed));
+    about.input.value = state.ask;
+    asked.textContent = question.text;
+    guesses.hidden = state.isRevealed;
+    legend.hidden = !state.isRevealed;
+    if (state.isRevealed) reveal(question, runs);
+    else says.textContent = "";
+    const settings = runs.flatMap((run, i) => data.fields.map((field) => [`${SIDES[i]}.${field}`, run.settings[field]]));
+    address.keep({ ...Object.fromEntries(settings), ask: state.ask, shown: state.isRevealed ? "yes" : "no" });
   }
 
-  function reveal(run) {
-    const points = decodePoints(run.points, run.unit);
-    drawing.draw({ points, labels: run.labels, frame: frameOf(points, data.least) });
-    numbers.set(run.metrics);
-    const verdict = state.guess === null ? "It leads to " : state.guess === run.outcome ? "Right: " : "Not so: ";
-    says.textContent = `${verdict}${OUTCOMES[run.outcome]}.${run.outcome === "collapse" ? ` ${data.remedy}` : ""}`;
-    says.className = `says ${state.guess === null ? "" : state.guess === run.outcome ? "right" : "wrong"}`;
-    const classes = data.classes[run.settings.data].map((name, label) => element("span", {}, markerSample(host, label), ` ${name}`));
-    legend.replaceChildren(...classes);
-    curves.replaceChildren(...Object.entries(run.curves).map(([name, values]) => curve(name, values)));
+  function reveal(question, runs) {
+    const scores = runs.map(({ scores }) => scores[state.ask]);
+    const answer = Math.abs(scores[0] - scores[1]) < data.tie ? near : SIDES[scores[0] > scores[1] ? 0 : 1];
+    const isRight = state.guess === answer;
+    const verdict = state.guess === null ? "It is " : isRight ? "Right: " : "Not so: ";
+    const collapsed = SIDES.filter((_, i) => runs[i].outcome === "collapse");
+    const remedy = collapsed.length ? ` ${collapsed.join(" and ")} collapsed onto one point. ${data.remedy}` : "";
+    says.textContent = `${verdict}${answer}. ${question.name}: A ${percent(scores[0])}, B ${percent(scores[1])}.${remedy}`;
+    says.className = `says ${state.guess === null ? "" : isRight ? "right" : "wrong"}`;
+    const names = [...new Set(runs.map(({ settings }) => settings.data))].map((name) => data.classes[name]);
+    const labels = names[0].map((_, label) => names.map((classes) => classes[label]).join(" or "));
+    legend.replaceChildren(...labels.map((name, label) => element("span", {}, markerSample(view.host, label), ` ${name}`)));
   }
 
-  const buttons = Object.entries(OUTCOMES).map(([outcome, text]) => button(text, () => guess(outcome)));
-  const skip = button("just show it", () => guess(null));
-  question.append(element("div", { className: "choices" }, ...buttons, skip));
-  answer.append(drawing.box, legend, numbers.box, curves);
-  view.body.append(controls, says, question, answer, element("p", { className: "hint", textContent: data.origin }));
-  view.onTheme(() => state.isRevealed && update());
+  guesses.append(...[...SIDES, near].map((answer) => button(answer, () => guess(answer))), button("just show it", () => guess(null)));
+  const options = Object.fromEntries(data.questions.map(({ score, name }) => [score, name]));
+  const about = menu({ label: "ask about", options, value: state.ask, onInput: (score) => ask({ ask: score }) });
+  const controls = element("div", { className: "controls" }, button("Another pair", another), about.box);
+  view.body.append(controls, asked, guesses, says, element("div", { className: "pair" }, ...sides.map(({ box }) => box)), legend, element("p", { className: "hint", textContent: data.origin }));
+  view.onTheme(update);
   update();
 }
 
-/** A small curve over the epochs. */
-function curve(name, values) {
-  const [width, height, border] = [220, 90, 6];
-  const top = Math.max(...values, 1e-9);
-  const x = (i) => border + (i * (width - 2 * border)) / Math.max(1, values.length - 1);
-  const y = (value) => height - border - (value * (height - 2 * border)) / top;
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${name} over the epochs: ${values.map(short).join(", ")}`);
-  const line = document.createElementNS(SVG, "polyline");
-  line.setAttribute("points", values.map((value, i) => `${x(i)},${y(value)}`).join(" "));
-  line.setAttribute("style", "fill: none; stroke: var(--accent); stroke-width: 2");
-  const axis = document.createElementNS(SVG, "polyline");
-  axis.setAttribute("points", `${border},${border} ${border},${height - border} ${width - border},${height - border}`);
-  axis.setAttribute("style", "fill: none; stroke: var(--quiet)");
-  svg.append(axis, line);
-  const [first, final] = [values[0], values.at(-1)].map(short);
-  return element("figure", {}, svg, element("figcaption", { textContent: `${name}, epochs 1 to ${values.length}: ${first} to ${final}` }));
+function offered(data, field) {
+  return [...new Set(data.runs.map(({ settings }) => settings[field]))];
 }
 
-function short(value) {
-  return value.toLocaleString("en", { maximumSignificantDigits: 3 });
+/** One of the two runs: menus for its settings and, once it is shown, its embeddings, figures and curves. */
+function runPanel(view, data, side, wanted, onChange) {
+  let settings = wanted;
+  const drawing = scatter(view.host, { label: `${side}: embeddings of test images after training`, tall: 0.85 });
+  const controls = element("div", { className: "controls" });
+  const numbers = readout(data.metrics);
+  const curves = element("div", { className: "curves" });
+  const outcome = element("div", {}, drawing.box, numbers.box, curves);
+  const box = element("fieldset", { className: "run" }, element("legend", { textContent: side }), controls, outcome);
+
+  function valuesOf(field, given) {
+    const fits = data.runs.filter((run) => Object.entries(given).every(([name, value]) => run.settings[name] === value));
+    return [...new Set(fits.map((run) => run.settings[field]))];
+  }
+
+  /** Draws the menus. A setting that is not available, given those before it, becomes the first that is. */
+  function settle() {
+    const chosen = {};
+    const menus = data.fields.map((field) => {
+      const values = valuesOf(field, chosen);
+      chosen[field] = values.includes(settings[field]) ? settings[field] : values[0];
+      const options = Object.fromEntries(values.map((value) => [` ${value}`, value])); // a blank keeps numeric keys in their order
+      const made = menu({ label: field, options, value: ` ${chosen[field]}`, onInput: (value) => change(field, value.slice(1)) });
+      made.input.setAttribute("aria-label", `${side}: ${field}`);
+      made.input.dataset.field = field;
+      made.input.disabled = values.length < 2;
+      return made.box;
+    });
+    settings = chosen;
+    controls.replaceChildren(...menus);
+  }
+
+  function change(field, value) {
+    settings = { ...settings, [field]: value };
+    onChange();
+    controls.querySelector(`[data-field="${field}"]`)?.focus();
+  }
+
+  /** Shows the menus, and what the run led to if that `isRevealed`; returns the run. */
+  function show(isRevealed) {
+    settle();
+    const run = data.runs.find((run) => data.fields.every((field) => run.settings[field] === settings[field]));
+    outcome.hidden = !isRevealed;
+    if (!isRevealed) return run;
+    const points = decodePoints(run.points, run.unit);
+    drawing.draw({ points, labels: run.labels, frame: frameOf(points, data.least) });
+    numbers.set(run.metrics);
+    curves.replaceChildren(...Object.entries(run.curves).map(([name, values]) => curve(name, values, run.epochs)));
+    return run;
+  }
+
+  return { box, show, choose: (next) => (settings = { ...next }) };
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(1)}%`;
 }

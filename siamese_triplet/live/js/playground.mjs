@@ -8,15 +8,15 @@ const REACH = 2.6; // half the width of the plane, in units of distance
 const SHAPE = 0.62; // height / width
 const WITHIN = [REACH - 0.2, REACH * SHAPE - 0.2]; // how far a point may go from the middle, on each axis
 const NUDGE = 0.1;
-const STEP = 0.1; // learning rate of one step
 
-const TRIPLET = { anchor: [-0.8, 0], positive: [0.1, 0.5], negative: [0.3, -0.6] };
+const TRIPLET = { anchor: [-0.8, 0], positive: [0.2, 0.5], negative: [-0.4, -0.4] }; // hard, and some ten steps from easy
 const PAIR = { first: [-0.6, 0], second: [-0.1, 0.25] };
 
 export function tripletPlayground(view, data) {
   const zones = ["easy", "semi-hard", "hard"];
   playground(view, data, {
     start: TRIPLET,
+    rate: 0.015, // learning rate of one step, small enough to watch the descent
     arrow: 0.25, // length relative to the gradient
     names: ["d²(a, p)", "d²(a, n)", "loss", "the negative is"],
     zonesOf: ({ anchor, positive }, margin) => {
@@ -42,8 +42,10 @@ export function tripletPlayground(view, data) {
 
 export function pairPlayground(view, data) {
   let isSame = view.address.choice("pair", "different", ["same", "different"]) === "same";
+  let classes = null; // the menu
   playground(view, data, {
     start: PAIR,
+    rate: 0.1,
     arrow: 1,
     names: ["d", "loss"],
     zonesOf: ({ first }, margin) => ({
@@ -63,8 +65,8 @@ export function pairPlayground(view, data) {
       };
     },
     extraState: () => ({ pair: isSame ? "same" : "different" }),
-    extraControls: (update) => [
-      menu({
+    extraControls: (update) => {
+      classes = menu({
         label: "The two are of",
         options: { same: "one class", different: "two classes" },
         value: isSame ? "same" : "different",
@@ -72,8 +74,13 @@ export function pairPlayground(view, data) {
           isSame = value === "same";
           update();
         },
-      }).box,
-    ],
+      });
+      return [classes.box];
+    },
+    resetExtra: () => {
+      isSame = false;
+      classes.input.value = "different";
+    },
   });
 }
 
@@ -102,12 +109,13 @@ function playground(view, data, kind) {
 
   function step() {
     const { gradients } = kind.costOf(points, margin);
-    move(Object.fromEntries(names.map((name, i) => [name, within(points[name].map((x, axis) => x - STEP * gradients[i][axis]))])));
+    move(Object.fromEntries(names.map((name, i) => [name, within(points[name].map((x, axis) => x - kind.rate * gradients[i][axis]))])));
   }
 
   function reset() {
     margin = data.margin;
     margins.set(margin);
+    kind.resetExtra?.();
     move(structuredClone(kind.start));
   }
 

@@ -74,7 +74,7 @@ export const STYLES = `
   --text: #e8eaf0; --quiet: #b3b9c6; --surface: #161a22; --line: #454c5a; --accent: #a99dff; --on-accent: #161a22;
   --anchor: #ffffff; --positive: #86aefc; --negative: #ff8c9c; --hard: #a04352; --semi: #8a7d35; --easy: #2c6483;
   --right: #5fcf8c; }
-* { box-sizing: border-box; }
+* { box-sizing: border-box; } [hidden] { display: none !important; }
 .figure { position: relative; border: 1px solid var(--line); border-radius: 8px; background: var(--surface); padding: 0.8rem; }
 .title { font-weight: 600; margin: 0 0 0.5rem; }
 .controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; align-items: center; margin-bottom: 0.6rem; }
@@ -110,6 +110,9 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .shown p { margin: 0; }
 .curves { display: flex; flex-wrap: wrap; gap: 0.8rem 1.6rem; margin-top: 0.7rem; }
 .curves figure { margin: 0; width: 15rem; } .curves figcaption { color: var(--quiet); font-size: 0.88em; }
+.pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.8rem; margin-bottom: 0.6rem; }
+.run { border: 1px solid var(--line); border-radius: 6px; margin: 0; padding: 0.3rem 0.6rem 0.6rem; min-width: 0; }
+.run .curves figure { width: 100%; max-width: 21rem; } .run legend { font-weight: 600; padding: 0 0.4rem; } .run .controls { gap: 0.3rem 0.9rem; } .run .control { gap: 0.3rem; }
 .bars { display: grid; gap: 0.15rem; margin: 0.5rem 0 0; }
 .bars div { display: grid; grid-template-columns: 6.5em minmax(0, 1fr) 5em; gap: 0.5rem; align-items: center; font-size: 0.88em; }
 .bars i { display: block; height: 0.75em; background: var(--negative); border-radius: 2px; }
@@ -119,6 +122,6 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--negative); font-weight: 600; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .print { display: none; }
-@media (max-width: 640px) { .sides { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
-@media print { .figure { display: none; } .print { display: block; } }
+@media (max-width: 640px) { .sides, .pair { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
+@media print { :host { color: #1f2430; } .figure { display: none; } .print { display: block; } }
 `;
