@@ -9,12 +9,12 @@ export function samplerOf({ method, nClasses, nSamples, batchSize }, labels, ran
   if (classes.length < 2) throw new Error(`the training images have ${classes.length} classes; there must be two at least`);
   const withLabels = (images, tuples) => ({ images, labels: images.map((image) => labels[image]), ...tuples });
   if (method.startsWith("online")) {
-    const draw = classes.map((images) => withoutRepetition(images, nSamples, random));
-    const drawClasses = withoutRepetition(classes.map((_, label) => label), Math.min(nClasses, classes.length), random, true);
+    const draw = classes.map((images) => deck(images, nSamples, random));
+    const drawClasses = deck([...classes.keys()], Math.min(nClasses, classes.length), random);
     return () => withLabels(drawClasses().flatMap((label) => draw[label]()));
   }
   const all = Array.from(labels.keys());
-  const next = withoutRepetition(all, Math.min(batchSize, all.length), random);
+  const next = deck(all, Math.min(batchSize, all.length), random);
   const places = new Map(classes.flatMap((images, label) => images.map((image, rank) => [image, { label, rank }])));
   const positiveOf = (image) => otherOfClass(classes, places.get(image), random);
   const negativeOf = (image) => ofAnotherClass(classes, places.get(image).label, all.length, random);
@@ -47,7 +47,7 @@ function imagesByClass(labels) {
   return Array.from(classes, (images) => images ?? []).filter((images) => images.length > 0);
 }
 
-/** Another image of the class; an image of another class where there is none would be no positive, so itself. */
+/** Another image of the class; the image itself where there is no other. */
 function otherOfClass(classes, { label, rank }, random) {
   const images = classes[label];
   if (images.length < 2) return images[rank];
@@ -64,26 +64,32 @@ function ofAnotherClass(classes, label, nImages, random) {
   }
 }
 
-/**
- * Returns a function that draws `n` of `items`, each once before any is drawn again; with `afresh` every draw is
- * independent. Fewer items than `n` are repeated.
- */
-function withoutRepetition(items, n, random, afresh = false) {
-  const order = Array.from({ length: Math.max(n, items.length) }, (_, i) => items[i % items.length]);
-  let used = order.length;
+/** A shuffled deck that is shuffled again when it runs short, as in `samplers.py`: returns a function that deals `n` cards. */
+function deck(cards, n, random) {
+  const nWhole = Math.floor((n - 1) / cards.length);
+  const nRest = n - nWhole * cards.length;
+  let rest = shuffled(cards, random);
   return () => {
-    if (afresh || used + n > order.length) {
-      shuffle(order, random);
-      used = 0;
+    const whole = Array.from({ length: nWhole }, () => shuffled(cards, random)).flat();
+    const hand = rest.slice(0, nRest);
+    rest = rest.slice(nRest);
+    if (hand.length < nRest) {
+      const next = shuffled(cards, random);
+      const held = new Set(hand);
+      const others = next.filter((card) => !held.has(card));
+      const missing = nRest - hand.length;
+      hand.push(...others.slice(0, missing));
+      rest = shuffled([...others.slice(missing), ...next.filter((card) => held.has(card))], random);
     }
-    used += n;
-    return order.slice(used - n, used);
+    return [...whole, ...hand];
   };
 }
 
-function shuffle(items, random) {
-  for (let place = items.length - 1; place > 0; place--) {
+function shuffled(items, random) {
+  const order = [...items];
+  for (let place = order.length - 1; place > 0; place--) {
     const other = Math.floor(random() * (place + 1));
-    [items[place], items[other]] = [items[other], items[place]];
+    [order[place], order[other]] = [order[other], order[place]];
   }
+  return order;
 }

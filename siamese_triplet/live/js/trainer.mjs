@@ -2,7 +2,7 @@
 
 import { adamStep } from "./adam.mjs";
 import { samplerOf } from "./batches.mjs";
-import { collapsedLoss, collapseWatch, neighbourAccuracy, spread } from "./diagnostics.mjs";
+import { collapsedLoss, collapseWatch, spread } from "./diagnostics.mjs";
 import { kernelsHere, makeKernel, plan } from "./kernels.mjs";
 import { TILE } from "./layers.mjs";
 import { pairLoss, rowGradients, softmaxLoss, tripletLoss } from "./losses.mjs";
@@ -25,7 +25,7 @@ export const SETTINGS = {
 export const GALLERY = 1000; // training images among which neighbours are sought
 export const NEIGHBOURS = 5;
 
-const CHUNK = 100; // images embedded at once
+const CHUNK = 50; // images embedded at once
 const WINDOW = 25; // steps whose mean loss and spread tell a collapse
 const PER_TUPLE = { softmax: 1, siamese: 2, triplet: 3 };
 
@@ -124,24 +124,24 @@ export class Trainer {
 
   /** Embeds images, n × height × width numbers from 0 to 255: n × dimensions. */
   embed(images) {
+    const pieces = this.embedding(images, 0, images.length / this.data.height ** 2);
+    let piece = pieces.next();
+    while (!piece.done) piece = pieces.next();
+    return piece.value;
+  }
+
+  /** Embeds `n` images from number `first` on, yields after every chunk of them, and returns n × dimensions. */
+  *embedding(images, first, n) {
     const { network, kernel, store } = this;
-    const n = images.length / this.data.height ** 2;
     const embeddings = new Float32Array(n * network.dimensions);
     for (let start = 0; start < n; start += CHUNK) {
       const count = Math.min(CHUNK, n - start);
-      for (let row = 0; row < count; row++) this.show(images, start + row, row);
+      for (let row = 0; row < count; row++) this.show(images, first + start + row, row);
       network.forward(kernel, store, count);
       network.embeddings(kernel, count, embeddings, start);
+      yield;
     }
     return embeddings;
-  }
-
-  /** The accuracy of neighbours of `others` {images, labels} among the first training images. */
-  accuracy(others) {
-    const { images, labels } = this.data.train;
-    const n = Math.min(GALLERY, labels.length);
-    const gallery = { rows: this.embed(images.subarray(0, n * this.data.height ** 2)), labels: labels.subarray(0, n) };
-    return neighbourAccuracy(gallery, { rows: this.embed(others.images), labels: others.labels }, this.network.dimensions, NEIGHBOURS);
   }
 
   /** The weights in PyTorch's order. */
