@@ -44,6 +44,13 @@ MODULES = (  # in the order of their imports
     "training_worker",
     "training_client",
     "training_data",
+    "curves",
+    "digits",
+    "pad",
+    "choices",
+    "session",
+    "datasets",
+    "training",
     "main",
 )
 
@@ -110,7 +117,11 @@ def script() -> str:
     folder = resources.files("siamese_triplet.live") / "js"
     parts = [_as_function(name, (folder / f"{name}.mjs").read_text(encoding="utf-8")) for name in MODULES]
     define = "(name, make) => { modules[name] = make(); modules.bundle.sources[name] = make; }"
-    return f"(() => {{\nconst modules = {{}};\nconst define = {define};\n" + "\n".join(parts).replace("</script", "<\\/script") + "})();\n"
+    return (
+        f"(() => {{\nconst modules = {{}};\nconst define = {define};\n"
+        + "\n".join(parts).replace("</script", "<\\/script")
+        + "})();\n"
+    )
 
 
 def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:

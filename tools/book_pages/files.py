@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_triplet.live.element import TAG, script
+from siamese_triplet.live.in_page import data_files
 
 HERE = Path(__file__).parent
 LIBRARY, STYLES, CARD = "siamese-triplet-figures.js", "book.css", "card.png"
@@ -28,6 +29,8 @@ def write_files(app: Any) -> None:
     static = site / "_static"
     static.mkdir(parents=True, exist_ok=True)
     (static / LIBRARY).write_text(ON_A_PAGE + script(), encoding="utf-8")
+    for name, images in data_files().items():  # a page loads them when they are chosen
+        (static / name).write_text(images, encoding="utf-8")
     shutil.copy(HERE / STYLES, static)
     shutil.copy(Path(app.srcdir) / "book" / "images" / CARD, static)
     shutil.copy(HERE / "404.html", site)

@@ -6,6 +6,7 @@ import { element } from "./controls.mjs";
 import { settingsGallery } from "./gallery.mjs";
 import { pairPlayground, tripletPlayground } from "./playground.mjs";
 import { followTheme, STYLES } from "./theme.mjs";
+import { trainingFigure } from "./training.mjs";
 import { embeddingViewer } from "./viewer.mjs";
 
 const TAG = "siamese-triplet-figure";
@@ -16,6 +17,7 @@ const KINDS = {
   "selector-bench": selectorBench,
   "embedding-viewer": embeddingViewer,
   "settings-gallery": settingsGallery,
+  training: trainingFigure,
 };
 
 class SiameseTripletFigure extends HTMLElement {

@@ -1,0 +1,27 @@
+// Images to train on: within the figure, as in a notebook, or in a file beside the page's script, loaded when chosen.
+
+import { decodeImages } from "./training_data.mjs";
+
+const STORE = "siameseTripletImages";
+const decoded = new Map();
+
+/** Promises the decoded images `name`; `packed` holds them, or is null where a file beside the script does. */
+export function imagesOf(name, packed) {
+  if (!decoded.has(name)) {
+    const found = (packed ? Promise.resolve(packed) : fromFile(name)).then(decodeImages);
+    found.catch(() => decoded.delete(name)); // it can be tried again
+    decoded.set(name, found);
+  }
+  return decoded.get(name);
+}
+
+function fromFile(name) {
+  return new Promise((resolve, reject) => {
+    const own = document.querySelector('script[src*="siamese-triplet-figures.js"]');
+    const script = document.createElement("script");
+    script.src = new URL(`siamese-triplet-${name}.js`, own?.src ?? document.baseURI).href;
+    script.onload = () => (window[STORE]?.[name] ? resolve(window[STORE][name]) : reject(new Error(`${script.src} holds no images`)));
+    script.onerror = () => reject(new Error(`the images of ${name} could not be loaded from ${script.src}`));
+    document.head.append(script);
+  });
+}
