@@ -19,7 +19,7 @@ export function digitPad({ images, classes, embed, rows, onPoint }) {
   const says = announcement();
   const thumbs = element("ol", { className: "thumbs" });
   const pen = canvas.getContext("2d", { willReadFrequently: true });
-  let [image, base, changes, last, number, asked] = [null, null, null, null, -1, 0];
+  let [image, base, changes, last, number, isWanted, isAsking] = [null, null, null, null, -1, false, false];
 
   function clear() {
     pen.fillStyle = "#fff";
@@ -69,13 +69,20 @@ export function digitPad({ images, classes, embed, rows, onPoint }) {
     return place();
   }
 
-  /** Shows where the network places the image now. */
+  /** Shows where the network places the image now; asks again only when the last answer has come. */
   async function place() {
     if (!image) return;
     paint(seen, image, 0);
-    const current = ++asked;
-    const point = await embed(image);
-    if (current === asked && image) tell(point);
+    isWanted = true;
+    if (isAsking) return;
+    isAsking = true;
+    while (isWanted) {
+      isWanted = false;
+      const point = await embed(image);
+      if (!image) break;
+      tell(point);
+    }
+    isAsking = false;
   }
 
   function tell(point) {

@@ -117,7 +117,7 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 input[type="number"] { font: inherit; width: 4.5em; min-height: 2rem; color: var(--text); background: var(--surface); border: 1px solid var(--quiet); border-radius: 5px; padding: 0.25rem 0.4rem; }
 .draw { margin-top: 0.7rem; } .more { margin-bottom: 0.6rem; } .more .controls { margin-top: 0.4rem; } :is(.draw, .more) summary { cursor: pointer; font-weight: 600; min-height: 1.8rem; }
 .drawing { display: flex; flex-wrap: wrap; gap: 0.9rem; margin-top: 0.4rem; } .drawing > div:last-child { flex: 1 1 15rem; } .drawing > div:first-child { max-width: 17rem; }
-.pad { width: 14rem; height: 14rem; touch-action: none; cursor: crosshair; background: #fff; }
+.drawing .thumbs { grid-template-columns: repeat(4, minmax(0, 5rem)); } .pad { width: 14rem; height: 14rem; touch-action: none; cursor: crosshair; background: #fff; }
 .seen { background: #fff; }
 .bars { display: grid; gap: 0.15rem; margin: 0.5rem 0 0; }
 .bars div { display: grid; grid-template-columns: 6.5em minmax(0, 1fr) 5em; gap: 0.5rem; align-items: center; font-size: 0.88em; }

@@ -60,7 +60,6 @@ export function trainingFigure(view, data) {
     images = loaded;
     isStale = false;
     says.textContent = "";
-    panels.forEach(({ clear }) => clear());
     training.create(runsOf(state, data).map(settingsOf), images);
     makePad();
   }
@@ -68,11 +67,10 @@ export function trainingFigure(view, data) {
   function act(type) {
     wantsToRun = type === "start";
     touched();
-    prepare().then(() => {
-      if (type === "reset") panels.forEach(({ clear }) => clear());
-      if (type === "reset") says.textContent = "";
-      training.post(type === "reset" ? { type, seed: Number(state.seed) } : { type });
-    }, ({ message }) => fail(message));
+    prepare().then(
+      () => training.post(type === "reset" ? { type, seed: Number(state.seed) } : { type }),
+      ({ message }) => fail(message),
+    );
   }
 
   function pause() {
@@ -113,9 +111,16 @@ export function trainingFigure(view, data) {
   }
 
   function showFrame({ step: at, seconds, runs: frames }) {
+    if (at === 0) begin();
     frames.forEach((frame, run) => panels[run]?.take(frame, at, seconds));
     CHARTS.forEach(({ key }, i) => charts[i].draw(panels.map(({ curves }) => curves[key].points())));
     pad?.place();
+  }
+
+  /** Forgets what a run before has left, whose last messages may have come after the new settings. */
+  function begin() {
+    panels.forEach(({ clear }) => clear());
+    says.textContent = "";
   }
 
   function drawControls(focused = null) {
