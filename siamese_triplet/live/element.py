@@ -51,6 +51,7 @@ MODULES = (  # in the order of their imports
     "session",
     "datasets",
     "training",
+    "drawing",
     "main",
 )
 

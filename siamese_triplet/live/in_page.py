@@ -5,11 +5,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from torch import nn
+
 from siamese_triplet._validation import check_margin
 from siamese_triplet.datasets.mnist import SOURCES
 from siamese_triplet.live.element import IN_BOOK, LiveFigure
 from siamese_triplet.live.embeddings import bench_selectors
-from siamese_triplet.live.training import LARGE, LEVELS, SMALL, page_images
+from siamese_triplet.live.training import LARGE, LEVELS, SMALL, page_images, page_weights
 from siamese_triplet.methods import METHODS
 
 TITLES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
@@ -85,6 +87,21 @@ def train_in_page(
     )
     shown = {"dataSets": _data_sets(data_sets), "start": start, "remedy": REMEDY, "origin": ORIGIN}
     return LiveFigure("training", name, title, shown, alt)
+
+
+def digit_pad(model: nn.Module, name: str = "digit", title: str = "Draw a digit") -> LiveFigure:
+    """Show a pad to draw a digit on, and where `model` places it among test images of MNIST.
+
+    `model` is an `EmbeddingNet` or `EmbeddingNetL2` with embeddings in the plane, or a `ClassificationNet` of one,
+    trained on MNIST normalised as by `load`. Its weights, rounded to 16 bits, become part of the figure. `name`: see
+    `triplet_playground`. Raises ValueError for other networks, and for weights that 16-bit floats cannot hold.
+    """
+    alt = (
+        "a pad to draw a digit on, and the place of the drawing among the embeddings of 500 test images in the plane, "
+        "with the eight images nearest to it."
+    )
+    data_set = {"name": "mnist", **_data_sets(["mnist"])["mnist"]}
+    return LiveFigure("drawing", name, title, {"weights": page_weights(model), "dataSet": data_set}, alt)
 
 
 def _check_selector(method: str, selector: str | None) -> str:

@@ -3,6 +3,7 @@
 import { addressOf } from "./address.mjs";
 import { selectorBench } from "./bench.mjs";
 import { element } from "./controls.mjs";
+import { drawingFigure } from "./drawing.mjs";
 import { settingsGallery } from "./gallery.mjs";
 import { pairPlayground, tripletPlayground } from "./playground.mjs";
 import { followTheme, STYLES } from "./theme.mjs";
@@ -18,6 +19,7 @@ const KINDS = {
   "embedding-viewer": embeddingViewer,
   "settings-gallery": settingsGallery,
   training: trainingFigure,
+  drawing: drawingFigure,
 };
 
 class SiameseTripletFigure extends HTMLElement {
