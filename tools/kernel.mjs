@@ -10,7 +10,8 @@ const LIVE = new URL("../siamese_triplet/live/", import.meta.url);
 const MADD = /\(f32x4\.relaxed_madd (\(local\.get \S+?\)) (\(local\.get \S+?\)) (\(local\.get \S+?\))\)/g;
 
 async function findCompiler() {
-  for (const folder of (process.env.NODE_PATH ?? "").split(delimiter).concat(join(process.cwd(), "node_modules"))) {
+  const folders = [...(process.env.NODE_PATH ?? "").split(delimiter), join(process.cwd(), "node_modules")];
+  for (const folder of folders.filter((name) => name)) {
     try {
       return await createRequire(join(folder, "here"))(join(folder, "wabt"))();
     } catch (error) {

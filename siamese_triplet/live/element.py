@@ -118,11 +118,8 @@ def script() -> str:
     folder = resources.files("siamese_triplet.live") / "js"
     parts = [_as_function(name, (folder / f"{name}.mjs").read_text(encoding="utf-8")) for name in MODULES]
     define = "(name, make) => { modules[name] = make(); modules.bundle.sources[name] = make; }"
-    return (
-        f"(() => {{\nconst modules = {{}};\nconst define = {define};\n"
-        + "\n".join(parts).replace("</script", "<\\/script")
-        + "})();\n"
-    )
+    body = "\n".join(parts).replace("</script", "<\\/script")
+    return f"(() => {{\nconst modules = {{}};\nconst define = {define};\n{body}}})();\n"
 
 
 def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:

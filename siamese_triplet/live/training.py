@@ -92,9 +92,7 @@ def page_weights(model: nn.Module) -> dict[str, Any]:
         raise ValueError(f"a page cannot run the network {name}; it has {', '.join(NETWORKS)}, for images of 28 × 28")
     weights = nn.utils.parameters_to_vector(model.parameters()).detach().cpu().numpy().astype("<f2")
     if not np.isfinite(weights).all():
-        raise ValueError(
-            "the network has weights that are not finite, or too large for 16-bit floats; has it diverged?"
-        )
+        raise ValueError("the network has weights that are not finite in 16 bits; has it diverged?")
     return {
         "network": name,
         "unitSphere": isinstance(net, EmbeddingNetL2),

@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from toy_data import part
 from torch import Tensor, nn
 from torch.optim import Adam
+from toy_data import part
 
 from siamese_triplet import (
     AllPositivePairSelector,
     AllTripletSelector,
     ClassificationNet,
     ContrastiveLoss,
-    EmbeddingNet,
-    EmbeddingNetL2,
     Images,
     OnlineContrastiveLoss,
     OnlineTripletLoss,
@@ -25,11 +23,10 @@ from siamese_triplet import (
     TripletLoss,
     TripletSelector,
 )
-from siamese_triplet._prelu import PReLU
 from siamese_triplet.distances import pairwise_distances
+from siamese_triplet.live.training import LARGE, SMALL, page_network
 from siamese_triplet.selectors.by_name import BATCH_ALL, PAIR_SELECTORS, SELECTORS, TRIPLET_SELECTORS
 
-SMALL, LARGE = "8-16-64-64-2", "32-64-256-256-2"
 MARGINS = {False: 0.15, True: 0.5}  # about the squared distances of the untrained network
 MEAN, STD = 0.1307, 0.3081
 NOISE = 120  # greys
@@ -98,12 +95,7 @@ class Run:
     def model(self) -> nn.Module:
         """Make the network, with embeddings spread out as if it were trained a little."""
         torch.manual_seed(11)
-        net = (EmbeddingNetL2 if self.unit_sphere else EmbeddingNet)()
-        if self.network == SMALL:
-            net.convnet = nn.Sequential(
-                nn.Conv2d(1, 8, 5), PReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 5), PReLU(), nn.MaxPool2d(2)
-            )
-            net.fc = nn.Sequential(nn.Linear(256, 64), PReLU(), nn.Linear(64, 64), PReLU(), nn.Linear(64, 2))
+        net = page_network(self.network, self.unit_sphere)
         with torch.no_grad():
             net.fc[-1].weight *= 5
             hidden = net.fc[:-1](net.convnet(pixels(torch.arange(len(IMAGES))).float()).flatten(1))
@@ -117,11 +109,7 @@ def runs() -> list[Run]:
     every += [("online-contrastive", name) for name in SELECTORS["pairs"]]
     every += [("online-triplet", name) for name in SELECTORS["triplets"]]
     kernels = itertools.cycle(("simd", "relaxed", "plain"))
-    small = [
-        Run(method, name, sphere, kernel=next(kernels))
-        for sphere in (False, True)
-        for method, name in every
-    ]
+    small = [Run(method, name, sphere, kernel=next(kernels)) for sphere in (False, True) for method, name in every]
     large = [
         Run("softmax", network=LARGE),
         Run("online-triplet", "batch-all", unit_sphere=True, network=LARGE, kernel="relaxed"),
