@@ -7,8 +7,6 @@ export function addressOf(name, isPage) {
   const given = isPage ? new URLSearchParams(location.search) : new URLSearchParams();
   const key = (field) => `${name}.${field}`;
   return {
-    /** The text of a field, whatever it is; null for none. */
-    text: (field) => given.get(key(field)),
     /** The text of a field, if it is among those `offered`. */
     choice: (field, otherwise, offered) => {
       const text = given.get(key(field));

@@ -15,7 +15,7 @@ export function drawingFigure(view, data) {
   const picture = scatter(host, { label: "embeddings of test images, and the place of the drawing", tall: 0.8 });
   const says = announcement();
   const legend = element("p", { className: "classes" });
-  let [points, labels, flat, star] = [null, null, null, null];
+  let [points, labels, flat, star, pad] = [null, null, null, null, null];
 
   const network = session({ frame: ({ runs: [{ embeddings }] }) => show(embeddings), error: ({ message }) => (says.textContent = message) });
 
@@ -27,7 +27,7 @@ export function drawingFigure(view, data) {
     network.post({ type: "load", run: 0, weights: decodeWeights(weights) });
     labels = [...images.shown.labels];
     says.textContent = "";
-    const pad = digitPad({ images: images.shown, classes, embed: (image) => network.embed(image), rows: () => flat, onPoint: (point) => ((star = point), draw()) });
+    pad = digitPad({ images: images.shown, classes, embed: (image) => network.embed(image), rows: () => flat, onPoint: (point) => ((star = point), draw()) });
     body.append(pad.box);
   }
 
@@ -35,6 +35,7 @@ export function drawingFigure(view, data) {
     flat = embeddings;
     points = Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
     draw();
+    pad?.place();
   }
 
   function draw() {

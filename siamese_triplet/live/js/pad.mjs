@@ -11,7 +11,7 @@ const TURN = Math.PI / 18;
 
 /**
  * `images` are {images, labels} of test images, `classes` their names. `embed(image)` promises the two numbers of a
- * 28 × 28 image, `rows()` gives the embeddings of `images` by the same network, and `onPoint(point)` shows the place.
+ * 28 × 28 image, `rows()` gives the embeddings of `images` by the same network, null before there are any, and `onPoint(point)` shows the place.
  */
 export function digitPad({ images, classes, embed, rows, onPoint }) {
   const canvas = element("canvas", { width: INK_SIDE, height: INK_SIDE, tabIndex: 0, role: "application", className: "pad", "aria-label": "pad to draw a digit on; with the keyboard, N brings a test image, arrow keys move it, R turns it, plus and minus change its strokes, Escape clears" });
@@ -76,11 +76,10 @@ export function digitPad({ images, classes, embed, rows, onPoint }) {
     isWanted = true;
     if (isAsking) return;
     isAsking = true;
-    while (isWanted) {
+    while (isWanted && image) {
       isWanted = false;
       const point = await embed(image);
-      if (!image) break;
-      tell(point);
+      if (image && rows()) tell(point);
     }
     isAsking = false;
   }

@@ -241,15 +241,17 @@ function panel(host, name, least, labelsNow) {
   return made;
 }
 
+/** The first state: that of the address, where it makes sense, else the one given in Python. */
 function startOf(address, data) {
-  const start = { ...data.start };
+  const start = settled(data.start, data);
   for (const field of Object.keys(FIELDS)) {
-    const asked = settled({ ...start, [field]: address.text(field) ?? start[field] }, data);
-    start[field] = asked[field];
+    const offered = Object.keys(FIELDS[field].options(start, data)).map((key) => key.trim());
+    start[field] = address.choice(field, start[field], offered);
+    Object.assign(start, settled(start, data)); // another method has another selector
   }
   start.seed = String(Math.round(address.number("seed", Number(start.seed), [0, 999])));
-  start.beside = address.text("beside") ?? start.beside;
-  start.value = address.text("value") ?? start.value;
+  start.beside = address.choice("beside", start.beside, besideFields(start, data));
+  if (start.beside) start.value = address.choice("value", start.value, Object.keys(besideOptions(start, data)).map((key) => key.trim()));
   return start;
 }
 
