@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -16,6 +16,13 @@ from siamese_triplet.methods import METHODS
 
 TITLES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 NETWORKS = {"small": SMALL, "EmbeddingNet": LARGE}
+BESIDE = {  # a setting of `train_in_page`, and its name in the page
+    "method": "method",
+    "selector": "selector",
+    "margin": "margin",
+    "unit_sphere": "geometry",
+    "learning_rate": "rate",
+}
 MOST_CLASSES, MOST_IMAGES = 10, 32  # of a batch
 GREATEST_MARGIN = 100.0
 SEEDS = 1000
@@ -38,6 +45,7 @@ def train_in_page(
     learning_rate: float = 1e-3,
     network: str = "small",
     seed: int = 0,
+    beside: Mapping[str, Any] | None = None,
     data_sets: Sequence[str] = tuple(TITLES),
     name: str = "training",
     title: str = "Train it here",
@@ -46,9 +54,10 @@ def train_in_page(
 
     The arguments are the first state. `method` is a key of `METHODS`; `selector` one of `bench_selectors`, by default
     the method's own. Embeddings have two dimensions; with `unit_sphere` they lie on the circle. Online methods take
-    batches of `n_classes` × `n_samples` images. `network` is "small", with 8 and 16 channels, or "EmbeddingNet". A
-    notebook holds the images of `data_sets`, about a megabyte each; pages of the book load them when they are chosen.
-    `name`: see `triplet_playground`. Raises ValueError for settings that do not go together.
+    batches of `n_classes` × `n_samples` images. `network` is "small", with 8 and 16 channels, or "EmbeddingNet".
+    `beside` is what a second run has otherwise, such as `{"selector": "hardest"}`: one of method, selector, margin,
+    unit_sphere and learning_rate. A notebook holds the images of `data_sets`, about a megabyte each; pages of the book
+    load them when they are chosen. `name`: see `triplet_playground`. Raises ValueError for settings that do not go together.
 
     >>> from siamese_triplet.live import train_in_page
     >>> train_in_page("online-triplet", "hardest").data["start"]["selector"]
@@ -77,8 +86,7 @@ def train_in_page(
         "rate": learning_rate,
         "network": NETWORKS[network],
         "seed": seed,
-        "beside": "",
-        "value": "",
+        **_second_run(beside, method),
     }
     alt = (
         "a network that trains in the page: embeddings of 500 test images in the plane, which move as it learns, with "
@@ -117,6 +125,24 @@ def _check_selector(method: str, selector: str | None) -> str:
     if selector not in bench_selectors(kind):
         raise ValueError(f"unknown {selector=} for {method}; a page has {', '.join(bench_selectors(kind))}")
     return selector
+
+
+def _second_run(beside: Mapping[str, Any] | None, method: str) -> dict[str, str]:
+    """Return the setting in which a second run differs, and its value, as the page names them; "" for no second run."""
+    if beside is None:
+        return {"beside": "", "value": ""}
+    if len(beside) != 1 or not set(beside) <= set(BESIDE):
+        raise ValueError(
+            f"beside={dict(beside)} must have one of {', '.join(BESIDE)}, with its value in the second run"
+        )
+    [(setting, value)] = beside.items()
+    if setting == "selector":
+        _check_selector(method, value)
+    elif setting == "unit_sphere":
+        value = "circle" if value else "plane"
+    elif setting != "method":
+        value = f"{check_margin(value) if setting == 'margin' else value:g}"
+    return {"beside": BESIDE[setting], "value": value}
 
 
 def _data_sets(names: Sequence[str]) -> dict[str, Any]:

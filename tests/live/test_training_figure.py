@@ -381,6 +381,9 @@ def test_a_notebook_holds_the_images_and_the_script(browser: Any, tmp_path: Path
         ({"learning_rate": 0.0}, "learning_rate=0.0"),
         ({"seed": 1000}, "seed=1000"),
         ({"network": "ResNet"}, "unknown network='ResNet'"),
+        ({"beside": {"seed": 1}}, "must have one of method, selector"),
+        ({"beside": {"selector": "soft"}}, "unknown selector='soft'"),
+        ({"beside": {"margin": float("nan")}}, "margin must be a finite number"),
     ],
 )
 def test_settings_that_a_page_cannot_have_raise(given: dict, message: str) -> None:
@@ -395,6 +398,22 @@ def test_a_page_of_the_book_loads_the_images_from_files(monkeypatch: pytest.Monk
 
 
 NETWORKS = [EmbeddingNet, EmbeddingNetL2, page_network, lambda: ClassificationNet(page_network(), 10)]
+
+
+@pytest.mark.parametrize(
+    ("beside", "label", "value"),
+    [
+        ({"selector": "hardest"}, "selector", "hardest"),
+        ({"margin": 7}, "margin", "7"),
+        ({"learning_rate": 0.002}, "learning rate", "0.002"),
+        ({"unit_sphere": True}, "embeddings", "circle"),
+        ({"method": "triplet"}, "method", "triplet"),
+    ],
+)
+def test_a_second_run_can_be_given(show: Callable, beside: dict, label: str, value: str) -> None:
+    page = show(beside=beside)
+    assert page.locator(".run").count() == 2
+    assert page.get_by_label(f"{label} of the second run").input_value().strip() == value
 
 
 @pytest.mark.parametrize("make", NETWORKS)

@@ -21,10 +21,10 @@ export const FIELDS = {
   data: { label: "data", options: (state, data) => Object.fromEntries(Object.entries(data.dataSets).map(([key, { title }]) => [key, title])) },
   method: { label: "method", options: () => METHODS },
   selector: { label: "selector", options: ({ method }) => asOptions(SELECTORS[method] ?? []) },
-  margin: { label: "margin", options: ({ method }, { start }) => (method === "softmax" ? {} : numbers([...MARGINS, Number(start.margin)])) },
+  margin: { label: "margin", options: ({ method }, { start }) => (method === "softmax" ? {} : numbers([...MARGINS, ...given(start, "margin")])) },
   geometry: { label: "embeddings", options: () => ({ plane: "anywhere in the plane", circle: "on the unit circle" }) },
   batch: { label: "classes × images", options: ({ method }, { start }) => (method in SELECTORS ? asOptions([...new Set([start.batch, ...BATCHES])]) : {}) },
-  rate: { label: "learning rate", options: (_, { start }) => numbers([...RATES, Number(start.rate)]) },
+  rate: { label: "learning rate", options: (_, { start }) => numbers([...RATES, ...given(start, "rate")]) },
   network: { label: "network", options: () => NETWORKS },
 };
 
@@ -80,6 +80,11 @@ export function nameOf(run, { beside }) {
 
 function asOptions(names) {
   return Object.fromEntries(names.map((name) => [name, name]));
+}
+
+/** The numbers of a setting that Python gave, for the second run too. */
+function given(start, field) {
+  return [start[field], ...(start.beside === field ? [start.value] : [])].map(Number);
 }
 
 /** Options of numbers in order; a blank before each keeps whole numbers in this order. */
