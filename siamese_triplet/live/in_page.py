@@ -57,7 +57,8 @@ def train_in_page(
     batches of `n_classes` × `n_samples` images. `network` is "small", with 8 and 16 channels, or "EmbeddingNet".
     `beside` is what a second run has otherwise, such as `{"selector": "hardest"}`: one of method, selector, margin,
     unit_sphere and learning_rate. A notebook holds the images of `data_sets`, about a megabyte each; pages of the book
-    load them when they are chosen. `name`: see `triplet_playground`. Raises ValueError for settings that do not go together.
+    load them when they are chosen. `name`: see `triplet_playground`. Raises ValueError for settings that do not go
+    together.
 
     >>> from siamese_triplet.live import train_in_page
     >>> train_in_page("online-triplet", "hardest").data["start"]["selector"]

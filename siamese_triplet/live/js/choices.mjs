@@ -73,8 +73,9 @@ export function settingsOf({ method, selector, margin, geometry, batch, rate, ne
 }
 
 /** What tells a run from another: the setting in which they differ, or else the method and its selector. */
-export function nameOf(run, { beside }) {
-  if (beside && beside !== "method") return `${FIELDS[beside].label} ${run[beside]}`;
+export function nameOf(run, { beside }, data) {
+  const texts = beside && beside !== "method" ? Object.entries(FIELDS[beside].options(run, data)) : [];
+  if (texts.length) return `${FIELDS[beside].label} ${texts.find(([key]) => key.trim() === run[beside])[1]}`;
   return METHODS[run.method] + (run.method in SELECTORS ? `, ${run.selector}` : "");
 }
 

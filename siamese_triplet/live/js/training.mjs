@@ -136,7 +136,7 @@ export function trainingFigure(view, data) {
 
   function settingMenu(field, label, options, value) {
     const keys = Object.keys(options);
-    if (keys.length < 2) return null;
+    if (keys.length < 2 && field !== "value") return null;
     const made = menu({ label: field === "value" ? `${label} of the second run` : label, options, value: keys.find((key) => key.trim() === value), onInput: (key) => change(field, key.trim()) });
     made.input.dataset.field = field;
     return made.box;
@@ -144,7 +144,7 @@ export function trainingFigure(view, data) {
 
   function makePanels() {
     const now = runsOf(state, data);
-    panels = now.map((run) => panel(host, nameOf(run, state), Math.sqrt(run.margin) / 2, () => images?.shown.labels));
+    panels = now.map((run) => panel(host, nameOf(run, state, data), Math.sqrt(run.margin) / 2, () => images?.shown.labels));
     runs.replaceChildren(...panels.map(({ box }) => box));
     runs.classList.toggle("two", panels.length > 1);
     charts.forEach(({ draw }) => draw([]));
