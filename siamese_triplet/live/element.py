@@ -38,6 +38,7 @@ MODULES = (  # in the order of their imports
     "network",
     "adam",
     "losses",
+    "settings",
     "batches",
     "diagnostics",
     "trainer",

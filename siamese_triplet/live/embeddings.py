@@ -134,7 +134,7 @@ def evenly_spaced(n: int, n_chosen: int) -> Tensor:
 @functools.cache
 def bench_selectors(kind: str) -> tuple[str, ...]:
     """List the selectors of the bench: the names of `kind` in `selectors.by_name.SELECTORS` that run in a page."""
-    source = (resources.files("siamese_triplet.live") / "js" / "arithmetic.mjs").read_text(encoding="utf-8")
+    source = (resources.files("siamese_triplet.live") / "js" / "tuples.mjs").read_text(encoding="utf-8")
     [names] = re.findall(rf"const {kind.removesuffix('s').upper()}_SELECTORS = \[(.*?)\]", source, re.DOTALL)
     return tuple(re.findall(r'"(.*?)"', names))
 

@@ -43,7 +43,7 @@ def evaluate(body: str, folder: Path, given: Any = None, options: tuple[str, ...
     )
     command = [node(), *options, str(script)]
     finished = subprocess.run(
-        command, input=json.dumps(given), capture_output=True, text=True, check=False, timeout=300
+        command, input=json.dumps(given), capture_output=True, text=True, check=False, timeout=120
     )
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout.splitlines()[-1])

@@ -8,35 +8,23 @@ import { TILE } from "./layers.mjs";
 import { pairLoss, rowGradients, softmaxLoss, tripletLoss } from "./losses.mjs";
 import { Network } from "./network.mjs";
 import { generator } from "./random.mjs";
+import { batchImages, completeSettings } from "./settings.mjs";
 import { distanceMatrix, listPairs, listTriplets, NumberList } from "./tuples.mjs";
 
-export const SETTINGS = {
-  network: "8-16-64-64-2",
-  selector: null,
-  margin: 1,
-  unitSphere: false,
-  nClasses: 10,
-  nSamples: 16,
-  batchSize: 50, // of tuples, or of images for the softmax
-  learningRate: 1e-3,
-  weightDecay: 0,
-  seed: 0,
-};
 export const GALLERY = 1000; // training images among which neighbours are sought
 export const NEIGHBOURS = 5;
 
 const CHUNK = 50; // images embedded at once
 const WINDOW = 25; // steps whose mean loss and spread tell a collapse
-const PER_TUPLE = { softmax: 1, siamese: 2, triplet: 3 };
 
 export class Trainer {
   /** `data` is {train, nClasses, mean, std, height, width}, see training_worker; `kernel` the name of one, by default the best. */
   constructor(settings, data, kernel = kernelsHere()[0]) {
-    this.settings = { ...SETTINGS, ...settings };
+    this.settings = completeSettings(settings);
     this.data = data;
-    const { method, nClasses, nSamples, batchSize, network, unitSphere } = this.settings;
+    const { method, network, unitSphere } = this.settings;
     if (data.height !== data.width) throw new Error(`images of ${data.height} × ${data.width}: they must be square`);
-    const largest = method.startsWith("online") ? nClasses * nSamples : batchSize * PER_TUPLE[method];
+    const largest = batchImages(this.settings);
     const batch = Math.max(largest, CHUNK);
     const [space, weights] = planTables();
     const head = method === "softmax" ? data.nClasses : 0;
@@ -74,7 +62,7 @@ export class Trainer {
     for (const name of Object.keys(changes)) {
       if (name !== "learningRate" && name !== "margin") throw new Error(`${name} cannot be changed while training; only learningRate and margin can`);
     }
-    Object.assign(this.settings, changes);
+    this.settings = completeSettings({ ...this.settings, ...changes });
     if ("margin" in changes) this.watch = collapseWatch(collapsedLoss(this.settings), WINDOW);
   }
 
@@ -82,7 +70,9 @@ export class Trainer {
   step(batch = this.nextBatch()) {
     const { network, kernel, store } = this;
     const result = this.gradients(batch);
-    if (!Number.isFinite(result.loss)) throw new Error(`the loss is ${result.loss} at step ${this.count + 1}: the run has diverged; lower the learning rate`);
+    if (!Number.isFinite(result.loss + result.spread)) {
+      throw new Error(`numbers beyond all bounds at step ${this.count + 1}: the run has diverged; lower the learning rate`);
+    }
     this.count++;
     adamStep(kernel.floats, store, network.weights.n(), this.count, this.settings);
     return { ...result, collapse: this.watch(result.loss, result.spread) };

@@ -13,6 +13,7 @@ const MODULES = [
   "adam",
   "tuples",
   "losses",
+  "settings",
   "batches",
   "diagnostics",
   "trainer",

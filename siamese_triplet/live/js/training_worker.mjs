@@ -6,12 +6,12 @@
 //
 // Modules, from the bottom: kernel_bytes (WebAssembly of ../kernel/*.wat), kernels (which of three, and the memory), plain
 // (the same in JavaScript), layers, network (forward, backward, weights in and out), adam, tuples (selectors), losses,
-// batches (samplers), diagnostics (spread, collapse, neighbours), trainer (one run), training_worker (this), and on the
+// settings, batches (samplers), diagnostics (spread, collapse, neighbours), trainer (one run), training_worker (this), and on the
 // page's side training_client (`trainingWorker()` starts a worker from the bundled script) and training_data (decoding).
 //
-// Settings of a run, all but `method` with defaults (SETTINGS in trainer):
+// Settings of a run, all with defaults (SETTINGS in settings):
 //   network "8-16-64-64-2" or "32-64-256-256-2" (`EmbeddingNet`): channels, channels, units, units, dimensions
-//   method "softmax", "siamese", "triplet", "online-contrastive" or "online-triplet"; selector, a name of arithmetic's lists
+//   method "softmax", "siamese", "triplet", "online-contrastive" or "online-triplet"; selector, a name of the method's in settings
 //   margin, unitSphere, nClasses × nSamples (online methods), batchSize (tuples or images, other methods),
 //   learningRate, weightDecay, seed
 // Images: {images: Uint8Array of n × height × width bytes, labels: Uint8Array of n}.

@@ -4,6 +4,19 @@
 // anchor, positive, negative; lists of them are flat. `random()` returns numbers in [0, 1). Ties go to the first image of
 // the batch. The names are those of `selectors/by_name.py`.
 
+export const PAIR_SELECTORS = ["all", "hard", "batch-hard"];
+export const TRIPLET_SELECTORS = [
+  "batch-all",
+  "random",
+  "semihard",
+  "hardest-semihard",
+  "all-semihard",
+  "nearest-beyond-positive",
+  "hardest",
+  "batch-hard",
+  "easy-positive",
+];
+
 // Of each anchor: its positives (all, or one of them); the negatives that are eligible, `beyond` the positive and `within`
 // the margin of it; those taken of them; and what is taken if none is eligible.
 const RULES = {
@@ -61,7 +74,7 @@ export class NumberList {
 
 /** Selects triplets into `list`. */
 export function listTriplets(name, distances, labels, margin, random, list = new NumberList()) {
-  if (!Object.hasOwn(RULES, name)) throw new Error(`unknown triplet selector ${name}; there are ${Object.keys(RULES).join(", ")}`);
+  if (!Object.hasOwn(RULES, name)) throw new Error(`unknown triplet selector ${name}; there are ${TRIPLET_SELECTORS.join(", ")}`);
   const rule = RULES[name];
   const n = labels.length;
   const positives = new Int32Array(n);
@@ -132,7 +145,7 @@ export function listPairs(name, distances, labels, random, lists = { positive: n
     const count = Math.min(positive.length, cells.length) / 2;
     if (name === "all") drawPairs(cells.all(), count, random, negative);
     else nearestPairs(cells.all(), count, distances, n, negative);
-  } else throw new Error(`unknown pair selector ${name}; there are all, hard, batch-hard`);
+  } else throw new Error(`unknown pair selector ${name}; there are ${PAIR_SELECTORS.join(", ")}`);
   return { positive: positive.all(), negative: negative.all() };
 }
 
