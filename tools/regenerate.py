@@ -39,6 +39,7 @@ STEPS = {
     "chapters-with-checkpoints": f"tools/execute.py --recipe full --runs {KEPT} {CHAPTERS_OF[KEPT]}",
     "chapters-with-results": f"tools/execute.py --recipe full --runs book/results {CHAPTERS_OF['book/results']}",
     "pictures": "tools/pictures.py",
+    "first-figure": "tools/first_figure.py",
 }
 
 

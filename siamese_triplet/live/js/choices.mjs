@@ -1,6 +1,6 @@
 // The settings of a run that trains in the page: what can be chosen, and what a choice means to training_worker.
 
-import { PAIR_SELECTORS, TRIPLET_SELECTORS } from "./arithmetic.mjs";
+import { PAIR_SELECTORS, TRIPLET_SELECTORS } from "./tuples.mjs";
 
 export const METHODS = {
   softmax: "softmax",
