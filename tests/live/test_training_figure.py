@@ -1,8 +1,10 @@
 """The figure that trains in the page, in Chromium, from a file, by mouse and keyboard."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from siamese_triplet import ClassificationNet, EmbeddingNet, EmbeddingNetL2, emb
 from siamese_triplet.live.in_page import data_files
 from siamese_triplet.live.training import LEVELS, page_network
 
+ROOT = Path(__file__).parents[2]
 SEVEN = [(0.3, 0.2), (0.72, 0.2), (0.45, 0.85)]
 MINUTE = 60_000  # ms
 
@@ -395,6 +398,28 @@ def test_a_page_of_the_book_loads_the_images_from_files(monkeypatch: pytest.Monk
     monkeypatch.setenv(live.IN_BOOK, "1")
     assert len(live.train_in_page().to_html(with_script=False)) < 5_000
     assert len(live.script()) + sum(map(len, data_files().values())) < 2_500_000
+
+
+def test_the_first_page_has_the_figure_that_its_tool_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(live.IN_BOOK, "1")
+    stored = (ROOT / "book" / "images" / "train_here.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', stored)[1])
+    poster = data.pop("poster")
+    figure = live.train_in_page()
+    assert data == json.loads(json.dumps({"title": figure.title, **figure.data}))
+    assert len(poster["labels"]) == 500
+    assert re.match(r"After \d+ steps: \d\d\.\d % of other test images", poster["says"])
+
+
+def test_a_poster_is_shown_until_the_training_begins(show: Callable) -> None:
+    stored = (ROOT / "book" / "images" / "train_here.html").read_text(encoding="utf-8")
+    page = show(lambda: SimpleNamespace(to_html=lambda with_script: stored))
+    assert said(page)[0].startswith("After 400 steps: ")
+    assert page.evaluate("document.scripts.length") == 2  # no images were loaded yet
+    poster = page.locator(".plane canvas").screenshot()
+    steps(page, 1)
+    assert said(page)[0] == ""
+    assert page.locator(".plane canvas").screenshot() != poster
 
 
 NETWORKS = [EmbeddingNet, EmbeddingNetL2, page_network, lambda: ClassificationNet(page_network(), 10)]
