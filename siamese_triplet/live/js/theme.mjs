@@ -112,8 +112,10 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .curves figure { margin: 0; width: 15rem; } .curves figcaption { color: var(--quiet); font-size: 0.88em; }
 .axis { fill: none; stroke: var(--quiet); } .curve { fill: none; stroke: var(--accent); stroke-width: 2; }
 .curve.second { stroke: var(--negative); stroke-dasharray: 5 3; } .curves text { fill: var(--quiet); font-size: 11px; } .curves .end { text-anchor: end; }
-.runs.two { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.9rem; }
-.run .name { margin: 0.2rem 0; font-weight: 600; } .runs.two .run:first-child .name { color: var(--accent); } .runs.two .run:last-child .name { color: var(--negative); }
+.board:not(.two) { display: grid; grid-template-columns: minmax(0, 1fr) 13rem; gap: 0.9rem; }
+.board .curves figure { width: 13rem; flex: 1 1 11rem; max-width: 18rem; }
+.two .runs { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.9rem; }
+.run .name { margin: 0.2rem 0; font-weight: 600; } .two .run:first-child .name { color: var(--accent); } .two .run:last-child .name { color: var(--negative); }
 input[type="number"] { font: inherit; width: 4.5em; min-height: 2rem; color: var(--text); background: var(--surface); border: 1px solid var(--quiet); border-radius: 5px; padding: 0.25rem 0.4rem; }
 .draw { margin-top: 0.7rem; } .more { margin-bottom: 0.6rem; } .more .controls { margin-top: 0.4rem; } :is(.draw, .more) summary { cursor: pointer; font-weight: 600; min-height: 1.8rem; }
 .drawing { display: flex; flex-wrap: wrap; gap: 0.9rem; margin-top: 0.4rem; } .drawing > div:last-child { flex: 1 1 15rem; } .drawing > div:first-child { max-width: 17rem; }
@@ -128,6 +130,6 @@ input[type="number"] { font: inherit; width: 4.5em; min-height: 2rem; color: var
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--negative); font-weight: 600; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .print { display: none; }
-@media (max-width: 640px) { .sides, .runs.two { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
+@media (max-width: 640px) { .sides, .two .runs, .board:not(.two) { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
 @media print { .figure { display: none; } .print { display: block; } }
 `;

@@ -11,7 +11,8 @@ import { session } from "./session.mjs";
 import { prefersStillness } from "./theme.mjs";
 
 const STILL = 1000; // ms between two pictures for readers who prefer reduced motion
-const FOLLOW = 0.25; // how fast the picture's frame follows the points
+const ROOM = 1.2; // around the points, so that the picture's frame need not move with each of them
+const FOLLOW = 0.25; // how fast the frame shrinks
 const CHARTS = [
   { key: "loss", label: "loss of a batch" },
   { key: "active", label: "pairs or triplets with a loss" },
@@ -36,6 +37,7 @@ export function trainingFigure(view, data) {
   const says = announcement();
   const runs = element("div", { className: "runs" });
   const charts = CHARTS.map(chart);
+  const board = element("div", { className: "board" }, runs, element("div", { className: "curves" }, ...charts.map(({ box }) => box)));
   const legend = element("p", { className: "classes" });
   const drawing = element("details", { className: "draw" }, element("summary", { textContent: "Draw a digit, and see where it lands" }));
 
@@ -146,7 +148,7 @@ export function trainingFigure(view, data) {
     const now = runsOf(state, data);
     panels = now.map((run) => panel(host, nameOf(run, state, data), Math.sqrt(run.margin) / 2, () => images?.shown.labels));
     runs.replaceChildren(...panels.map(({ box }) => box));
-    runs.classList.toggle("two", panels.length > 1);
+    board.classList.toggle("two", panels.length > 1);
     charts.forEach(({ draw }) => draw([]));
     const classes = data.dataSets[state.data].classes;
     legend.replaceChildren(...classes.map((name, label) => element("span", {}, markerSample(host, label), ` ${name}`)));
@@ -176,7 +178,7 @@ export function trainingFigure(view, data) {
   drawing.addEventListener("toggle", () => {
     if (drawing.open) prepare().catch(({ message }) => fail(message));
   });
-  view.body.append(controls, moreSettings, actions, says, runs, legend, element("div", { className: "curves" }, ...charts.map(({ box }) => box)), drawing, element("p", { className: "hint", textContent: data.origin }));
+  view.body.append(controls, moreSettings, actions, says, board, legend, drawing, element("p", { className: "hint", textContent: data.origin }));
   view.onTheme(() => {
     panels.forEach(({ draw }) => draw());
     const classes = data.dataSets[state.data].classes;
@@ -223,8 +225,9 @@ function panel(host, name, least, labelsNow) {
   function show(next, classes) {
     [points, labels, shownAt] = [next, classes, performance.now()];
     const wanted = frameOf(points, least);
-    const isInside = frame && wanted.reach < 1.6 * frame.reach && wanted.reach > frame.reach / 4;
-    frame = isInside && !prefersStillness() ? Object.fromEntries(Object.entries(wanted).map(([key, to]) => [key, frame[key] + FOLLOW * (to - frame[key])])) : wanted;
+    const holds = frame && Math.max(Math.abs(wanted.x - frame.x), Math.abs(wanted.y - frame.y)) + wanted.reach <= frame.reach;
+    if (!holds) frame = { ...wanted, reach: ROOM * wanted.reach };
+    else if (wanted.reach < frame.reach / ROOM ** 2) frame = towards(frame, { ...wanted, reach: ROOM * wanted.reach });
     draw();
   }
 
@@ -239,6 +242,10 @@ function panel(host, name, least, labelsNow) {
 
   clear();
   return made;
+}
+
+function towards(frame, wanted) {
+  return Object.fromEntries(Object.entries(wanted).map(([key, to]) => [key, frame[key] + FOLLOW * (to - frame[key])]));
 }
 
 /** The first state: that of the address, where it makes sense, else the one given in Python. */
