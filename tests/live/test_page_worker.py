@@ -32,6 +32,9 @@ PREPARE = """
   const tell = (message) => scope.onmessage({ data: message });
   const pointsOf = (run) => messages.flatMap((message) => (message.type === 'frame' ? message.runs[run].points : []));
   const frame = (step) => until((message) => message.type === 'frame' && message.step >= step);
+  let wakes = 0; // of the worker by itself
+  const { postMessage } = MessagePort.prototype;
+  MessagePort.prototype.postMessage = function (...given) { wakes += 1; postMessage.apply(this, given); };
   serve(scope);
 """
 
@@ -89,10 +92,13 @@ def test_it_pauses_within_a_slice_and_goes_on(tmp_path: Path) -> None:
         const { step } = await frame(paused.step);
         await new Promise((resolve) => setTimeout(resolve, 3 * SLICE));
         const still = messages.at(-1);
+        const wakesBefore = wakes;
+        await new Promise((resolve) => setTimeout(resolve, SLICE));
+        const isAsleep = wakes === wakesBefore;
         tell({ type: 'start' });
         const later = await frame(step + 2);
         tell({ type: 'dispose' });
-        return { paused, step, still, later };
+        return { paused, step, still, later, isAsleep };
         """,
         tmp_path,
     )
@@ -100,6 +106,7 @@ def test_it_pauses_within_a_slice_and_goes_on(tmp_path: Path) -> None:
     assert not result["paused"]["isRunning"]
     assert result["step"] == result["paused"]["step"]
     assert (result["still"]["type"], result["still"]["step"]) == ("frame", result["step"])
+    assert result["isAsleep"]
     assert result["later"]["step"] > result["step"]
 
 
@@ -156,10 +163,12 @@ def test_weights_and_embeddings_are_sent_when_asked_for(tmp_path: Path) -> None:
         const whole = messages.at(-1);
         tell({ type: 'embed', run: 0, id: 9, images: Float32Array.from(data.shown.images) });
         const float = messages.at(-1);
+        await frame(0);
+        messages.length = 0;
         tell({ type: 'load', run: 0, weights: weights.map((weight) => 2 * weight) });
+        const { runs } = await frame(0);
         tell({ type: 'weights', run: 0 });
         const loaded = messages.at(-1).weights;
-        const { runs } = await frame(0);
         tell({ type: 'load', run: 0, weights: weights.subarray(1) });
         const message = messages.at(-1).message;
         tell({ type: 'dispose' });
