@@ -42,6 +42,7 @@ MODULES = (  # in the order of their imports
     "batches",
     "diagnostics",
     "trainer",
+    "training_session",
     "training_worker",
     "training_client",
     "training_data",

@@ -16,7 +16,8 @@ from siamese_triplet.live import script
 from siamese_triplet.live.training import page_images, page_network
 
 PREPARE = """
-  const { serve, SLICE } = await load('training_worker');
+  const { serve } = await load('training_worker');
+  const { SLICE } = await load('training_session');
   const bytes = (text) => new Uint8Array(Buffer.from(text, 'base64'));
   const some = ({ images, labels }) => ({ images: bytes(images), labels: bytes(labels) });
   const data = { train: some(given.images), shown: some(given.images), others: some(given.images),
@@ -108,6 +109,39 @@ def test_it_pauses_within_a_slice_and_goes_on(tmp_path: Path) -> None:
     assert (result["still"]["type"], result["still"]["step"]) == ("frame", result["step"])
     assert result["isAsleep"]
     assert result["later"]["step"] > result["step"]
+
+
+def test_many_messages_do_not_crowd_the_next_one_out(tmp_path: Path) -> None:
+    wakes = talk(
+        """
+        tell({ type: 'create', runs: [settings], data });
+        tell({ type: 'start' });
+        for (let i = 0; i < 20; i++) tell({ type: 'set', run: 0, margin: 1 + i });
+        const found = wakes;
+        tell({ type: 'dispose' });
+        return found;
+        """,
+        tmp_path,
+    )
+    assert wakes == 1
+
+
+def test_a_worker_can_begin_anew(tmp_path: Path) -> None:
+    steps = talk(
+        """
+        const steps = [];
+        for (let i = 0; i < 2; i++) {
+          tell({ type: 'create', runs: [settings], data });
+          tell({ type: 'step', n: 2 });
+          steps.push((await frame(2)).step);
+          if (i) tell({ type: 'dispose' });
+          messages.length = 0;
+        }
+        return steps;
+        """,
+        tmp_path,
+    )
+    assert steps == [2, 2]
 
 
 def test_two_runs_keep_step_and_the_same_settings_give_the_same_run(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ const MODULES = [
   "batches",
   "diagnostics",
   "trainer",
+  "training_session",
   "training_worker",
 ];
 
