@@ -43,9 +43,9 @@ MODULES = (  # in the order of their imports
     "diagnostics",
     "trainer",
     "training_session",
+    "training_data",
     "training_worker",
     "training_client",
-    "training_data",
     "main",
 )
 

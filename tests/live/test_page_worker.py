@@ -67,6 +67,7 @@ def test_a_run_starts_with_a_frame_and_takes_the_steps_asked_for(tmp_path: Path)
     )
     assert [message["type"] for message in messages[:3]] == ["ready", "frame", "running"]
     n_weights = sum(weight.numel() for weight in page_network().parameters())
+    assert messages[0].pop("shown")["labels"]
     assert messages[0] == {"type": "ready", "kernel": "simd", "nWeights": [n_weights]}
     assert messages[1]["step"] == 0
     assert messages[1]["runs"][0]["accuracy"][0] == 0
@@ -142,6 +143,29 @@ def test_a_worker_can_begin_anew(tmp_path: Path) -> None:
         tmp_path,
     )
     assert steps == [2, 2]
+
+
+def test_packed_images_are_decoded_first(tmp_path: Path) -> None:
+    kinds, shown, error = evaluate(
+        PREPARE
+        + """
+        tell({ type: 'create', runs: [settings], data: given.packed });
+        tell({ type: 'step' });
+        await frame(1);
+        const kinds = messages.map(({ type }) => type);
+        const { shown } = messages[0];
+        tell({ type: 'create', runs: [settings], data: { ...given.packed, images: 'AAAA' } });
+        tell({ type: 'dispose' });
+        const error = await until(({ type }) => type === 'error');
+        return [kinds, [shown.images.length, shown.labels.length], error.message];
+        """,
+        tmp_path,
+        {"images": images(), "packed": page_images()},
+    )
+    assert kinds[:2] == ["ready", "running"]
+    assert "frame" in kinds
+    assert shown == [500 * 784, 500]
+    assert error.startswith("the images cannot be decoded")
 
 
 def test_two_runs_keep_step_and_the_same_settings_give_the_same_run(tmp_path: Path) -> None:
@@ -297,7 +321,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[s
 
 
 TRAIN = """async (settings) => {
-  const data = await modules.training_data.decodeImages(images);
   const worker = modules.training_client.trainingWorker();
   const found = { collapse: null, kernel: null, accuracy: null, delay: null };
   let asked;
@@ -316,7 +339,7 @@ TRAIN = """async (settings) => {
         done(found);
       }
     };
-    worker.postMessage({ type: "create", runs: [settings], data });
+    worker.postMessage({ type: "create", runs: [settings], data: images });
     worker.postMessage({ type: "start" });
   });
 }"""

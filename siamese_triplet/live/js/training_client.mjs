@@ -18,6 +18,7 @@ const MODULES = [
   "diagnostics",
   "trainer",
   "training_session",
+  "training_data",
   "training_worker",
 ];
 

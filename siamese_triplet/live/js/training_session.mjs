@@ -17,7 +17,7 @@ export class Session {
     this.post = post;
     this.trainers = runs.map((settings) => new Trainer(settings, data, kernel));
     this.begin();
-    post({ type: "ready", kernel, nWeights: this.trainers.map(({ network }) => network.places.length) });
+    post({ type: "ready", kernel, nWeights: this.trainers.map(({ network }) => network.places.length), shown: data.shown });
   }
 
   begin() {

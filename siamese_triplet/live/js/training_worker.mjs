@@ -19,7 +19,8 @@
 //
 // To the worker:
 //   {type: "create", runs: [settings, …], data: {train, shown, others, nClasses, mean, std, height, width}, kernel?}
-//     the embeddings of `shown` are drawn, those of `others` measured; `kernel` "relaxed", "simd" or "plain", else the best
+//     the embeddings of `shown` are drawn, those of `others` measured; `data` may also be as `page_images` packs it: it is
+//     decoded here, so that the page is not held up; `kernel` is "relaxed", "simd" or "plain", else the best
 //   {type: "start"} | {type: "pause"} | {type: "step", n?} | {type: "reset", seed?} | {type: "dispose"}
 //     all but dispose end with a frame of the step that was reached; reset keeps the settings, and stops
 //   {type: "set", run, learningRate?, margin?}     from the next step on; other settings need a new "create"
@@ -27,7 +28,7 @@
 //   {type: "weights", run, id}                     asks for the weights
 //   {type: "load", run, weights}                   Float32Array in PyTorch's order, see network.mjs; Adam begins anew
 // From the worker:
-//   {type: "ready", kernel, nWeights: [per run]}   after create, followed by a frame of step 0
+//   {type: "ready", kernel, nWeights: [per run], shown}   after create, followed by a frame of step 0; `shown` is a copy
 //   {type: "frame", step, seconds, runs: [{embeddings: Float32Array, n × dimensions, transferred; points, accuracy}]}
 //     at most 20 a second, fewer where embedding would take more than a fifth of the time; `seconds` of training, without
 //     pauses; `points`: curve points since the last frame, [step, loss, selected, active, spread] each; `accuracy`:
@@ -37,6 +38,7 @@
 //   {type: "embedded", run, id, embeddings} | {type: "weights", run, id, weights}
 //   {type: "error", message}                       the worker is idle then
 
+import { decodeImages } from "./training_data.mjs";
 import { Session } from "./training_session.mjs";
 
 /** Serves the protocol above in `scope`, the global scope of a worker. */
@@ -61,7 +63,7 @@ export function serve(scope) {
     session = new Session(message, post);
     clock = clockOf(() => guarded(() => session.slice(clock.wake)));
   };
-  scope.onmessage = ({ data: message }) =>
+  const receive = (message) =>
     guarded(() => {
       if (message.type === "create") begin(message);
       else if (message.type === "dispose") end();
@@ -69,6 +71,23 @@ export function serve(scope) {
       else session.handle(message);
       clock?.wake();
     });
+  let waiting = null; // messages that came while images are decoded
+  scope.onmessage = ({ data: message }) => {
+    if (waiting) waiting.push(message);
+    else if (message.type === "create" && typeof message.data?.images === "string") {
+      waiting = [];
+      const go = (act) => {
+        act();
+        const messages = waiting;
+        waiting = null;
+        messages.forEach(receive);
+      };
+      decodeImages(message.data).then(
+        (data) => go(() => receive({ ...message, data })),
+        (error) => go(() => post({ type: "error", message: `the images cannot be decoded: ${error.message}` })),
+      );
+    } else receive(message);
+  };
 }
 
 /**
