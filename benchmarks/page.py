@@ -50,7 +50,6 @@ STEPS = """([network, kernel, n]) => {
   });
 }"""
 TRAIN = """async ([name, settings, wanted, limit]) => {
-  const data = await modules.training_data.decodeImages(images[name]);
   const worker = modules.training_client.trainingWorker();
   const found = { points: [], frames: 0, reached: null };
   return new Promise((done, fail) => {
@@ -67,7 +66,7 @@ TRAIN = """async ([name, settings, wanted, limit]) => {
       worker.terminate();
       done(found);
     };
-    worker.postMessage({ type: "create", runs: [settings], data });
+    worker.postMessage({ type: "create", runs: [settings], data: images[name] });
     worker.postMessage({ type: "start" });
   });
 }"""

@@ -56,7 +56,18 @@ def _accuracy(rows: list[dict]) -> str:
         step, seconds = (f"{reached[0]}", f"{reached[1]:.1f}") if reached else ("–", "–")
         last_step, last_seconds, last = row["last"]
         wanted = f"{row['wanted']:.0%} in {row['limit']} s"
-        cells.append([row["data"], row["seed"], wanted, step, seconds, f"{last:.1%}", last_step, f"{last_seconds:.0f}"])
+        cells.append(
+            [
+                row["data"],
+                str(row["seed"]),
+                wanted,
+                step,
+                seconds,
+                f"{last:.1%}",
+                f"{last_step:,}",
+                f"{last_seconds:.0f}",
+            ]
+        )
     head = ["data", "seed", "wanted", "reached at step", "after s", "at the end", "step", "s"]
     text = (
         "**Accuracy of 5 neighbours in the plane**, online triplets from scratch in the page, 500 test images among "

@@ -68,9 +68,9 @@ def train_in_page(
         raise ValueError(f"{data=} must be among data_sets={list(data_sets)}, and these among {list(TITLES)}")
     if network not in NETWORKS:
         raise ValueError(f"unknown {network=}; there are {', '.join(map(repr, NETWORKS))}")
-    if not (1 <= n_classes <= MOST_CLASSES and 2 <= n_samples <= MOST_IMAGES):
+    if not (2 <= n_classes <= MOST_CLASSES and 2 <= n_samples <= MOST_IMAGES):
         raise ValueError(
-            f"{n_classes=} must be from 1 to {MOST_CLASSES}, {n_samples=} from 2 to {MOST_IMAGES}; a page has ten "
+            f"{n_classes=} must be from 2 to {MOST_CLASSES}, {n_samples=} from 2 to {MOST_IMAGES}; a page has ten "
             "classes and little time"
         )
     if not 0 < learning_rate <= 1 or not 0 <= seed < SEEDS:

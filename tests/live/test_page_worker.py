@@ -16,7 +16,8 @@ from siamese_triplet.live import script
 from siamese_triplet.live.training import page_images, page_network
 
 PREPARE = """
-  const { serve, SLICE } = await load('training_worker');
+  const { serve } = await load('training_worker');
+  const { SLICE } = await load('training_session');
   const bytes = (text) => new Uint8Array(Buffer.from(text, 'base64'));
   const some = ({ images, labels }) => ({ images: bytes(images), labels: bytes(labels) });
   const data = { train: some(given.images), shown: some(given.images), others: some(given.images),
@@ -32,6 +33,9 @@ PREPARE = """
   const tell = (message) => scope.onmessage({ data: message });
   const pointsOf = (run) => messages.flatMap((message) => (message.type === 'frame' ? message.runs[run].points : []));
   const frame = (step) => until((message) => message.type === 'frame' && message.step >= step);
+  let wakes = 0; // of the worker by itself
+  const { postMessage } = MessagePort.prototype;
+  MessagePort.prototype.postMessage = function (...given) { wakes += 1; postMessage.apply(this, given); };
   serve(scope);
 """
 
@@ -63,6 +67,7 @@ def test_a_run_starts_with_a_frame_and_takes_the_steps_asked_for(tmp_path: Path)
     )
     assert [message["type"] for message in messages[:3]] == ["ready", "frame", "running"]
     n_weights = sum(weight.numel() for weight in page_network().parameters())
+    assert messages[0].pop("shown")["labels"]
     assert messages[0] == {"type": "ready", "kernel": "simd", "nWeights": [n_weights]}
     assert messages[1]["step"] == 0
     assert messages[1]["runs"][0]["accuracy"][0] == 0
@@ -89,10 +94,13 @@ def test_it_pauses_within_a_slice_and_goes_on(tmp_path: Path) -> None:
         const { step } = await frame(paused.step);
         await new Promise((resolve) => setTimeout(resolve, 3 * SLICE));
         const still = messages.at(-1);
+        const wakesBefore = wakes;
+        await new Promise((resolve) => setTimeout(resolve, SLICE));
+        const isAsleep = wakes === wakesBefore;
         tell({ type: 'start' });
         const later = await frame(step + 2);
         tell({ type: 'dispose' });
-        return { paused, step, still, later };
+        return { paused, step, still, later, isAsleep };
         """,
         tmp_path,
     )
@@ -100,7 +108,64 @@ def test_it_pauses_within_a_slice_and_goes_on(tmp_path: Path) -> None:
     assert not result["paused"]["isRunning"]
     assert result["step"] == result["paused"]["step"]
     assert (result["still"]["type"], result["still"]["step"]) == ("frame", result["step"])
+    assert result["isAsleep"]
     assert result["later"]["step"] > result["step"]
+
+
+def test_many_messages_do_not_crowd_the_next_one_out(tmp_path: Path) -> None:
+    wakes = talk(
+        """
+        tell({ type: 'create', runs: [settings], data });
+        tell({ type: 'start' });
+        for (let i = 0; i < 20; i++) tell({ type: 'set', run: 0, margin: 1 + i });
+        const found = wakes;
+        tell({ type: 'dispose' });
+        return found;
+        """,
+        tmp_path,
+    )
+    assert wakes == 1
+
+
+def test_a_worker_can_begin_anew(tmp_path: Path) -> None:
+    steps = talk(
+        """
+        const steps = [];
+        for (let i = 0; i < 2; i++) {
+          tell({ type: 'create', runs: [settings], data });
+          tell({ type: 'step', n: 2 });
+          steps.push((await frame(2)).step);
+          if (i) tell({ type: 'dispose' });
+          messages.length = 0;
+        }
+        return steps;
+        """,
+        tmp_path,
+    )
+    assert steps == [2, 2]
+
+
+def test_packed_images_are_decoded_first(tmp_path: Path) -> None:
+    kinds, shown, error = evaluate(
+        PREPARE
+        + """
+        tell({ type: 'create', runs: [settings], data: given.packed });
+        tell({ type: 'step' });
+        await frame(1);
+        const kinds = messages.map(({ type }) => type);
+        const { shown } = messages[0];
+        tell({ type: 'create', runs: [settings], data: { ...given.packed, images: 'AAAA' } });
+        tell({ type: 'dispose' });
+        const error = await until(({ type }) => type === 'error');
+        return [kinds, [shown.images.length, shown.labels.length], error.message];
+        """,
+        tmp_path,
+        {"images": images(), "packed": page_images()},
+    )
+    assert kinds[:2] == ["ready", "running"]
+    assert "frame" in kinds
+    assert shown == [500 * 784, 500]
+    assert error.startswith("the images cannot be decoded")
 
 
 def test_two_runs_keep_step_and_the_same_settings_give_the_same_run(tmp_path: Path) -> None:
@@ -156,10 +221,12 @@ def test_weights_and_embeddings_are_sent_when_asked_for(tmp_path: Path) -> None:
         const whole = messages.at(-1);
         tell({ type: 'embed', run: 0, id: 9, images: Float32Array.from(data.shown.images) });
         const float = messages.at(-1);
+        await frame(0);
+        messages.length = 0;
         tell({ type: 'load', run: 0, weights: weights.map((weight) => 2 * weight) });
+        const { runs } = await frame(0);
         tell({ type: 'weights', run: 0 });
         const loaded = messages.at(-1).weights;
-        const { runs } = await frame(0);
         tell({ type: 'load', run: 0, weights: weights.subarray(1) });
         const message = messages.at(-1).message;
         tell({ type: 'dispose' });
@@ -254,7 +321,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[s
 
 
 TRAIN = """async (settings) => {
-  const data = await modules.training_data.decodeImages(images);
   const worker = modules.training_client.trainingWorker();
   const found = { collapse: null, kernel: null, accuracy: null, delay: null };
   let asked;
@@ -273,7 +339,7 @@ TRAIN = """async (settings) => {
         done(found);
       }
     };
-    worker.postMessage({ type: "create", runs: [settings], data });
+    worker.postMessage({ type: "create", runs: [settings], data: images });
     worker.postMessage({ type: "start" });
   });
 }"""

@@ -1,18 +1,16 @@
 // Images to train on: within the figure, as in a notebook, or in a file beside the page's script, loaded when chosen.
 
-import { decodeImages } from "./training_data.mjs";
-
 const STORE = "siameseTripletImages";
-const decoded = new Map();
+const found = new Map();
 
-/** Promises the decoded images `name`; `packed` holds them, or is null where a file beside the script does. */
+/** Promises the packed images `name`; `packed` holds them, or is null where a file beside the script does. */
 export function imagesOf(name, packed) {
-  if (!decoded.has(name)) {
-    const found = (packed ? Promise.resolve(packed) : fromFile(name)).then(decodeImages);
-    found.catch(() => decoded.delete(name)); // it can be tried again
-    decoded.set(name, found);
+  if (!found.has(name)) {
+    const promised = packed ? Promise.resolve(packed) : fromFile(name);
+    promised.catch(() => found.delete(name)); // it can be tried again
+    found.set(name, promised);
   }
-  return decoded.get(name);
+  return found.get(name);
 }
 
 function fromFile(name) {

@@ -17,7 +17,7 @@ export function drawingFigure(view, data) {
   const legend = element("p", { className: "classes" });
   let [points, labels, flat, star, pad] = [null, null, null, null, null];
 
-  const network = session({ frame: ({ runs: [{ embeddings }] }) => show(embeddings), error: ({ message }) => (says.textContent = message) });
+  const network = session({ ready, frame: ({ runs: [{ embeddings }] }) => show(embeddings), error: ({ message }) => (says.textContent = message) });
 
   async function prepare() {
     says.textContent = "Loading the network and the images …";
@@ -25,9 +25,12 @@ export function drawingFigure(view, data) {
     const { weights, network: sizes, unitSphere, nClasses } = data.weights;
     network.create([{ network: sizes, unitSphere, ...(nClasses ? { method: "softmax" } : ANY_METHOD) }], images);
     network.post({ type: "load", run: 0, weights: decodeWeights(weights) });
-    labels = [...images.shown.labels];
     says.textContent = "";
-    pad = digitPad({ images: images.shown, classes, embed: (image) => network.embed(image), rows: () => flat, onPoint: (point) => ((star = point), draw()) });
+  }
+
+  function ready({ shown }) {
+    labels = [...shown.labels];
+    pad = digitPad({ images: shown, classes, embed: (image) => network.embed(image), rows: () => flat, onPoint: (point) => ((star = point), draw()) });
     body.append(pad.box);
   }
 

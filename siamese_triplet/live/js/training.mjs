@@ -23,7 +23,7 @@ const NUMBERS = ["step", "time", "loss", "with a loss", "accuracy of 5 neighbour
 export function trainingFigure(view, data) {
   const { host, address } = view;
   let state = settled(startOf(address, data), data);
-  let [images, panels, isStale, wantsToRun, pad] = [null, [], true, false, null];
+  let [shown, panels, isStale, wantsToRun, pad] = [null, [], true, false, null]; // `shown` are the test images that are drawn
 
   const controls = element("div", { className: "controls" });
   const train = button("Train", () => (training.isRunning() ? pause() : act("start")), { className: "main" });
@@ -42,6 +42,10 @@ export function trainingFigure(view, data) {
   const drawing = element("details", { className: "draw" }, element("summary", { textContent: "Draw a digit, and see where it lands" }));
 
   const training = session({
+    ready: (message) => {
+      shown = message.shown;
+      makePad();
+    },
     running: ({ isRunning }) => showRunning(isRunning),
     frame: showFrame,
     collapse: ({ run, step: at, loss, first, now }) => {
@@ -59,11 +63,9 @@ export function trainingFigure(view, data) {
     says.textContent = "Loading the images …";
     const loaded = await imagesOf(state.data, data.dataSets[state.data].packed);
     if (state !== wanted) return prepare();
-    images = loaded;
     isStale = false;
     says.textContent = "";
-    training.create(runsOf(state, data).map(settingsOf), images);
-    makePad();
+    training.create(runsOf(state, data).map(settingsOf), loaded);
   }
 
   function act(type) {
@@ -146,7 +148,7 @@ export function trainingFigure(view, data) {
 
   function makePanels() {
     const now = runsOf(state, data);
-    panels = now.map((run) => panel(host, nameOf(run, state, data), Math.sqrt(run.margin) / 2, () => images?.shown.labels));
+    panels = now.map((run) => panel(host, nameOf(run, state, data), Math.sqrt(run.margin) / 2, () => shown.labels));
     runs.replaceChildren(...panels.map(({ box }) => box));
     board.classList.toggle("two", panels.length > 1);
     charts.forEach(({ draw }) => draw([]));
@@ -166,7 +168,7 @@ export function trainingFigure(view, data) {
     pad = null;
     if (drawing.hidden) return;
     pad = digitPad({
-      images: images.shown,
+      images: shown,
       classes: data.dataSets[state.data].classes,
       embed: (image) => training.embed(image),
       rows: () => panels[0].rows(),

@@ -17,6 +17,8 @@ const MODULES = [
   "batches",
   "diagnostics",
   "trainer",
+  "training_session",
+  "training_data",
   "training_worker",
 ];
 
