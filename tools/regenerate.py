@@ -41,6 +41,7 @@ STEPS = {
     "chapters-with-results": f"tools/execute.py --recipe full --runs book/results {CHAPTERS_OF['book/results']}",
     "costs": "tools/costs.py",
     "pictures": "tools/pictures.py",
+    "first-figure": "tools/first_figure.py",
 }
 
 

@@ -6,15 +6,18 @@ browser, by the JavaScript in `js/*.mjs`; a test compares it with the package.
 
 from siamese_triplet.live.element import IN_BOOK, LiveFigure, script
 from siamese_triplet.live.embeddings import EmbeddingRecorder, embedding_viewer, selector_bench
+from siamese_triplet.live.in_page import digit_pad, train_in_page
 from siamese_triplet.live.playgrounds import pair_playground, triplet_playground
 
 __all__ = [
     "IN_BOOK",
     "EmbeddingRecorder",
     "LiveFigure",
+    "digit_pad",
     "embedding_viewer",
     "pair_playground",
     "script",
     "selector_bench",
+    "train_in_page",
     "triplet_playground",
 ]

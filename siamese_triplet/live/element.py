@@ -15,8 +15,10 @@ from siamese_triplet._style import plain
 TAG = "siamese-triplet-figure"
 IN_BOOK = "SIAMESE_TRIPLET_IN_BOOK"  # set while the book's notebooks run: its pages load the script themselves
 IMPORT = re.compile(r'^import \{(.*?)\} from "\./(\w+)\.mjs";', re.MULTILINE | re.DOTALL)
-EXPORT = re.compile(r"^export (?:function|const) (\w+)", re.MULTILINE)
+EXPORT = re.compile(r"^export (?:function|const|class) (\w+)", re.MULTILINE)
 MODULES = (  # in the order of their imports
+    "bundle",
+    "tuples",
     "arithmetic",
     "random",
     "address",
@@ -30,6 +32,29 @@ MODULES = (  # in the order of their imports
     "bench",
     "viewer",
     "gallery",
+    "kernel_bytes",
+    "plain",
+    "kernels",
+    "layers",
+    "network",
+    "adam",
+    "losses",
+    "settings",
+    "batches",
+    "diagnostics",
+    "trainer",
+    "training_session",
+    "training_data",
+    "training_worker",
+    "training_client",
+    "curves",
+    "digits",
+    "pad",
+    "choices",
+    "session",
+    "datasets",
+    "training",
+    "drawing",
     "main",
 )
 
@@ -88,10 +113,16 @@ class LiveFigure:
 
 
 def script() -> str:
-    """Bundle the modules in `js/` into one script, since browsers load no modules in a page opened from a file."""
+    """Bundle the modules in `js/` into one script, since browsers load no modules in a page opened from a file.
+
+    The functions that make the modules are kept in the first module, for the Web Worker that trains: its script is put
+    together from those that it needs.
+    """
     folder = resources.files("siamese_triplet.live") / "js"
     parts = [_as_function(name, (folder / f"{name}.mjs").read_text(encoding="utf-8")) for name in MODULES]
-    return "(() => {\nconst modules = {};\n" + "\n".join(parts).replace("</script", "<\\/script") + "})();\n"
+    define = "(name, make) => { modules[name] = make(); modules.bundle.sources[name] = make; }"
+    body = "\n".join(parts).replace("</script", "<\\/script")
+    return f"(() => {{\nconst modules = {{}};\nconst define = {define};\n{body}}})();\n"
 
 
 def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
@@ -104,8 +135,8 @@ def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
 
 
 def _as_function(name: str, source: str) -> str:
-    """Wrap a module in a function that is called at once and returns the exports."""
+    """Wrap a module in a function that makes it and returns the exports."""
     exports = ", ".join(EXPORT.findall(source))
     body = EXPORT.sub(lambda match: match[0].removeprefix("export "), source)
     body = IMPORT.sub(r"const {\1} = modules.\2;", body)
-    return f"modules.{name} = (() => {{\n{body}return {{ {exports} }};\n}})();\n"
+    return f'define("{name}", () => {{\n{body}return {{ {exports} }};\n}});\n'

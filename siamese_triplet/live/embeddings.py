@@ -88,7 +88,7 @@ def embedding_viewer(recorder: EmbeddingRecorder, name: str = "embeddings", titl
         title or "Embeddings through the epochs",
         _recorded_data(recorder),
         alt,
-        still=_scatter_image(recorder, alt),
+        still=scatter_image(recorder.embeddings[-1], recorder.labels, images.classes, alt),
     )
 
 
@@ -121,7 +121,7 @@ def selector_bench(
         "Selector bench",
         _recorded_data(recorder) | chosen,
         alt,
-        still=_scatter_image(recorder, alt),
+        still=scatter_image(recorder.embeddings[-1], recorder.labels, images.classes, alt),
     )
 
 
@@ -134,7 +134,7 @@ def evenly_spaced(n: int, n_chosen: int) -> Tensor:
 @functools.cache
 def bench_selectors(kind: str) -> tuple[str, ...]:
     """List the selectors of the bench: the names of `kind` in `selectors.by_name.SELECTORS` that run in a page."""
-    source = (resources.files("siamese_triplet.live") / "js" / "arithmetic.mjs").read_text(encoding="utf-8")
+    source = (resources.files("siamese_triplet.live") / "js" / "tuples.mjs").read_text(encoding="utf-8")
     [names] = re.findall(rf"const {kind.removesuffix('s').upper()}_SELECTORS = \[(.*?)\]", source, re.DOTALL)
     return tuple(re.findall(r'"(.*?)"', names))
 
@@ -178,8 +178,8 @@ def _image_sheet(data: Tensor) -> dict[str, Any]:
     return {"source": _png_url(stream.getvalue()), "width": width, "height": height, "columns": columns}
 
 
-def _scatter_image(recorder: EmbeddingRecorder, alt: str) -> str:
-    """Draw the last epoch as an HTML image."""
+def scatter_image(embeddings: Tensor, labels: Tensor, classes: Sequence[str], alt: str) -> str:
+    """Draw embeddings (N, 2) as an HTML image, described by `alt`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -187,7 +187,7 @@ def _scatter_image(recorder: EmbeddingRecorder, alt: str) -> str:
 
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
-    plot_embeddings(recorder.embeddings[-1], recorder.labels, classes=recorder.images.classes, ax=figure.add_subplot())
+    plot_embeddings(embeddings, labels, classes=classes, ax=figure.add_subplot())
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=80)
     return f'<img alt="{alt}" src="{_png_url(stream.getvalue())}">'

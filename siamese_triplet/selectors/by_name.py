@@ -1,7 +1,7 @@
 """Selectors by name: the one list that the command line, the explorer, the figures and the benchmarks read.
 
 A new selector gets its name here and nowhere else. The page's bench, in JavaScript, offers the part of these names
-that `live/js/arithmetic.mjs` implements.
+that `live/js/tuples.mjs` implements.
 """
 
 from collections.abc import Callable

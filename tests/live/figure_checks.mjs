@@ -1,11 +1,14 @@
-// Compares the arithmetic of the book's figures with the package's: node figure_checks.mjs ARITHMETIC CASES.
+// Compares the arithmetic of the book's figures with the package's: node figure_checks.mjs JS CASES.
 // Prints what differs, a line each, and nothing where nothing does.
 
 import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const [arithmeticPath, casesPath] = process.argv.slice(2);
-const arithmetic = await import(pathToFileURL(arithmeticPath));
+const [folder, casesPath] = process.argv.slice(2);
+const load = (name) => import(pathToFileURL(join(resolve(folder), `${name}.mjs`)));
+const arithmetic = await load("arithmetic");
+const { PAIR_SELECTORS } = await load("tuples");
 const { batches, pairs, triplets } = JSON.parse(readFileSync(casesPath));
 const PLACES = 1e-9;
 
@@ -55,7 +58,7 @@ batches.forEach((batch, number) => {
     const [name, margin] = key.split(" ");
     checkDrawn(of, name, expected, batch, Number(margin));
   }
-  for (const name of arithmetic.PAIR_SELECTORS) {
+  for (const name of PAIR_SELECTORS) {
     const found = arithmetic.selectPairs(name, rows, labels, () => 0.5);
     const [positive, negative] = batch.pairs[name];
     if (name === "hard") checkHard(of, found, [positive, negative], batch.distances);

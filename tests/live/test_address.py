@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_arithmetic import node
+from node import node
 
 from siamese_triplet import live
 from siamese_triplet._style import COLOURS, MARKERS, class_style

@@ -340,7 +340,7 @@ def test_the_classes_have_the_colours_of_the_plots() -> None:
 
 @pytest.mark.parametrize("kind", ["triplets", "pairs"])
 def test_the_bench_offers_selectors_under_the_names_of_the_package(kind: str) -> None:
-    offered = list_in("arithmetic.mjs", f"{kind[:-1].upper()}_SELECTORS")
+    offered = list_in("tuples.mjs", f"{kind[:-1].upper()}_SELECTORS")
     assert list(bench_selectors(kind)) == offered
     assert set(offered) <= set(SELECTORS[kind])
 

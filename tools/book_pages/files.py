@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_triplet.live.element import TAG, script
+from siamese_triplet.live.in_page import data_files
 
 HERE = Path(__file__).parent
 LIBRARY, STYLES, PRINT, CARD = "siamese-triplet-figures.js", "book.css", "print.js", "card.png"
@@ -32,6 +33,8 @@ def write_files(app: Any) -> None:
     (static / LIBRARY).write_text(ON_A_PAGE + script(), encoding="utf-8")
     for name in (STYLES, PRINT):
         shutil.copy(HERE / name, static)
+    for name, images in data_files().items():  # a page loads them when they are chosen
+        (static / name).write_text(images, encoding="utf-8")
     shutil.copy(Path(app.srcdir) / "book" / "images" / CARD, static)
     shutil.copy(HERE / "404.html", site)
     (site / ".nojekyll").touch()  # else GitHub Pages leaves out folders that begin with _

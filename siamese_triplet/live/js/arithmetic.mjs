@@ -1,21 +1,9 @@
 // The distances, selectors, losses and gradients of the package, as plain loops over one batch.
 //
 // Rows are arrays of numbers, all of one length; distances are squared Euclidean; a pair is [i, j] with i < j, a
-// triplet [anchor, positive, negative]. Ties go to the first image of the batch. The selectors have the names of
-// `selectors/by_name.py`.
+// triplet [anchor, positive, negative]. Ties go to the first image of the batch.
 
-export const PAIR_SELECTORS = ["all", "hard", "batch-hard"];
-export const TRIPLET_SELECTORS = [
-  "batch-all",
-  "random",
-  "semihard",
-  "hardest-semihard",
-  "all-semihard",
-  "nearest-beyond-positive",
-  "hardest",
-  "batch-hard",
-  "easy-positive",
-];
+import { distanceMatrix, listPairs, listTriplets } from "./tuples.mjs";
 
 export function squaredDistance(left, right) {
   return left.reduce((total, value, column) => total + (value - right[column]) ** 2, 0);
@@ -30,127 +18,30 @@ export function zoneOf(toPositive, toNegative, margin) {
   return toNegative < toPositive + margin ? "semi-hard" : "easy";
 }
 
-// Selection
+// Selection, by the lists of tuples.mjs
 
 /** Selects positive and negative pairs from a batch. `random()` returns numbers in [0, 1). */
 export function selectPairs(name, rows, labels, random) {
-  const distances = squaredDistances(rows);
-  const { positive, negative } = pairsOf(labels);
-  if (name === "all") return { positive, negative: sample(negative, positive.length, random) };
-  if (name === "hard") {
-    const sorted = negative.toSorted(([a, b], [c, d]) => distances[a][b] - distances[c][d]);
-    return { positive, negative: sorted.slice(0, positive.length) };
-  }
-  if (name !== "batch-hard") throw new Error(`unknown pair selector ${name}`);
-  const chosen = { positive: new Map(), negative: new Map() };
-  const keep = (pairs, image, other) => {
-    if (other >= 0) pairs.set(`${Math.min(image, other)},${Math.max(image, other)}`, ordered(image, other));
-  };
-  for (const image of labels.keys()) {
-    const { positives, negatives } = othersOf(labels, image);
-    keep(chosen.positive, image, farthest(distances[image], positives));
-    keep(chosen.negative, image, nearest(distances[image], negatives));
-  }
-  return { positive: [...chosen.positive.values()], negative: [...chosen.negative.values()] };
+  const { positive, negative } = listPairs(name, flatDistances(rows), labels, random);
+  return { positive: inGroups(positive, 2), negative: inGroups(negative, 2) };
 }
 
 /** Selects triplets from a batch. `random()` returns numbers in [0, 1). */
 export function selectTriplets(name, rows, labels, margin, random) {
-  const distances = squaredDistances(rows);
-  const triplets = [];
-  for (const anchor of labels.keys()) {
-    const { positives, negatives } = othersOf(labels, anchor);
-    const pairs = Object.hasOwn(ONE_POSITIVE, name) ? [ONE_POSITIVE[name](distances[anchor], positives)] : positives;
-    for (const positive of pairs) {
-      if (positive < 0) continue;
-      for (const negative of negativesOf(name, distances[anchor], positive, negatives, margin, random)) {
-        triplets.push([anchor, positive, negative]);
-      }
-    }
-  }
-  return triplets;
+  return inGroups(listTriplets(name, flatDistances(rows), labels, margin, random), 3);
 }
 
-const ONE_POSITIVE = { "batch-hard": farthest, "easy-positive": nearest };
-
-/** The eligible negatives of a positive pair, from which the selector draws or chooses. */
-export function candidates(name, fromAnchor, positive, negatives, margin) {
-  const inner = fromAnchor[positive];
-  const reach = inner + margin;
-  if (["batch-all", "hardest", "random"].includes(name)) return negatives.filter((n) => fromAnchor[n] < reach);
-  if (["semihard", "hardest-semihard", "all-semihard"].includes(name)) {
-    return negatives.filter((n) => fromAnchor[n] > inner && fromAnchor[n] < reach);
-  }
-  if (["nearest-beyond-positive", "easy-positive"].includes(name)) return negatives.filter((n) => fromAnchor[n] > inner);
-  return negatives;
+function flatDistances(rows) {
+  return distanceMatrix(Float64Array.from(rows.flat()), rows.length, rows[0]?.length ?? 0);
 }
 
-function negativesOf(name, fromAnchor, positive, negatives, margin, random) {
-  const eligible = candidates(name, fromAnchor, positive, negatives, margin);
-  switch (name) {
-    case "batch-all":
-    case "all-semihard":
-      return eligible;
-    case "random":
-    case "semihard":
-      return eligible.length ? [eligible[Math.floor(random() * eligible.length)]] : [];
-    case "nearest-beyond-positive":
-      return found(eligible.length ? nearest(fromAnchor, eligible) : farthest(fromAnchor, negatives));
-    case "hardest":
-    case "hardest-semihard":
-    case "batch-hard":
-    case "easy-positive":
-      return found(nearest(fromAnchor, eligible));
-    default:
-      throw new Error(`unknown triplet selector ${name}`);
-  }
-}
-
-function found(image) {
-  return image < 0 ? [] : [image];
-}
-
-function ordered(image, other) {
-  return image < other ? [image, other] : [other, image];
-}
-
-function pairsOf(labels) {
-  const positive = [];
-  const negative = [];
-  for (let i = 0; i < labels.length; i++) {
-    for (let j = i + 1; j < labels.length; j++) (labels[i] === labels[j] ? positive : negative).push([i, j]);
-  }
-  return { positive, negative };
-}
-
-function othersOf(labels, image) {
-  const positives = [];
-  const negatives = [];
-  labels.forEach((label, other) => {
-    if (label !== labels[image]) negatives.push(other);
-    else if (other !== image) positives.push(other);
-  });
-  return { positives, negatives };
+function inGroups(list, size) {
+  return Array.from({ length: list.length / size }, (_, i) => Array.from(list.subarray(size * i, size * (i + 1))));
 }
 
 /** The nearest of the images `among`, the first of several; −1 for none. */
 export function nearest(distances, among) {
   return among.reduce((best, other) => (best < 0 || distances[other] < distances[best] ? other : best), -1);
-}
-
-function farthest(distances, among) {
-  return among.reduce((best, other) => (best < 0 || distances[other] > distances[best] ? other : best), -1);
-}
-
-/** A uniformly random subset of `n` items; all items if there are no more. */
-function sample(items, n, random) {
-  if (items.length <= n) return items;
-  const shuffled = [...items];
-  for (let place = 0; place < n; place++) {
-    const other = place + Math.floor(random() * (shuffled.length - place));
-    [shuffled[place], shuffled[other]] = [shuffled[other], shuffled[place]];
-  }
-  return shuffled.slice(0, n);
 }
 
 // Losses and their gradients

@@ -1,11 +1,12 @@
 // A batch at several epochs of training: choose a selector and a margin, and see the selection.
 
-import { batchContrastiveLoss, PAIR_SELECTORS, selectPairs, selectTriplets, squaredDistances, TRIPLET_SELECTORS, tripletCosts } from "./arithmetic.mjs";
+import { batchContrastiveLoss, selectPairs, selectTriplets, squaredDistances, tripletCosts } from "./arithmetic.mjs";
 import { announcement, element, marginRange, marginSlider, menu, readout } from "./controls.mjs";
 import { decodePoints, imageSheet } from "./data.mjs";
 import { epochSlider } from "./epochs.mjs";
 import { generator } from "./random.mjs";
 import { frameOf, scatter } from "./scatter.mjs";
+import { PAIR_SELECTORS, TRIPLET_SELECTORS } from "./tuples.mjs";
 
 const SEED = 0;
 const LEAST_MARGIN = 0.05;

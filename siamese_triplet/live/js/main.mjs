@@ -3,9 +3,11 @@
 import { addressOf } from "./address.mjs";
 import { selectorBench } from "./bench.mjs";
 import { element } from "./controls.mjs";
+import { drawingFigure } from "./drawing.mjs";
 import { settingsGallery } from "./gallery.mjs";
 import { pairPlayground, tripletPlayground } from "./playground.mjs";
 import { followTheme, STYLES } from "./theme.mjs";
+import { trainingFigure } from "./training.mjs";
 import { embeddingViewer } from "./viewer.mjs";
 
 const TAG = "siamese-triplet-figure";
@@ -16,6 +18,8 @@ const KINDS = {
   "selector-bench": selectorBench,
   "embedding-viewer": embeddingViewer,
   "settings-gallery": settingsGallery,
+  training: trainingFigure,
+  drawing: drawingFigure,
 };
 
 class SiameseTripletFigure extends HTMLElement {

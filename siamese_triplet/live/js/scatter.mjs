@@ -15,7 +15,7 @@ export function frameOf(points, least = 0) {
 }
 
 /**
- * A canvas that draws `scene` = {points, labels, frame, lines, marked, isHidden}. Calls `onPoint(index, isPick)` for the
+ * A canvas that draws `scene` = {points, labels, frame, lines, marked, isHidden, star}; `star` is a point of no class. Calls `onPoint(index, isPick)` for the
  * point under the mouse or reached by the arrow keys; `isPick` for a click or Enter.
  */
 export function scatter(host, { label, onPoint, tall = 0.8 }) {
@@ -75,6 +75,24 @@ export function scatter(host, { label, onPoint, tall = 0.8 }) {
       pen.stroke();
     }
     pen.globalAlpha = 1;
+    if (scene.star) drawStar(pen, ...[map.toX(scene.star[0]), map.toY(scene.star[1])], { width, height });
+  }
+
+  /** A ring and a cross at a point of the plane, or at the edge of the picture if it lies outside. */
+  function drawStar(pen, x, y, { width, height }) {
+    const [right, bottom] = [width - 12, height - BORDER.bottom - 12];
+    const [atX, atY] = [Math.min(right, Math.max(BORDER.left + 12, x)), Math.min(bottom, Math.max(12, y))];
+    for (const [colour, lineWidth] of [["surface", 5], ["text", 2]]) {
+      pen.strokeStyle = ink(host, colour);
+      pen.lineWidth = lineWidth;
+      pen.beginPath();
+      pen.arc(atX, atY, 8, 0, 2 * Math.PI);
+      for (const [dx, dy] of [[12, 0], [0, 12]]) {
+        pen.moveTo(atX - dx, atY - dy);
+        pen.lineTo(atX + dx, atY + dy);
+      }
+      pen.stroke();
+    }
   }
 
   function drawTicks(pen, map, width, height) {

@@ -113,6 +113,17 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.8rem; margin-bottom: 0.6rem; }
 .run { border: 1px solid var(--line); border-radius: 6px; margin: 0; padding: 0.3rem 0.6rem 0.6rem; min-width: 0; }
 .run .curves figure { width: 100%; max-width: 21rem; } .run legend { font-weight: 600; padding: 0 0.4rem; } .run .controls { gap: 0.3rem 0.9rem; } .run .control { gap: 0.3rem; }
+.axis { fill: none; stroke: var(--quiet); } .curve { fill: none; stroke: var(--accent); stroke-width: 2; }
+.curve.second { stroke: var(--negative); stroke-dasharray: 5 3; } .curves text { fill: var(--quiet); font-size: 11px; } .curves .end { text-anchor: end; }
+.board:not(.two) { display: grid; grid-template-columns: minmax(0, 1fr) 13rem; gap: 0.9rem; }
+.board .curves figure { width: 13rem; flex: 1 1 11rem; max-width: 18rem; }
+.two .runs { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.9rem; }
+.panel .name { margin: 0.2rem 0; font-weight: 600; } .two .panel:first-child .name { color: var(--accent); } .two .panel:last-child .name { color: var(--negative); }
+input[type="number"] { font: inherit; width: 4.5em; min-height: 2rem; color: var(--text); background: var(--surface); border: 1px solid var(--quiet); border-radius: 5px; padding: 0.25rem 0.4rem; }
+.draw { margin-top: 0.7rem; } .more { margin-bottom: 0.6rem; } .more .controls { margin-top: 0.4rem; } :is(.draw, .more) summary { cursor: pointer; font-weight: 600; min-height: 1.8rem; }
+.drawing { display: flex; flex-wrap: wrap; gap: 0.9rem; margin-top: 0.4rem; } .drawing > div:last-child { flex: 1 1 15rem; } .drawing > div:first-child { max-width: 17rem; }
+.drawing .thumbs { grid-template-columns: repeat(4, minmax(0, 5rem)); } .pad { width: 14rem; height: 14rem; touch-action: none; cursor: crosshair; background: #fff; }
+.seen { background: #fff; }
 .bars { display: grid; gap: 0.15rem; margin: 0.5rem 0 0; }
 .bars div { display: grid; grid-template-columns: 6.5em minmax(0, 1fr) 5em; gap: 0.5rem; align-items: center; font-size: 0.88em; }
 .bars i { display: block; height: 0.75em; background: var(--negative); border-radius: 2px; }
@@ -122,6 +133,6 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--negative); font-weight: 600; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .print { display: none; }
-@media (max-width: 640px) { .sides, .pair { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
+@media (max-width: 640px) { .sides, .pair, .two .runs, .board:not(.two) { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
 @media print { :host { color: #1f2430; } .figure { display: none; } .print { display: block; } }
 `;
