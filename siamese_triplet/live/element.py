@@ -47,7 +47,7 @@ MODULES = (  # in the order of their imports
     "training_data",
     "training_worker",
     "training_client",
-    "curves",
+    "charts",
     "digits",
     "pad",
     "choices",

@@ -1,7 +1,7 @@
 // A network that trains in the page: one run, or two on the same clock that differ in one setting.
 
 import { announcement, button, element, menu, readout } from "./controls.mjs";
-import { chart, series } from "./curves.mjs";
+import { chart, series } from "./charts.mjs";
 import { besideFields, besideOptions, FIELDS, MORE, nameOf, runsOf, settingsOf, settled, WITHIN_A_RUN } from "./choices.mjs";
 import { decodePoints } from "./data.mjs";
 import { imagesOf } from "./datasets.mjs";

@@ -1,4 +1,4 @@
-// Curves that grow while a network trains: averaged to a few hundred points, drawn as small charts.
+// Charts of curves that grow while a network trains: averaged to a few hundred points, drawn as small charts.
 
 import { element } from "./controls.mjs";
 
