@@ -416,6 +416,8 @@ def test_the_curves_of_two_runs_have_a_dot_for_each_value(show: Callable) -> Non
     assert x3 - x2 == pytest.approx(x2 - x1)
     assert (y2 - y1) == pytest.approx(2 * (y3 - y2))
     assert charts.locator("text").all_text_contents() == ["1", "0", "0", "1", "2", "3"]
+    ticks = charts.locator("text").evaluate_all("all => all.map(text => text.x.baseVal[0].value)")
+    assert [x1, x2, x3] == pytest.approx(ticks[3:])  # after the epochs 1, 2 and 3
 
 
 def test_another_pair_is_asked_about_and_can_be_linked_to(show: Callable) -> None:
