@@ -31,11 +31,14 @@ export function isCollapsed(loss, lossOfAPoint, first, now) {
   return Math.abs(loss - lossOfAPoint) <= 0.02 * lossOfAPoint && now < first / 2;
 }
 
-/** Watches a run for a collapse by the means over `steps` steps: returns {loss, first, now} once, when it is found. */
-export function collapseWatch(lossOfAPoint, steps) {
+/**
+ * Watches a run for a collapse by the means over `steps` steps: a function of the loss, the spread and
+ * `collapsedLoss` that returns {loss, first, now} once, when it is found.
+ */
+export function collapseWatch(steps) {
   const recent = { losses: [], spreads: [] };
   let [first, isFound] = [null, false];
-  return (loss, now) => {
+  return (loss, now, lossOfAPoint) => {
     first ??= now;
     recent.losses.push(loss);
     recent.spreads.push(now);

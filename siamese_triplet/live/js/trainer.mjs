@@ -55,7 +55,8 @@ export class Trainer {
     const n = this.network.weights.n();
     for (const address of [first, second]) this.kernel.floats.fill(0, address >> 2, (address >> 2) + n);
     this.count = 0;
-    this.watch = collapseWatch(collapsedLoss(this.settings), WINDOW);
+    this.watch = collapseWatch(WINDOW);
+    this.pointLoss = collapsedLoss(this.settings);
   }
 
   set(changes) {
@@ -63,7 +64,7 @@ export class Trainer {
       if (name !== "learningRate" && name !== "margin") throw new Error(`${name} cannot be changed while training; only learningRate and margin can`);
     }
     this.settings = completeSettings({ ...this.settings, ...changes });
-    if ("margin" in changes) this.watch = collapseWatch(collapsedLoss(this.settings), WINDOW);
+    this.pointLoss = collapsedLoss(this.settings);
   }
 
   /** Trains on one batch: {loss, selected, active, spread, collapse}, collapse null or once {loss, first, now}. */
@@ -75,7 +76,7 @@ export class Trainer {
     }
     this.count++;
     adamStep(kernel.floats, store, network.weights.n(), this.count, this.settings);
-    return { ...result, collapse: this.watch(result.loss, result.spread) };
+    return { ...result, collapse: this.watch(result.loss, result.spread, this.pointLoss) };
   }
 
   /** Computes the loss of a batch and the gradients of all weights. */

@@ -56,7 +56,8 @@ export class Session {
 
   aim(goal) {
     this.goal = goal;
-    this.post({ type: "running", isRunning: goal > this.step, step: this.step });
+    this.isRunning = goal > this.step;
+    this.post({ type: "running", isRunning: this.isRunning, step: this.step });
   }
 
   stop() {
@@ -82,7 +83,7 @@ export class Session {
         const pause = Math.max(LEAST_PAUSE, this.frameCost / SHARE_OF_FRAMES);
         if (this.step >= this.measured + ACCURACY_EVERY) yield* this.measure();
         if (performance.now() > this.lastFrame + pause) yield* this.frame();
-        if (this.step === this.goal) this.aim(this.goal);
+        if (this.step === this.goal && this.isRunning) this.aim(this.goal);
       }
       if (this.framed !== this.step) {
         if (this.step >= this.measured + ACCURACY_EVERY) yield* this.measure();
