@@ -5,6 +5,8 @@ from pathlib import Path
 
 from siamese_triplet.book.results import markdown_table
 
+AT_MOST = {"8-16-64-64-2": 50, "32-64-256-256-2": 350}  # milliseconds of a step on an idle machine
+RATIO = 4  # times PyTorch's step, at most
 KERNELS = {"relaxed": "relaxed SIMD", "simd": "SIMD", "plain": "plain JavaScript"}
 
 
@@ -40,12 +42,14 @@ def _steps(rows: list[dict]) -> str:
             [
                 row["network"],
                 *(f"{times[name]:.1f}" if name in times else "–" for name in KERNELS),
+                str(AT_MOST[row["network"]]),
                 f"{times['PyTorch']:.1f}",
                 f"{times['plain'] / times[fastest]:.1f}",
                 f"{times[fastest] / times['PyTorch']:.2f}",
+                str(RATIO),
             ]
         )
-    head = ["network", *KERNELS.values(), "PyTorch", "plain ÷ fastest", "fastest ÷ PyTorch"]
+    head = ["network", *KERNELS.values(), "at most", "PyTorch", "plain ÷ fastest", "fastest ÷ PyTorch", "at most"]
     return "\n\n".join(["**One step of 160 images**, milliseconds, medians:", markdown_table(head, cells)])
 
 

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "book" / "results"
 sys.path.append(str(ROOT / "benchmarks"))
 import evaluation_report  # noqa: E402
+import page_report  # noqa: E402
 import scale_report  # noqa: E402
 import selection_report  # noqa: E402
 import training_report  # noqa: E402
@@ -26,6 +27,7 @@ REPORTS: dict[str, ModuleType] = {
     "training": training_report,
     "evaluation": evaluation_report,
     "scale": scale_report,
+    "page": page_report,
 }
 
 

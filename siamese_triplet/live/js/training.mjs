@@ -188,6 +188,7 @@ export function trainingFigure(view, data) {
   });
   drawControls();
   makePanels();
+  touched(); // the first call writes nothing: the address stays clean until a change
 }
 
 /** The picture, numbers and curves of one run. The picture is at least `least` wide and high from its centre: a collapse is seen. */
