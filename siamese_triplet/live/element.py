@@ -50,6 +50,7 @@ MODULES = (  # in the order of their imports
     "charts",
     "digits",
     "pad",
+    "panel",
     "choices",
     "session",
     "datasets",

@@ -32,6 +32,20 @@ export const MORE = ["geometry", "batch", "rate", "network"]; // shown when aske
 export const WITHIN_A_RUN = { margin: "margin", rate: "learningRate" }; // can change while it trains
 const NOT_BESIDE = ["data", "network"]; // two runs on the same images, in the same time
 
+/** The first state: that of the address, where it makes sense, else the one given in Python. */
+export function startOf(address, data) {
+  const start = settled(data.start, data);
+  for (const field of Object.keys(FIELDS)) {
+    const offered = Object.keys(FIELDS[field].options(start, data)).map((key) => key.trim());
+    start[field] = address.choice(field, start[field], offered);
+    Object.assign(start, settled(start, data)); // another method has another selector
+  }
+  start.seed = String(Math.round(address.number("seed", Number(start.seed), [0, 999])));
+  start.beside = address.choice("beside", start.beside, besideFields(start, data));
+  if (start.beside) start.value = address.choice("value", start.value, Object.keys(besideOptions(start, data)).map((key) => key.trim()));
+  return start;
+}
+
 /** A state whose settings go together: what a method does not have gets its first option. */
 export function settled(state, data) {
   const fixed = { ...state };

@@ -1,24 +1,20 @@
 // A network that trains in the page: one run, or two on the same clock that differ in one setting.
 
-import { announcement, button, element, menu, readout } from "./controls.mjs";
-import { chart, series } from "./charts.mjs";
-import { besideFields, besideOptions, FIELDS, MORE, nameOf, runsOf, settingsOf, settled, WITHIN_A_RUN } from "./choices.mjs";
+import { announcement, button, element, menu } from "./controls.mjs";
+import { chart } from "./charts.mjs";
+import { besideFields, besideOptions, FIELDS, MORE, nameOf, runsOf, settingsOf, settled, startOf, WITHIN_A_RUN } from "./choices.mjs";
 import { decodePoints } from "./data.mjs";
 import { imagesOf } from "./datasets.mjs";
 import { digitPad } from "./pad.mjs";
-import { frameOf, markerSample, scatter } from "./scatter.mjs";
+import { panel } from "./panel.mjs";
+import { markerSample } from "./scatter.mjs";
 import { session } from "./session.mjs";
-import { prefersStillness } from "./theme.mjs";
 
-const STILL = 1000; // ms between two pictures for readers who prefer reduced motion
-const ROOM = 1.2; // around the points, so that the picture's frame need not move with each of them
-const FOLLOW = 0.25; // how fast the frame shrinks
 const CHARTS = [
   { key: "loss", label: "loss of a batch" },
   { key: "active", label: "pairs or triplets with a loss" },
   { key: "accuracy", label: "accuracy of 5 neighbours", highest: 1, format: (share) => `${Math.round(100 * share)} %` },
 ];
-const NUMBERS = ["step", "time", "loss", "with a loss", "accuracy of 5 neighbours"];
 
 export function trainingFigure(view, data) {
   const { host, address } = view;
@@ -49,6 +45,7 @@ export function trainingFigure(view, data) {
     running: ({ isRunning }) => showRunning(isRunning),
     frame: showFrame,
     collapse: ({ run, step: at, loss, first, now }) => {
+      if (!panels[run]) return; // of an earlier run
       const which = panels.length > 1 ? `The run with ${panels[run].name}` : "The network";
       panels[run].note.textContent = `collapsed at step ${at}`;
       says.textContent = `${which} has collapsed: since step ${at} the loss stays at ${loss.toFixed(2)}, as if all embeddings were one point, and their spread fell from ${short(first)} to ${short(now)}. ${data.remedy}`;
@@ -189,84 +186,6 @@ export function trainingFigure(view, data) {
   drawControls();
   makePanels();
   touched(); // the first call writes nothing: the address stays clean until a change
-}
-
-/** The picture, numbers and curves of one run. The picture is at least `least` wide and high from its centre: a collapse is seen. */
-function panel(host, name, least, labelsNow) {
-  const picture = scatter(host, { label: `embeddings of test images, ${name}`, tall: 0.8 });
-  const numbers = readout(NUMBERS);
-  const note = element("strong", { className: "wrong" });
-  const box = element("div", { className: "panel" }, element("p", { className: "name" }, `${name} `, note), picture.box, numbers.box);
-  const made = { name, box, note, curves: null, take, clear, show, draw, rows: () => flat, star };
-  let [points, labels, frame, shownAt, flat, star_, waiting] = [null, null, null, -Infinity, null, null, null];
-
-  function clear() {
-    made.curves = Object.fromEntries(CHARTS.map(({ key }) => [key, series()]));
-    note.textContent = "";
-    [frame, shownAt] = [null, -Infinity];
-    numbers.set(Object.fromEntries(NUMBERS.map((each) => [each, "–"])));
-  }
-
-  function take({ embeddings, points: steps, accuracy }, at, seconds) {
-    flat = embeddings;
-    for (const [step, loss, , active] of steps) {
-      made.curves.loss.add(step, loss);
-      made.curves.active.add(step, active);
-    }
-    if (accuracy) made.curves.accuracy.add(...accuracy);
-    const shown = { step: at.toLocaleString("en"), time: `${seconds.toFixed(1)} s` };
-    if (steps.length) Object.assign(shown, { loss: steps.at(-1)[1].toFixed(3), "with a loss": `${steps.at(-1)[3].toLocaleString("en")} of ${steps.at(-1)[2].toLocaleString("en")}` });
-    if (accuracy) shown["accuracy of 5 neighbours"] = percent(accuracy[1]);
-    numbers.set(shown);
-    const rest = shownAt + STILL - performance.now();
-    clearTimeout(waiting);
-    const draws = () => show(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]), labelsNow());
-    if (prefersStillness() && rest > 0) waiting = setTimeout(draws, rest);
-    else draws();
-  }
-
-  function show(next, classes) {
-    [points, labels, shownAt] = [next, classes, performance.now()];
-    const wanted = frameOf(points, least);
-    const holds = frame && Math.max(Math.abs(wanted.x - frame.x), Math.abs(wanted.y - frame.y)) + wanted.reach <= frame.reach;
-    if (!holds) frame = { ...wanted, reach: ROOM * wanted.reach };
-    else if (wanted.reach < frame.reach / ROOM ** 2) frame = towards(frame, { ...wanted, reach: ROOM * wanted.reach });
-    draw();
-  }
-
-  function draw() {
-    if (points) picture.draw({ points, labels: [...labels], frame, star: star_ });
-  }
-
-  function star(point) {
-    star_ = point;
-    draw();
-  }
-
-  clear();
-  return made;
-}
-
-function towards(frame, wanted) {
-  return Object.fromEntries(Object.entries(wanted).map(([key, to]) => [key, frame[key] + FOLLOW * (to - frame[key])]));
-}
-
-/** The first state: that of the address, where it makes sense, else the one given in Python. */
-function startOf(address, data) {
-  const start = settled(data.start, data);
-  for (const field of Object.keys(FIELDS)) {
-    const offered = Object.keys(FIELDS[field].options(start, data)).map((key) => key.trim());
-    start[field] = address.choice(field, start[field], offered);
-    Object.assign(start, settled(start, data)); // another method has another selector
-  }
-  start.seed = String(Math.round(address.number("seed", Number(start.seed), [0, 999])));
-  start.beside = address.choice("beside", start.beside, besideFields(start, data));
-  if (start.beside) start.value = address.choice("value", start.value, Object.keys(besideOptions(start, data)).map((key) => key.trim()));
-  return start;
-}
-
-function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
 }
 
 function short(value) {
