@@ -1,7 +1,7 @@
 """Measure the weight and the load time of the book's pages: `python tools/page_weight.py`, after building the book.
 
-The weight of a page is its HTML, its pictures, the style sheet and the script of the live figures. The theme does not
-count, as it is loaded once for all pages. Load times are medians of a few visits in Chromium, from a server on this
+The weight of a page is its HTML, its pictures, the style sheet, the script of the live figures, and the images to train
+on where a figure loads them. The theme does not count, as it is loaded once for all pages. Load times are medians of a few visits in Chromium, from a server on this
 machine, without the cache. Prints a table and writes `book/results/pages.json`.
 """
 
@@ -24,6 +24,8 @@ from machine import machine  # noqa: E402
 HTML = ROOT / "_build" / "html"
 RESULTS = ROOT / "book" / "results" / "pages.json"
 SHARED = ("siamese-triplet-figures.js", "book.css")
+LOADS_IMAGES = re.compile('kind="(training|drawing)"')
+IMAGES = "siamese-triplet-mnist.js"  # those that such a figure begins with
 VISITS = 3
 
 
@@ -61,7 +63,8 @@ def weight(page: Path, site: Path = HTML) -> int:
     """Sum the bytes of a page beyond the theme."""
     source = page.read_text(encoding="utf-8")
     pictures = {(page.parent / picture).resolve() for picture in re.findall(r'src="([^":]*_images/[^"]+)"', source)}
-    files = [page, *pictures, *(site / "_static" / name for name in SHARED)]
+    shared = (*SHARED, IMAGES) if LOADS_IMAGES.search(source) else SHARED
+    files = [page, *pictures, *(site / "_static" / name for name in shared)]
     return sum(file.stat().st_size for file in files)
 
 

@@ -32,10 +32,11 @@ LIVE = {
     "01_softmax": ["embedding-viewer"],
     "02_siamese": ["pair-playground", "embedding-viewer"],
     "03_triplet": ["triplet-playground", "embedding-viewer"],
-    "04_online_pairs": ["embedding-viewer"],
-    "05_online_triplets": ["embedding-viewer", "selector-bench"],
+    "04_online_pairs": ["embedding-viewer", "training"],
+    "05_online_triplets": ["embedding-viewer", "drawing", "training", "selector-bench"],
     "06_fashion_mnist": ["embedding-viewer"],
-    "08_hands_on": ["settings-gallery", "selector-bench"],
+    "08_hands_on": ["settings-gallery", "selector-bench", "training"],
+    "index": ["training"],
 }
 
 
