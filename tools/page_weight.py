@@ -1,8 +1,9 @@
 """Measure the weight and the load time of the book's pages: `python tools/page_weight.py`, after building the book.
 
 The weight of a page is its HTML, its pictures, the style sheet, the script of the live figures, and the images to train
-on where a figure loads them. The theme does not count, as it is loaded once for all pages. Load times are medians of a few visits in Chromium, from a server on this
-machine, without the cache. Prints a table and writes `book/results/pages.json`.
+on where a figure loads them. The theme does not count, as it is loaded once for all pages. Load times are medians of a
+few visits in Chromium, from a server on this machine, without the cache. Prints a table and writes
+`book/results/pages.json`.
 """
 
 import functools

@@ -15,7 +15,7 @@ from siamese_triplet.networks import ClassificationNet, EmbeddingNet, EmbeddingN
 
 SMALL, LARGE = "8-16-64-64-2", "32-64-256-256-2"  # channels, channels, units, units, dimensions
 NETWORKS = (SMALL, LARGE)  # as in `js/network.mjs`
-LEVELS = {"mnist": 64, "fashion-mnist": 16}  # of grey, so that the images of both are about a megabyte
+LEVELS = {"mnist": 10, "fashion-mnist": 16}  # of grey, few to keep the pages small
 PER_CLASS = {"train": 400, "shown": 50, "others": 50}  # images; the last two are test images
 SCALE = 255
 
@@ -98,8 +98,14 @@ def page_weights(model: nn.Module) -> dict[str, Any]:
         "network": name,
         "unitSphere": isinstance(net, EmbeddingNetL2),
         "nClasses": model.n_classes if isinstance(model, ClassificationNet) else 0,
-        "weights": _encode(weights.tobytes()),
+        "weights": _encode(zlib.compress(_in_planes(weights), 9)),
     }
+
+
+def _in_planes(weights: np.ndarray) -> bytes:
+    """Put the higher bytes of all 16-bit weights before the lower ones: they are alike, and can be compressed."""
+    lower, higher = weights.view("u1").reshape(-1, 2).T
+    return higher.tobytes() + lower.tobytes()
 
 
 def _name_of(net: EmbeddingNet) -> str:

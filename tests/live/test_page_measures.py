@@ -275,7 +275,7 @@ def test_16_bit_weights_embed_as_the_network_does(name: str, unit_sphere: bool, 
         const { network, unitSphere } = packed;
         const settings = { method: 'triplet', network, unitSphere };
         const trainer = new Trainer(settings, { train, nClasses: 10, mean, std, height: 28, width: 28 }, 'simd');
-        trainer.load(decodeWeights(packed.weights));
+        trainer.load(await decodeWeights(packed.weights));
         return [...trainer.embed(train.images)];
         """,
         tmp_path,

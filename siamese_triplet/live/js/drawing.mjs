@@ -21,10 +21,10 @@ export function drawingFigure(view, data) {
 
   async function prepare() {
     says.textContent = "Loading the network and the images …";
-    const images = await imagesOf(name, packed);
-    const { weights, network: sizes, unitSphere, nClasses } = data.weights;
+    const [images, weights] = await Promise.all([imagesOf(name, packed), decodeWeights(data.weights.weights)]);
+    const { network: sizes, unitSphere, nClasses } = data.weights;
     network.create([{ network: sizes, unitSphere, ...(nClasses ? { method: "softmax" } : ANY_METHOD) }], images);
-    network.post({ type: "load", run: 0, weights: decodeWeights(weights) });
+    network.post({ type: "load", run: 0, weights });
     says.textContent = "";
   }
 

@@ -16,10 +16,12 @@ export function decodeImages({ images, levels, labels, n, ...about }) {
   });
 }
 
-/** Decodes weights from base64 of little-endian 16-bit floats. */
+/** Promises weights, decoded from 16-bit floats: all higher bytes, then all lower ones, compressed, in base64. */
 export function decodeWeights(text) {
-  const view = new DataView(bytesOf(text).buffer);
-  return Float32Array.from({ length: view.byteLength / 2 }, (_, i) => floatOf(view.getUint16(2 * i, true)));
+  return inflate(bytesOf(text)).then((planes) => {
+    const n = planes.length / 2;
+    return Float32Array.from({ length: n }, (_, i) => floatOf((planes[i] << 8) | planes[n + i]));
+  });
 }
 
 function floatOf(bits) {
