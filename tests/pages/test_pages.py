@@ -30,8 +30,8 @@ EVERY_LOOK = LIGHT, DARK, ("dark", 1300), ("light", 360)
 ALIKE = ".highlight", ".sig"  # code and signatures, which are checked on one page of each kind only
 LIVE = {
     "01_softmax": ["embedding-viewer"],
-    "02_siamese": ["pair-playground", "embedding-viewer"],
-    "03_triplet": ["triplet-playground", "embedding-viewer"],
+    "02_siamese": ["pair-playground", "embedding-viewer", "training"],
+    "03_triplet": ["triplet-playground", "embedding-viewer", "training"],
     "04_online_pairs": ["embedding-viewer", "training"],
     "05_online_triplets": ["embedding-viewer", "drawing", "training", "selector-bench"],
     "06_fashion_mnist": ["embedding-viewer"],
