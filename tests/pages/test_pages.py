@@ -28,6 +28,7 @@ THEME_PAGES = ["genindex", "search", "_modules/siamese_triplet/trainer/loop"]  #
 LIGHT, DARK = ("light", 1300), ("dark", 360)  # theme and width; a layout breaks on a phone in both themes alike
 EVERY_LOOK = LIGHT, DARK, ("dark", 1300), ("light", 360)
 ALIKE = ".highlight", ".sig"  # code and signatures, which are checked on one page of each kind only
+MOST_BYTES = 2.5e6  # beyond the theme
 LIVE = {
     "01_softmax": ["embedding-viewer"],
     "02_siamese": ["pair-playground", "embedding-viewer", "training"],
@@ -257,6 +258,15 @@ def test_a_printed_page_is_only_its_article(context, site: str) -> None:
         assert overflow(page) <= 0
         cut = "all => all.filter(code => code.scrollWidth > code.clientWidth + 1).map(code => code.innerText)"
         assert page.locator("article pre").evaluate_all(cut) == []
+
+
+def test_no_page_is_heavier_than_is_promised(site: str) -> None:
+    sys.path.append(str(ROOT / "tools"))
+    from page_weight import weight
+
+    weights = {page.stem: weight(page) for page in (HTML / "book").rglob("*.html")}
+    assert {name: size for name, size in weights.items() if size > MOST_BYTES} == {}
+    assert weights["05_online_triplets"] > 1e6  # the images to train on count
 
 
 @pytest.mark.parametrize("name", ["book/05_online_triplets", "book/api/networks"])
