@@ -149,10 +149,14 @@ export function trainingFigure(view, data) {
     runs.replaceChildren(...panels.map(({ box }) => box));
     board.classList.toggle("two", panels.length > 1);
     charts.forEach(({ draw }) => draw([]));
-    const classes = data.dataSets[state.data].classes;
-    legend.replaceChildren(...classes.map((name, label) => element("span", {}, markerSample(host, label), ` ${name}`)));
+    drawLegend();
     drawing.hidden = !data.dataSets[state.data].digits;
     if (isStale && data.poster && !training.isMade()) showPoster(data.poster);
+  }
+
+  function drawLegend() {
+    const classes = data.dataSets[state.data].classes;
+    legend.replaceChildren(...classes.map((name, label) => element("span", {}, markerSample(host, label), ` ${name}`)));
   }
 
   function showPoster({ points, unit, labels, says: text }) {
@@ -180,8 +184,7 @@ export function trainingFigure(view, data) {
   view.body.append(controls, moreSettings, actions, says, board, legend, drawing, element("p", { className: "hint", textContent: data.origin }));
   view.onTheme(() => {
     panels.forEach(({ draw }) => draw());
-    const classes = data.dataSets[state.data].classes;
-    legend.replaceChildren(...classes.map((name, label) => element("span", {}, markerSample(host, label), ` ${name}`)));
+    drawLegend();
   });
   drawControls();
   makePanels();
