@@ -1,4 +1,4 @@
-"""The exercises of chapters 12 and 13: they tell right answers from wrong ones."""
+"""The exercises of chapters 13 and 14: they tell right answers from wrong ones."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The exercises of chapter 14: they tell right answers from wrong ones."""
+"""The exercises of chapter 16: they tell right answers from wrong ones."""
 
 from collections.abc import Callable
 from typing import Any

@@ -172,7 +172,7 @@ def test_a_wide_chart_has_a_narrow_version_on_a_phone(name: str, context, site: 
 
 def test_a_wide_picture_scrolls_on_a_phone(context, site: str) -> None:
     with context.new_page() as page:
-        visit(page, site, "book/12_choosing")
+        visit(page, site, "book/13_choosing")
         pictures = page.locator("a.wide")
         scrolls = "all => all.map(link => [link.scrollWidth > link.clientWidth + 100, link.firstChild.clientWidth])"
         look_at(page, *LIGHT)

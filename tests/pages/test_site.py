@@ -117,7 +117,7 @@ def test_names_in_sentences_link_to_the_reference(site: Path) -> None:
     page = source(site, "book/questions")
     assert re.search(r'href="api/data\.html#siamese_triplet\.datasets[\w.]*\.load_folder"[^>]*><code', page)
     assert ">n_samples</span></code></a>" not in page  # an argument
-    assert "check.n_triplets" not in source(site, "book/13_what_goes_wrong")  # a field, not the exercise of that name
+    assert "check.n_triplets" not in source(site, "book/14_what_goes_wrong")  # a field, not the exercise of that name
 
 
 def test_every_import_of_a_notebook_is_found() -> None:

@@ -1,4 +1,4 @@
-"""Exercises on choosing settings and diagnosing failures: chapters 12 and 13."""
+"""Exercises on choosing settings and diagnosing failures: chapters 13 and 14."""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -12,7 +12,7 @@ from siamese_triplet.distances import pairwise_distances
 
 
 def chance_together(function: Callable[[int, int], float]) -> None:
-    """Check the chance that a batch of P of C classes with the anchor's class has a given other class (chapter 12)."""
+    """Check the chance that a batch of P of C classes with the anchor's class has a given other class (chapter 13)."""
 
     def case(n_batch: int, n_classes: int, hint: str) -> Case:
         batches = [batch for batch in combinations(range(n_classes), n_batch) if 0 in batch]  # all that have class 0
@@ -29,7 +29,7 @@ def chance_together(function: Callable[[int, int], float]) -> None:
 
 
 def squared_distance(function: Callable[[float], float]) -> None:
-    """Check the squared distance of two embeddings of length 1, from their cosine similarity (chapter 12)."""
+    """Check the squared distance of two embeddings of length 1, from their cosine similarity (chapter 13)."""
 
     def case(degrees: float, hint: str) -> Case:
         angle = torch.tensor(radians(degrees), dtype=torch.float64)
@@ -47,7 +47,7 @@ def squared_distance(function: Callable[[float], float]) -> None:
 
 
 def symptom(function: Callable[[Diagnosis, float], str]) -> None:
-    """Check the symptom of a batch, from its `Diagnosis` and the margin (chapter 13)."""
+    """Check the symptom of a batch, from its `Diagnosis` and the margin (chapter 14)."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(5).repeat_interleave(4)
     noise = torch.randn(20, 8, generator=generator)

@@ -1,4 +1,4 @@
-"""Exercises on your own images and their evaluation: chapter 14."""
+"""Exercises on your own images and their evaluation: chapter 16."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from siamese_triplet.book.check.verdict import Case, judge
 
 
 def families_in_both(function: Callable[[list[str], list[str], Callable[[str], str]], list[str]]) -> None:
-    """Check the families shared by training and test classes, from their names and `family(name)` (chapter 14)."""
+    """Check the families shared by training and test classes, from their names and `family(name)` (chapter 16)."""
 
     def case(name: str, train: list[str], test: list[str], family: Callable[[str], str], hint: str) -> Case:
         expected = sorted(set(map(family, train)) & set(map(family, test)))
@@ -26,7 +26,7 @@ def families_in_both(function: Callable[[list[str], list[str], Callable[[str], s
 
 
 def mean_over_classes(function: Callable[[Tensor, Tensor], float]) -> None:
-    """Check the mean of the class means, from values (N,), some of them NaN, and labels (N,) (chapter 14)."""
+    """Check the mean of the class means, from values (N,), some of them NaN, and labels (N,) (chapter 16)."""
 
     def case(name: str, values: list[float], labels: list[int], expected: float, hint: str) -> Case:
         return Case(

@@ -1,4 +1,4 @@
-"""Exercises on batches, epochs and processes: chapters 11, 16 and 17."""
+"""Exercises on batches, epochs and processes: chapters 11, 19 and 20."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def batches_until_all_seen(function: Callable[[int, int], int]) -> None:
 
 
 def n_steps(function: Callable[[int, int, bool], int]) -> None:
-    """Check the number of steps in an epoch, with or without a last batch that is not full (chapter 16)."""
+    """Check the number of steps in an epoch, with or without a last batch that is not full (chapter 19)."""
 
     def case(n_images: int, batch_size: int, drop_last: bool, hint: str) -> Case:
         images = Images(torch.zeros(n_images, 1, 1, dtype=torch.uint8), torch.zeros(n_images, dtype=torch.int64), ["a"])
@@ -50,7 +50,7 @@ def n_steps(function: Callable[[int, int, bool], int]) -> None:
 
 
 def stop_early(make: Callable[[int], StopsEarly]) -> None:
-    """Check a function that makes an early-stopping callback (chapter 16).
+    """Check a function that makes an early-stopping callback (chapter 19).
 
     The callback stops when the validation loss has not been better than the best for `patience` epochs.
     """
@@ -76,7 +76,7 @@ def stop_early(make: Callable[[int], StopsEarly]) -> None:
 
 
 def n_pairs_seen(function: Callable[[int, int], int]) -> None:
-    """Check the number of pairs in a batch that any process sees, if each keeps to its share (chapter 17)."""
+    """Check the number of pairs in a batch that any process sees, if each keeps to its share (chapter 20)."""
 
     def case(n_images: int, n_processes: int, hint: str) -> Case:
         shares = [Share(rank, n_processes).slice(0, n_images) for rank in range(n_processes)]

@@ -1,4 +1,4 @@
-"""Exercises on the use and evaluation of embeddings: chapters 1, 6, 10 and 15."""
+"""Exercises on the use and evaluation of embeddings: chapters 1, 6, 10 and 18."""
 
 from collections.abc import Callable
 from statistics import mean, stdev
@@ -83,7 +83,7 @@ def nearest_prototype(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> N
 
 
 def threshold_at(function: Callable[[Tensor, Tensor, float], float]) -> None:
-    """Check the greatest threshold for a rate of false accepts, from distances (P,) and is_same (P,) (chapter 15).
+    """Check the greatest threshold for a rate of false accepts, from distances (P,) and is_same (P,) (chapter 18).
 
     The rate is the greatest share of the pairs of two classes that may be accepted. The threshold is judged by the
     pairs that it accepts.
