@@ -23,7 +23,7 @@ from siamese_triplet.datasets import Images, RandomColour, RandomWarp, load_emoj
 from siamese_triplet.evaluation import embed, retrieval_metrics
 from siamese_triplet.loader import TensorLoader
 from siamese_triplet.methods import Method
-from siamese_triplet.networks import ConvEmbeddingNet
+from siamese_triplet.networks import ResidualEmbeddingNet
 from siamese_triplet.runs import provenance
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.trainer import Callback, History, fit
@@ -72,8 +72,8 @@ class Emoji:
         """Return the settings as they are in JSON."""
         return json.loads(json.dumps(asdict(self)))
 
-    def network(self) -> ConvEmbeddingNet:
-        return ConvEmbeddingNet(self.embedding_size, (3, 32, 32), self.width)
+    def network(self) -> ResidualEmbeddingNet:
+        return ResidualEmbeddingNet(self.embedding_size, (3, 32, 32), self.width)
 
     def augment(self, images: Images, seed: int) -> v2.Compose:
         """Make the random changes of a batch of normalised images; white stays white."""
@@ -92,7 +92,7 @@ def train_emoji(
     verbose: bool = True,
     callbacks: Sequence[Callback] = (),
     checkpoint: Path | None = None,
-) -> tuple[ConvEmbeddingNet, History]:
+) -> tuple[ResidualEmbeddingNet, History]:
     """Train a network on what `settings` choose of `images`, and return it with its history.
 
     The learning rate rises over the first tenth of the epochs and then falls to zero (Smith and Topin, 2019). The last
