@@ -45,10 +45,10 @@ class Emoji:
 
     n_train_classes: int | None = None
     left_out: tuple[str, ...] = ()
-    n_steps: int = 3000
+    n_steps: int = 2000
     n_classes: int = 60
     n_samples: int = 4
-    selector: str = "batch-all"
+    selector: str = "semihard"
     margin: float = 0.2
     embedding_size: int = 128
     width: int = 32
@@ -177,8 +177,9 @@ def compare_numbers(
             model, history = train_emoji(settings, train_set, seed, device=device, verbose=verbose)
             seconds = sum(history["seconds"])
         embedding = nn.Flatten() if key["name"] == PIXELS else model
+        sizes = {"n_classes": settings.n_train_classes or len(train_set.classes)}
         made = {"seconds": seconds, "made": provenance(model)}
-        return evaluate_emoji(embedding, settings, train_set, test_set) | made
+        return evaluate_emoji(embedding, settings, train_set, test_set) | sizes | made
 
     listed = list(runs)
     seeds = sorted({seed for _, _, seed in listed})

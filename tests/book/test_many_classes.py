@@ -3,12 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
 from siamese_triplet import Images, load
 from siamese_triplet.__main__ import main
-from siamese_triplet.book import many_classes
+from siamese_triplet.book import emoji_figures, many_classes
 from siamese_triplet.book.many_classes import (
     UNSEEN_DESIGNS,
     Emoji,
@@ -136,3 +137,64 @@ def test_the_command_writes_results_and_prints_the_table(
     printed = capsys.readouterr().out
     assert "| 4 classes |" in printed
     assert {result["settings"]["n_steps"] for result in read_results(tmp_path / "emoji.json")} == {2}
+
+
+# figures
+
+
+def test_a_gap_stands_where_a_designer_drew_nothing(test_set: Images) -> None:
+    counts = test_set.targets.bincount()
+    full, gap = (test_set.classes[int((counts == n).nonzero()[0])] for n in (7, 4))
+    figure = emoji_figures.plot_designs(test_set, [full, gap])
+    n_pictures = [len(ax.images) for ax in figure.axes]
+    assert (sum(n_pictures[:7]), sum(n_pictures[7:])) == (7, 4)
+    assert [ax.get_title().replace("\n", "-") for ax in figure.axes[:7]] == test_set.source_names
+    missing = n_pictures[7:].index(0)
+    of_gap = test_set.sources[test_set.targets == test_set.classes.index(gap)]
+    assert missing not in of_gap.tolist()
+    plt.close(figure)
+
+
+def result(name: str, n: int, seed: int, recall: float, left_out: tuple = ()) -> dict:
+    return {"name": name, "n_classes": n, "seed": seed, "recall_at_1": recall, "settings": {"left_out": left_out}}
+
+
+def test_errors_stand_over_the_number_of_classes_beside_what_was_not_trained() -> None:
+    results = [
+        result("pixels", 1226, 0, 0.5, UNSEEN_DESIGNS),
+        result("untrained network", 1226, 0, 0.4, UNSEEN_DESIGNS),
+        result("untrained network", 1226, 1, 0.6, UNSEEN_DESIGNS),
+        result("10 classes", 10, 0, 0.5),
+        result("10 classes", 10, 1, 0.7),
+        result("all classes", 1226, 0, 0.9),
+        result("two designs left out", 1226, 0, 0.1, UNSEEN_DESIGNS),
+    ]
+    ax = emoji_figures.plot_numbers(results)
+    marks = [line for line in ax.lines if line.get_linestyle() == "None"]
+    assert [(list(line.get_xdata()), list(map(round, line.get_ydata()))) for line in marks] == [
+        ([10, 10], [50, 30]),
+        ([1226], [10]),
+    ]
+    by_label = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert [round(value) for value in by_label["trained"]] == [40, 10]
+    assert [round(by_label[name][0]) for name in ("untrained network", "pixels")] == [50, 50]
+    plt.close(ax.figure)
+
+
+def test_confusions_count_wrong_nearest_neighbours_by_group() -> None:
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    groups = torch.tensor([0, 0, 0, 0, 1, 1])
+    data = torch.zeros(6, 8, 8, dtype=torch.uint8)
+    images = Images(data, labels, ["a", "b", "c"], groups=groups, group_names=["x", "y"])
+    places = torch.tensor([[0.0], [0.1], [5.0], [9.0], [9.2], [5.1]])  # 2 is nearest to 5, 3 to 4, and back
+    counts = emoji_figures.confusions(places, images)
+    assert counts.tolist() == [[0, 2], [2, 0]]
+    ax = emoji_figures.plot_confusions(places, images)
+    assert [text.get_text() for text in ax.texts] == ["0", "50", "100", "0"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["x", "y"]
+    plt.close(ax.figure)
+
+
+def test_two_images_on_one_point_are_each_others_neighbours_and_never_their_own() -> None:
+    images = Images(torch.zeros(2, 8, 8, dtype=torch.uint8), [0, 1], ["a", "b"], groups=[0, 1], group_names=["x", "y"])
+    assert emoji_figures.confusions(torch.zeros(2, 3), images).tolist() == [[0, 1], [1, 0]]
