@@ -30,7 +30,7 @@ from siamese_triplet.trainer import Callback, History, fit
 
 NUMBERS = (10, 30, 100, 300, None)  # of training classes, None for all
 UNSEEN_DESIGNS = ("twemoji", "fxemoji")
-PIXELS, UNTRAINED = "pixels", "untrained network"
+PIXELS, UNTRAINED, FEW_STEPS = "pixels", "untrained network", "a twentieth of the steps"
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,10 @@ def evaluate_emoji(model: nn.Module, settings: Emoji, images: Images, test_set: 
 
 
 def emoji_runs(base: Emoji, seeds: Iterable[int] = (0, 1, 2)) -> list[tuple[str, Emoji, int]]:
-    """List the runs of the experiment: all numbers of training classes, and one with designs left out."""
+    """List the runs: all numbers of training classes, the least of them with fewer steps too, and designs left out."""
     variants = {number_name(number): replace(base, n_train_classes=number) for number in NUMBERS}
+    least = number_name(NUMBERS[0])
+    variants[f"{least}, {FEW_STEPS}"] = replace(variants[least], n_steps=math.ceil(base.n_steps / 20))
     variants["two designs left out"] = replace(base, left_out=UNSEEN_DESIGNS)
     return [(name, settings, seed) for seed in seeds for name, settings in variants.items()]
 

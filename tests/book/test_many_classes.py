@@ -122,8 +122,10 @@ def test_the_runs_are_all_numbers_for_all_seeds() -> None:
         "100 classes",
         "300 classes",
         "all classes",
+        "10 classes, a twentieth of the steps",
         "two designs left out",
     ]
+    assert {settings.n_steps for name, settings, _ in emoji_runs(Emoji()) if "steps" in name} == {100}
     assert {seed for _, _, seed in runs} == {0, 1, 2}
 
 
@@ -136,7 +138,7 @@ def test_the_command_writes_results_and_prints_the_table(
     assert main(["emoji", "--steps", "2", "--seeds", "1", "--results", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "| 4 classes |" in printed
-    assert {result["settings"]["n_steps"] for result in read_results(tmp_path / "emoji.json")} == {2}
+    assert {result["settings"]["n_steps"] for result in read_results(tmp_path / "emoji.json")} == {1, 2}
 
 
 # figures
@@ -166,6 +168,7 @@ def test_errors_stand_over_the_number_of_classes_beside_what_was_not_trained() -
         result("untrained network", 1226, 1, 0.6, UNSEEN_DESIGNS),
         result("10 classes", 10, 0, 0.5),
         result("10 classes", 10, 1, 0.7),
+        result("10 classes, a twentieth of the steps", 10, 0, 0.8),
         result("all classes", 1226, 0, 0.9),
         result("two designs left out", 1226, 0, 0.1, UNSEEN_DESIGNS),
     ]
