@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 
 from siamese_triplet._devices import best_device
 from siamese_triplet.book.results import Results, check_complete, collect, table
-from siamese_triplet.datasets import Images, RandomColour, RandomWarp, load_emoji
+from siamese_triplet.datasets import Images, RandomColour, RandomWarp
 from siamese_triplet.evaluation import embed, retrieval_metrics
 from siamese_triplet.loader import TensorLoader
 from siamese_triplet.methods import Method
@@ -161,6 +161,8 @@ def number_name(number: int | None) -> str:
 def compare_numbers(
     path: Path | None,
     runs: Iterable[tuple[str, Emoji, int]],
+    train_set: Images,
+    test_set: Images,
     *,
     device: torch.device | str | None = None,
     verbose: bool = True,
@@ -169,7 +171,6 @@ def compare_numbers(
 
     The results of the pixels and of the untrained network of each seed come first. Without a path nothing is kept.
     """
-    train_set, test_set = load_emoji(), load_emoji(train=False)
 
     def compute(key: dict[str, Any]) -> dict[str, Any]:
         settings, seed = by_key[key["name"], key["seed"]], key["seed"]

@@ -37,7 +37,7 @@ def test_set() -> Images:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, train_set: Images, test_set: Images) -> None:
-    monkeypatch.setattr(many_classes, "load_emoji", lambda train=True: train_set if train else test_set)
+    monkeypatch.setattr("siamese_triplet.book.cli.load_emoji", lambda train=True: train_set if train else test_set)
 
 
 def test_a_seed_draws_the_classes_and_another_draws_others(train_set: Images) -> None:
@@ -96,15 +96,17 @@ def test_queries_of_designs_left_out_are_sought_among_the_other_designs(train_se
     assert "new_map_at_r" not in evaluate_emoji(net, TINY, train_set, test_set)
 
 
-def test_results_are_kept_and_not_computed_again(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_kept_and_not_computed_again(
+    train_set: Images, test_set: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = [run for run in emoji_runs(TINY, seeds=(0, 1)) if run[0] in ("10 classes", "two designs left out")]
-    results = compare_numbers(tmp_path / "emoji.json", runs, verbose=False)
+    results = compare_numbers(tmp_path / "emoji.json", runs, train_set, test_set, verbose=False)
     names = [(result["name"], result["seed"]) for result in results]
     assert names[:3] == [("pixels", 0), ("untrained network", 0), ("untrained network", 1)]
     assert len(names) == 7
     assert read_results(tmp_path / "emoji.json") == results
     monkeypatch.setattr(many_classes, "train_emoji", None)  # cannot be called
-    assert compare_numbers(tmp_path / "emoji.json", runs, verbose=False) == results
+    assert compare_numbers(tmp_path / "emoji.json", runs, train_set, test_set, verbose=False) == results
     assert [line.split(" | ")[0].strip("| ") for line in metrics_table(results).splitlines()[2:]] == [
         "pixels",
         "untrained network",
