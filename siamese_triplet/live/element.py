@@ -32,6 +32,8 @@ MODULES = (  # in the order of their imports
     "bench",
     "viewer",
     "gallery",
+    "picker",
+    "search",
     "kernel_bytes",
     "plain",
     "kernels",

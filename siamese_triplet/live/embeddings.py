@@ -10,19 +10,17 @@ from importlib import resources
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from siamese_triplet._validation import check_margin
 from siamese_triplet.datasets import Images
-from siamese_triplet.datasets.images import check_in_memory, without_channel
+from siamese_triplet.datasets.images import check_in_memory
 from siamese_triplet.evaluation import embed
 from siamese_triplet.live.element import LiveFigure
+from siamese_triplet.live.sheets import data_url, png_sheet
 from siamese_triplet.selectors.by_name import SELECTORS
 from siamese_triplet.trainer import History
 
-GREYS = 16  # grey levels of the images, few to keep the page small
-COLUMNS = 40  # images side by side in the sheet
 GREATEST = 2**15 - 1  # the largest 16-bit integer
 
 
@@ -161,21 +159,8 @@ def _recorded_data(recorder: EmbeddingRecorder) -> dict[str, Any]:
         "epochs": [{"name": name, **encode_points(points)} for name, points in epochs],
         "labels": recorder.labels.tolist(),
         "classes": recorder.images.classes,
-        "sheet": _image_sheet(recorder.images.data),
+        "sheet": png_sheet(recorder.images.data),
     }
-
-
-def _image_sheet(data: Tensor) -> dict[str, Any]:
-    """Tile images, uint8 (N, H, W) or (N, H, W, C), into one PNG; grey images become dark on light."""
-    data = without_channel(data)
-    n_images, height, width = data.shape[:3]
-    columns = min(COLUMNS, n_images)
-    sheet = Image.new("L" if data.ndim == 3 else "RGB", (columns * width, -(-n_images // columns) * height), "white")
-    for number, image in enumerate(255 - data if data.ndim == 3 else data):
-        sheet.paste(Image.fromarray(image.numpy()), (number % columns * width, number // columns * height))
-    stream = io.BytesIO()
-    sheet.quantize(GREYS if data.ndim == 3 else 256).save(stream, "PNG", optimize=True)
-    return {"source": _png_url(stream.getvalue()), "width": width, "height": height, "columns": columns}
 
 
 def scatter_image(embeddings: Tensor, labels: Tensor, classes: Sequence[str], alt: str) -> str:
@@ -190,8 +175,4 @@ def scatter_image(embeddings: Tensor, labels: Tensor, classes: Sequence[str], al
     plot_embeddings(embeddings, labels, classes=classes, ax=figure.add_subplot())
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=80)
-    return f'<img alt="{alt}" src="{_png_url(stream.getvalue())}">'
-
-
-def _png_url(contents: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(contents).decode()}"
+    return f'<img alt="{alt}" src="{data_url("png", stream.getvalue())}">'

@@ -90,6 +90,7 @@ def make_figures(recorder: live.EmbeddingRecorder) -> dict[str, live.LiveFigure]
         live.selector_bench(recorder, "hardest"),
         live.embedding_viewer(recorder),
         settings_gallery(runs),
+        live.search_figure(recorder.images, {"after the last epoch": recorder.embeddings[2]}),
     ]
     return {figure.name: figure for figure in made}
 
@@ -480,7 +481,7 @@ def test_the_address_is_clean_until_the_reader_changes_something(show: Callable)
 )
 def test_a_bad_address_is_ignored(show: Callable, query: str) -> None:
     page = show(query=query)
-    assert page.locator(".figure").count() == 5
+    assert page.locator(".figure").count() == 6
     assert (
         page.locator("siamese-triplet-figure[name=triplet]").get_by_role("slider", name="margin").input_value() == "1"
     )
@@ -549,6 +550,7 @@ FIELDS = {
     "pair": ("margin", "pair", "first", "second"),
     "selectors": ("selector", "margin", "epoch"),
     "embeddings": ("epoch", "image", "off"),
+    "search": ("query", "group"),
     "settings": ("A.data", "A.method", "B.selector", "B.margin", "ask", "shown"),
 }
 

@@ -6,6 +6,7 @@ import { element } from "./controls.mjs";
 import { drawingFigure } from "./drawing.mjs";
 import { settingsGallery } from "./gallery.mjs";
 import { pairPlayground, tripletPlayground } from "./playground.mjs";
+import { searchFigure } from "./search.mjs";
 import { followTheme, STYLES } from "./theme.mjs";
 import { trainingFigure } from "./training.mjs";
 import { embeddingViewer } from "./viewer.mjs";
@@ -18,6 +19,7 @@ const KINDS = {
   "selector-bench": selectorBench,
   "embedding-viewer": embeddingViewer,
   "settings-gallery": settingsGallery,
+  search: searchFigure,
   training: trainingFigure,
   drawing: drawingFigure,
 };

@@ -108,6 +108,17 @@ canvas { border: 1px solid var(--line); border-radius: 4px; }
 .shown { display: flex; gap: 0.6rem; align-items: center; min-height: 66px; }
 .shown canvas { width: 64px; height: 64px; flex: none; }
 .shown p { margin: 0; }
+input[type="search"] { font: inherit; width: 11em; min-height: 2rem; color: var(--text); background: var(--surface); border: 1px solid var(--quiet); border-radius: 5px; padding: 0.25rem 0.5rem; }
+.picker { display: grid; grid-template-columns: repeat(auto-fill, 42px); gap: 2px; justify-content: space-between; position: relative; max-height: 134px; overflow-y: auto; margin: 0 0 0.7rem; padding: 4px; border: 1px solid var(--line); border-radius: 6px; list-style: none; }
+.picker li { padding: 3px; border: 2px solid transparent; border-radius: 6px; cursor: pointer; } .picker li:hover { border-color: var(--quiet); }
+.picker [aria-selected="true"] { border-color: var(--accent); background: var(--accent); } .picker :focus-visible { outline-offset: -2px; }
+:is(.picker, .alike, .hit) canvas { background: #fff; } .query canvas { width: 96px; height: auto; image-rendering: auto; }
+.query { flex-wrap: wrap; gap: 0.9rem; } .query p { flex: 1 1 8rem; overflow-wrap: anywhere; } .query strong { font-size: 1.15em; }
+.alike { display: flex; flex-wrap: wrap; gap: 3px; flex: 2 1 18rem; max-height: 96px; overflow-y: auto; padding: 3px; } .alike button { padding: 2px; min-height: 0; } .alike canvas { width: 36px; border: 0; }
+.found { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: baseline; margin: 0.8rem 0 0; } .found .hint { margin: 0; }
+.results { grid-template-columns: repeat(auto-fit, minmax(4.4rem, 1fr)); align-items: start; }
+.hit { width: 100%; border: 0; padding: 2px; background: none; font-size: inherit; line-height: 1.2; overflow-wrap: anywhere; } .hit[aria-disabled="true"] { cursor: default; }
+.results .hit canvas { width: 64px; max-width: 100%; margin: 0 auto 3px; image-rendering: auto; padding: 2px; } .hit.right canvas { border-color: var(--right); outline: 2px solid var(--right); }
 .curves { display: flex; flex-wrap: wrap; gap: 0.8rem 1.6rem; margin-top: 0.7rem; }
 .curves figure { margin: 0; width: 15rem; } .curves figcaption { color: var(--quiet); font-size: 0.88em; }
 .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.8rem; margin-bottom: 0.6rem; }
