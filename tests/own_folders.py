@@ -18,7 +18,7 @@ SIZE = (28, 24)  # width and height of a picture
 SHAPES = ("disc", "square", "triangle", "ring", "cross", "bars")
 NAMES = (  # of classes, in any script
     "قطة", "猫", "Кошка", "γάτα", "חתול", "แมว", "🐈", "👩‍👩‍👧", "ein Name mit Leerzeichen", "person-001", "person-002",
-    "-rf", "--help", "it's", 'say "cat"', "$\\frac{", "a_b", "<b>bold</b>", "100%", "{x}", "#1", "new\nline", "Ünïcödé",
+    "-rf", "--help", "it's", 'say "cat"', "$\\frac{", "a_b", "<b>bold", "100%", "{x}", "#1", "new\nline", "Ünïcödé",
     "con.jpg", "train station",
 )  # fmt: skip
 LATIN_1 = os.fsdecode("chät".encode("latin-1"))  # a name that is no UTF-8
