@@ -197,16 +197,21 @@ def _search(given: argparse.Namespace) -> int:
         raise ValueError(f"-k must be at least 1, got {given.k}")
     answers: list[Answer] = []
     n_failed = 0
-    for query in _files(given.queries):
-        try:
-            answers.append(index.search(query, given.k))
-        except ImportError as error:
-            raise ValueError(str(error)) from error
-        except ValueError as error:
-            print(f"error: {error}", file=sys.stderr)
-            n_failed += 1
-        else:
-            print(answers[-1])
+    n_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)  # for one image at a time; on a busy machine threads that wait for others are far slower
+        for query in _files(given.queries):
+            try:
+                answers.append(index.search(query, given.k))
+            except ImportError as error:
+                raise ValueError(str(error)) from error
+            except ValueError as error:
+                print(f"error: {error}", file=sys.stderr)
+                n_failed += 1
+            else:
+                print(answers[-1])
+    finally:
+        torch.set_num_threads(n_threads)
     if given.html is not None and answers:
         write_page(given.html, answers, f"Search in {os.path.basename(given.index)}")
         print(printable(f"wrote {given.html}"))

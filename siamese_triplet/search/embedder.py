@@ -22,7 +22,7 @@ from siamese_triplet.distances import full_precision
 from siamese_triplet.evaluation import extract_embeddings
 from siamese_triplet.networks import Preprocessing, PretrainedNet
 
-BATCH = 32  # images; larger batches leave the caches and are slower on a CPU
+BATCH = 16  # images; the memory of larger ones is taken from the system anew for every layer, which takes as long
 AS_TIFF = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "I;16", "F")  # modes of images that are kept as they are
 
 
