@@ -5,8 +5,10 @@ reads its files on access. `SiameseMNIST` and `TripletMNIST` draw pairs and trip
 """
 
 from siamese_triplet.datasets.downloads import MissingDataError
-from siamese_triplet.datasets.folders import FolderImages, load_folder
+from siamese_triplet.datasets.folder_images import FolderImages
+from siamese_triplet.datasets.folders import load_folder
 from siamese_triplet.datasets.images import Images, LabelledImages, normalization
+from siamese_triplet.datasets.layouts import read_folder
 from siamese_triplet.datasets.mnist import load
 from siamese_triplet.datasets.omniglot import has_omniglot, load_omniglot, rotations_as_classes
 from siamese_triplet.datasets.pairs_and_triplets import SiameseMNIST, TripletMNIST
@@ -28,6 +30,7 @@ __all__ = [
     "load_folder",
     "load_omniglot",
     "normalization",
+    "read_folder",
     "read_photo",
     "rotations_as_classes",
 ]
