@@ -26,7 +26,9 @@ def number_labels(labels: Any, n_images: int, classes: Sequence[str] | None) -> 
     """
     if classes is not None and (isinstance(classes, str) or len(set(classes)) < len(classes)):
         raise ValueError(f"classes must be a list of different names, got {listed(classes)}")
-    values = [None] * n_images if labels is None else [_plain(label) for label in _as_list(labels)]
+    values: list[int | str | None] = (
+        [None] * n_images if labels is None else [_plain(label) for label in _as_list(labels)]
+    )
     if len(values) != n_images:
         raise ValueError(f"got {n_images} paths but {len(values)} labels; there must be one label each")
     known = {value for value in values if value is not None}
