@@ -19,7 +19,7 @@ from siamese_triplet.explorer.session import collapsed_loss
 from siamese_triplet.explorer.settings import Settings
 from siamese_triplet.live.training import LARGE, NETWORKS, SMALL, page_images, page_network, page_weights
 from siamese_triplet.methods import METHODS, SELECTORS_OF
-from siamese_triplet.networks import _scale_to_unit_length
+from siamese_triplet.networks.heads import scale_to_unit_length
 
 LIMIT = 2.5e6  # bytes of a page beyond the theme
 
@@ -221,7 +221,7 @@ def test_a_zero_embedding_stays_zero_with_a_finite_gradient(tmp_path: Path) -> N
     )
     for row, gradient, given in zip(rows, gradients, ([0.0, 0.0], [3.0, 4.0]), strict=True):
         embedding = torch.tensor([given], requires_grad=True)
-        scaled = _scale_to_unit_length(embedding)
+        scaled = scale_to_unit_length(embedding)
         scaled.backward(torch.tensor([[1.0, 2.0]]))
         assert row == pytest.approx(scaled[0].tolist())
         assert gradient == pytest.approx(embedding.grad[0].tolist(), abs=1e-6)

@@ -15,7 +15,8 @@ LAYERS = (  # from top to bottom; all other files and folders form the bottom la
     {"methods", "gallery"},
     {"trainer", "evaluation", "diagnostics"},
     {"losses", "loader", "plots", "utils"},
-    {"selectors", "datasets", "networks"},
+    {"networks"},
+    {"selectors", "datasets"},
 )
 
 
