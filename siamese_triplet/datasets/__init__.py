@@ -14,12 +14,14 @@ from siamese_triplet.datasets.mnist import load
 from siamese_triplet.datasets.omniglot import has_omniglot, load_omniglot, rotations_as_classes
 from siamese_triplet.datasets.pairs_and_triplets import SiameseMNIST, TripletMNIST
 from siamese_triplet.datasets.photos import read_photo
+from siamese_triplet.datasets.plan import FolderPlan, plan_folder
 from siamese_triplet.datasets.warp import RandomWarp
 from siamese_triplet.samplers import BalancedBatchSampler
 
 __all__ = [
     "BalancedBatchSampler",
     "FolderImages",
+    "FolderPlan",
     "Images",
     "LabelledImages",
     "MissingDataError",
@@ -32,6 +34,7 @@ __all__ = [
     "load_folder",
     "load_omniglot",
     "normalization",
+    "plan_folder",
     "read_folder",
     "read_photo",
     "rotations_as_classes",

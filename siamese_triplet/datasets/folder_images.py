@@ -195,6 +195,13 @@ class FolderImages(Dataset):
         part.parts, part._instead = None if self.parts is None else self.parts[chosen], {}
         return part
 
+    def resized(self, image_size: Size) -> "FolderImages":
+        """Return the same images, to be read in `image_size`: one side of a square, or (height, width)."""
+        check_shape(image_size, self.channels)
+        part = self.subset(range(len(self)))
+        part.image_size = image_size
+        return part
+
     def of_classes(self, classes: Sequence[str | int]) -> "FolderImages":
         """Select the images of `classes`, given by name or number, and renumber these classes from 0, in their order.
 

@@ -127,6 +127,16 @@ def sides(image_size: Size) -> tuple[int, int]:
     return height, width
 
 
+def declared_size(path: str | os.PathLike) -> tuple[int, int] | None:
+    """Return the height and the width that the head of an image file says, when upright; None for a broken file."""
+    try:
+        with Image.open(expand(path), formats=FORMATS) as file:
+            is_turned = file.getexif().get(ORIENTATION, 1) >= 5
+            return (file.width, file.height) if is_turned else (file.height, file.width)
+    except Exception:  # Pillow raises errors of several kinds
+        return None
+
+
 def fit_normalization(data: Tensor) -> v2.Compose:
     """Make a `normalization` from the mean and standard deviation of uint8 images (N, H, W, C), per channel.
 
