@@ -11,6 +11,7 @@ from siamese_triplet.evaluation.intervals import bootstrap_interval
 from siamese_triplet.evaluation.neighbours import Neighbours, knn_accuracy, knn_predictions, nearest
 from siamese_triplet.evaluation.open_set import Threshold, choose_threshold
 from siamese_triplet.evaluation.retrieval import retrieval_metrics, retrieval_values
+from siamese_triplet.evaluation.spread import spread_out
 from siamese_triplet.evaluation.suspects import doubtful_labels, near_duplicates
 from siamese_triplet.evaluation.verification import Roc, pair_metrics, roc_curve, verification_metrics
 
@@ -32,5 +33,6 @@ __all__ = [
     "retrieval_metrics",
     "retrieval_values",
     "roc_curve",
+    "spread_out",
     "verification_metrics",
 ]
