@@ -101,7 +101,11 @@ def _add_search(commands: Any) -> None:
 
 def _index(given: argparse.Namespace) -> int:
     started = time.perf_counter()
-    index, is_new = _open(given)
+    index = _open(given)
+    if given.threshold is not None:
+        index.threshold = None if math.isinf(given.threshold) else given.threshold
+    if given.threshold is not None or given.false_accepts is not None:
+        index.false_accepts = given.false_accepts
     interrupted = False
     before = len(index)
     try:
@@ -109,10 +113,10 @@ def _index(given: argparse.Namespace) -> int:
         changes = str(index.update())
     except KeyboardInterrupt:
         interrupted, changes = True, f"{len(index) - before:,} added before the interruption"
-    said = None if interrupted else _set_threshold(index, given, is_new)
     if interrupted and len(index) == before:
         print("interrupted; nothing was read yet", file=sys.stderr)
         return INTERRUPTED
+    said = _threshold_of(index)
     index.save(given.out)
     seconds = time.perf_counter() - started
     print(printable(f"{index}: {given.out} ({seconds:.0f} s)"))
@@ -124,8 +128,8 @@ def _index(given: argparse.Namespace) -> int:
     return 0
 
 
-def _open(given: argparse.Namespace) -> tuple[Index, bool]:
-    """Return the index to update, and whether it is new."""
+def _open(given: argparse.Namespace) -> Index:
+    """Return the index to update."""
     if given.run is not None and (given.network is not None or given.image_size is not None):
         raise ValueError("--run brings its own network and image size; leave out --network and --image-size")
     if given.threshold is not None and given.false_accepts is not None:
@@ -138,8 +142,8 @@ def _open(given: argparse.Namespace) -> tuple[Index, bool]:
         if not given.folder.is_dir():
             raise FileNotFoundError(printable(f"{given.folder} is not a folder"))
         index = Index(embedder.net, embedder.preprocessing, folder=given.folder, device=given.device)
-        index.trained_classes = trained_on
-        return index, True
+        index.trained_classes, index.false_accepts = trained_on, FALSE_ACCEPTS
+        return index
     index = Index.load(given.out, device=given.device)
     if index.folder is None or index.folder.resolve() != given.folder.resolve():
         raise ValueError(
@@ -151,7 +155,7 @@ def _open(given: argparse.Namespace) -> tuple[Index, bool]:
         raise ValueError(
             printable(f"{given.out} was made with another network or image size; name another file with --out")
         )
-    return index, False
+    return index
 
 
 def _network(given: argparse.Namespace) -> tuple[Embedder, list[str]]:
@@ -176,17 +180,13 @@ def _is_same(one: StoredNet, other: StoredNet) -> bool:
     )
 
 
-def _set_threshold(index: Index, given: argparse.Namespace, is_new: bool) -> str:
-    """Set the threshold as asked, or choose it as before, and say which it is."""
-    if given.threshold is not None:
-        index.threshold = None if math.isinf(given.threshold) else given.threshold
-        index.false_accepts = None
-    elif is_new or given.false_accepts is not None or index.false_accepts is not None:
-        share = given.false_accepts if given.false_accepts is not None else index.false_accepts
+def _threshold_of(index: Index) -> str:
+    """Choose the threshold where it is to be chosen, and say which it is."""
+    if index.false_accepts is not None:
         try:
-            return f"threshold: {index.choose_threshold(FALSE_ACCEPTS if share is None else share)}"
+            return f"threshold: {index.choose_threshold(index.false_accepts)}"
         except ValueError as error:
-            index.threshold = index.false_accepts = None
+            index.threshold = None  # a later image may have a class
             return f"no threshold: {error}"
     return "no threshold" if index.threshold is None else f"threshold: {index.threshold:.4g}"
 
@@ -199,7 +199,7 @@ def _search(given: argparse.Namespace) -> int:
     n_failed = 0
     n_threads = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)  # for one image at a time; on a busy machine threads that wait for others are far slower
+        torch.set_num_threads(1)  # enough for one image, and much faster on a busy machine
         for query in _files(given.queries):
             try:
                 answers.append(index.search(query, given.k))

@@ -12,7 +12,7 @@ from siamese_triplet.evaluation.neighbours import Neighbours, knn_accuracy, knn_
 from siamese_triplet.evaluation.open_set import Threshold, choose_threshold
 from siamese_triplet.evaluation.retrieval import retrieval_metrics, retrieval_values
 from siamese_triplet.evaluation.spread import spread_out
-from siamese_triplet.evaluation.suspects import doubtful_labels, near_duplicates
+from siamese_triplet.evaluation.suspects import doubtful_labels, near_duplicates, near_pairs
 from siamese_triplet.evaluation.verification import Roc, pair_metrics, roc_curve, verification_metrics
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "knn_accuracy",
     "knn_predictions",
     "near_duplicates",
+    "near_pairs",
     "nearest",
     "pair_metrics",
     "retrieval_metrics",

@@ -124,15 +124,31 @@ def as_compared(embeddings: Tensor, cosine: bool) -> Tensor:
     return F.normalize(embeddings) if cosine else embeddings
 
 
+def embeddings_in(query: Any) -> Tensor | None:
+    """Return embeddings (Q, D) from floats of one or two dimensions; None for anything else."""
+    if isinstance(query, np.ndarray) and np.issubdtype(query.dtype, np.floating):
+        query = torch.from_numpy(query)
+    if isinstance(query, Tensor) and query.is_floating_point() and query.ndim in (1, 2):
+        return query[None] if query.ndim == 1 else query
+    return None
+
+
 def _of_parts(net: nn.Module, name: str) -> Any:
     """Return the attribute `name` of `net`, or of the first part of it that has one, such as a `PretrainedNet`."""
     return next((getattr(part, name) for part in net.modules() if hasattr(part, name)), None)
 
 
+class _Contents(io.BytesIO):
+    """The contents of an image file, which messages call "the image"."""
+
+    def __str__(self) -> str:
+        return "the image"
+
+
 def _openable(image: Any) -> Any:
     """Return something that `read_photo` opens: a path, or the contents of a file."""
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return io.BytesIO(image)
+        return _Contents(image)
     if isinstance(image, Tensor):
         if image.dtype != torch.uint8 or image.ndim != 3:
             raise ValueError(f"pixels must be uint8 (C, H, W) or floats, got {image.dtype} of {tuple(image.shape)}")
@@ -146,7 +162,7 @@ def _openable(image: Any) -> Any:
     upright = ImageOps.exif_transpose(image)
     if "transparency" in upright.info:
         upright = upright.convert("RGBA")
-    file = io.BytesIO()
+    file = _Contents()
     (upright if upright.mode in AS_TIFF else upright.convert("RGB")).save(file, "TIFF")
     file.seek(0)
     return file

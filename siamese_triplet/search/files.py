@@ -20,7 +20,7 @@ class Stamp(NamedTuple):
 NO_FILE = Stamp(-1, -1)  # of an embedding that came without a file
 
 
-@dataclass
+@dataclass(repr=False)
 class Changes:
     """What an update has changed, as paths relative to the folder."""
 
@@ -29,7 +29,7 @@ class Changes:
     removed: list[str] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)  # files that cannot be read, each with its problem
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         counts = {"added": self.added, "changed": self.changed, "removed": self.removed}
         text = ", ".join(f"{len(paths):,} {what}" for what, paths in counts.items())
         if self.broken:

@@ -5,20 +5,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.datasets._naming import expand
-from siamese_triplet.evaluation import Threshold, choose_threshold, nearest
+from siamese_triplet.evaluation import Threshold, choose_threshold, near_pairs
 from siamese_triplet.gallery import Gallery
 from siamese_triplet.networks import Preprocessing, load_pretrained
 from siamese_triplet.search.answers import Answer, Match
 from siamese_triplet.search.collection import Collection
-from siamese_triplet.search.embedder import Embedder, as_compared
+from siamese_triplet.search.embedder import Embedder, as_compared, embeddings_in
 from siamese_triplet.search.files import NO_FILE, Changes, Stamp
-from siamese_triplet.search.storage import StoredNet, from_bytes, to_bytes
+from siamese_triplet.search.storage import StoredNet, find_folder, from_bytes, relative_to_file, to_bytes
 from siamese_triplet.search.table import Table
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ class Index:
     >>> from siamese_triplet.search import Index
     >>> index = Index()
     >>> index.add(torch.tensor([[0.0, 0.0], [0.0, 1.0], [5.0, 5.0]]), ["cat", "cat", "dog"], paths=["a", "b", "c"])
+    3 added, 0 changed, 0 removed
     >>> answer = index.search(torch.tensor([0.0, 0.9]), k=2)
     >>> answer.class_name, [match.path for match in answer]
     ('cat', ['b', 'a'])
@@ -230,7 +230,7 @@ class Index:
         search is exact; of images at the same distance the one that was added first comes first. Raises ValueError for
         a file that is no image, an embedding of another size or with NaN, a `k` below 1, and an empty index.
         """
-        embeddings = _embeddings_in(query)
+        embeddings = embeddings_in(query)
         if embeddings is not None and len(embeddings) != 1:
             raise ValueError(f"search takes one query, got {len(embeddings)} embeddings; search_all takes several")
         return self.search_all([query] if embeddings is None else embeddings, k)[0]
@@ -242,7 +242,7 @@ class Index:
         if k < 1:
             raise ValueError(f"{k=} must be at least 1")
         gallery = self.gallery
-        queries = queries if _embeddings_in(queries) is not None else list(queries)
+        queries = queries if embeddings_in(queries) is not None else list(queries)
         found = gallery.search(self._embed(queries), min(k, len(self)))
         rows = zip(queries, found.distances.tolist(), found.indices.tolist(), strict=True)
         return [self._answer(query, distances, indices) for query, distances, indices in rows]
@@ -256,22 +256,14 @@ class Index:
         others = [pair for pair in pairs if pair[1] != row][:k]
         return self._answer(self.file_of(name), *([list(column) for column in zip(*others, strict=True)] or [[], []]))
 
-    def near_duplicates(self, most: float = 0.2) -> list[tuple[str, str, float]]:
+    def near_duplicates(self, most: float = 0.3) -> list[tuple[str, str, float]]:
         """Find pairs of images whose embeddings are at most `most` apart: two paths and their distance, nearest first.
 
         Each image is compared with the one nearest to it. The default is for the unit sphere.
         """
-        if len(self) < 2:
-            return []
-        found = nearest(self.embeddings, k=1)
-        pairs: dict[tuple[int, int], float] = {}
-        for row, (distance, other) in enumerate(
-            zip(found.distances[:, 0].tolist(), found.indices[:, 0].tolist(), strict=True)
-        ):
-            if distance <= most:
-                pairs[min(row, other), max(row, other)] = distance
-        ordered = sorted(pairs.items(), key=lambda item: (item[1], item[0]))
-        return [(self.paths[one], self.paths[other], distance) for (one, other), distance in ordered]
+        pairs, distances = near_pairs(self.embeddings, most)
+        rows = zip(pairs.tolist(), distances.tolist(), strict=True)
+        return [(self.paths[one], self.paths[other], distance) for (one, other), distance in rows]
 
     def choose_threshold(
         self, false_accepts: float | None = 0.05, classes: Iterable[str] | None = None, seed: int = 0
@@ -302,9 +294,9 @@ class Index:
 
     def _embed(self, images: Any) -> Tensor:
         """Embed a list of anything that `search` takes, or take embeddings, (n, D)."""
-        embeddings = _embeddings_in(images)
+        embeddings = embeddings_in(images)
         if embeddings is None:
-            found = [_embeddings_in(image) for image in images]
+            found = [embeddings_in(image) for image in images]
             parts = [
                 self.embedder.embed_image(image) if part is None else part
                 for image, part in zip(images, found, strict=True)
@@ -324,22 +316,32 @@ class Index:
             )
             for d, i in zip(distances, indices, strict=True)
         ]
-        file = expand(query) if isinstance(query, (str, os.PathLike)) else None
-        return Answer(tuple(matches), str(query) if file else f"a {type(query).__name__}", file, self.threshold)
+        if isinstance(query, (str, os.PathLike)):
+            return Answer(tuple(matches), str(query), expand(query), self.threshold)
+        name = "an embedding" if embeddings_in(query) is not None else "an image"
+        return Answer(tuple(matches), name, None, self.threshold)
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike, network: bool = True) -> None:
         """Write the index to one file, for `Index.load`: embeddings, paths, classes, network, threshold.
 
-        Raises ValueError for a network that `networks.architecture` cannot describe.
+        Raises ValueError for a network that `networks.architecture` cannot describe. Without `network` the file holds
+        none: `load` then takes one.
         """
         path = expand(path)
-        network = StoredNet.of(self._embedder) if self._embedder is not None else self._stored
-        write_atomically(path, to_bytes(self._table, self._facts(path), network))
+        stored = None
+        if network:
+            try:
+                stored = self._stored if self._embedder is None else StoredNet.of(self._embedder)
+            except ValueError as error:
+                raise ValueError(
+                    f"{error}; save(path, network=False), and load it with net= and preprocessing="
+                ) from error
+        write_atomically(path, to_bytes(self._table, self._facts(path), stored))
 
     def _facts(self, path: Path) -> dict[str, Any]:
         folder = None
         if self.folder is not None:
-            folder = {"absolute": str(self.folder), "relative": _relative(self.folder, path)}
+            folder = {"absolute": str(self.folder), "relative": relative_to_file(self.folder, path)}
         broken = [[name, *stamp, problem] for name, (stamp, problem) in self._collection.broken.items()]
         return {
             "cosine": self.cosine, "threshold": self.threshold, "false_accepts": self.false_accepts,
@@ -366,7 +368,7 @@ class Index:
         path = expand(path)
         table, facts, network = from_bytes(path.read_bytes(), path)
         if folder is None and facts["folder"] is not None:
-            folder = _find_folder(path, **facts["folder"])
+            folder = find_folder(path, **facts["folder"])
         index = cls(
             net, preprocessing, folder=folder, cosine=facts["cosine"], threshold=facts["threshold"], device=device
         )
@@ -375,28 +377,3 @@ class Index:
         broken = {name: (Stamp(size, changed), problem) for name, size, changed, problem in facts["broken"]}
         index._collection.table, index._collection.broken = table, broken
         return index
-
-
-def _relative(folder: Path, path: Path) -> str | None:
-    """Return `folder` as seen from the folder of the file `path`; None if they are on two drives."""
-    try:
-        return Path(os.path.relpath(folder, Path(os.path.abspath(path)).parent)).as_posix()
-    except ValueError:
-        return None
-
-
-def _find_folder(path: Path, absolute: str, relative: str | None) -> Path:
-    if relative is not None:
-        beside = Path(os.path.normpath(Path(os.path.abspath(path)).parent / relative))
-        if beside.is_dir():
-            return beside
-    return Path(absolute)
-
-
-def _embeddings_in(query: Any) -> Tensor | None:
-    """Return embeddings (Q, D) from floats of one or two dimensions; None for anything else."""
-    if isinstance(query, np.ndarray) and np.issubdtype(query.dtype, np.floating):
-        query = torch.from_numpy(query)
-    if isinstance(query, Tensor) and query.is_floating_point() and query.ndim in (1, 2):
-        return query[None] if query.ndim == 1 else query
-    return None

@@ -64,10 +64,10 @@ def write_page(path: str | os.PathLike, answers: Sequence[Answer], title: str = 
     """
     thumbnail = _Thumbnails()
     shown = answers[:MOST]
-    limits = sorted({answer.threshold for answer in answers if answer.threshold is not None})
+    limits = {answer.threshold for answer in answers if answer.threshold is not None}
     said = [f"{len(answers):,} {'query' if len(answers) == 1 else 'queries'}"]
     said += [f"the first {MOST} are shown"] * (len(answers) > MOST)
-    said += [f"matches with a dotted line are farther than {limits[0]:.4g}, the threshold"] * bool(limits)
+    said += [f"matches with a dotted line are farther than {limit:.4g}, the threshold" for limit in sorted(limits)[:1]]
     page = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{_text(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

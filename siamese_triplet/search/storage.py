@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import math
+import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,3 +135,20 @@ def _check(facts: dict[str, Any]) -> None:
         raise ValueError("its facts are of another kind")
     if facts["folder"] is not None and set(facts["folder"]) != {"absolute", "relative"}:
         raise ValueError("its folder is of another kind")
+
+
+def relative_to_file(folder: Path, path: Path) -> str | None:
+    """Return `folder` as seen from the folder of the file `path`; None if they are on two drives."""
+    try:
+        return Path(os.path.relpath(folder, Path(os.path.abspath(path)).parent)).as_posix()
+    except ValueError:
+        return None
+
+
+def find_folder(path: Path, absolute: str, relative: str | None) -> Path:
+    """Return the folder of the images: where it is `relative` to the file `path`, else where it was."""
+    if relative is not None:
+        beside = Path(os.path.normpath(Path(os.path.abspath(path)).parent / relative))
+        if beside.is_dir():
+            return beside
+    return Path(absolute)
