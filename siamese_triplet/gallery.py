@@ -124,16 +124,25 @@ class Gallery:
             raise ValueError(f"{path} is not a gallery, or is damaged: {cause}; save it again") from error
         return cls(gallery.embeddings.to(device), gallery.labels.to(device), gallery.classes)
 
-    def to_faiss(self) -> "faiss.IndexFlatL2":
-        """Return an exact faiss index for the same search: `index.search(queries.numpy(), k)`. Distances are squared.
+    def to_faiss(self, kind: str = "Flat") -> "faiss.Index":
+        """Return a faiss index of the embeddings: `index.search(queries.numpy(), k)`. Distances are squared.
 
-        For millions of images build an approximate faiss index from `embeddings` instead. Raises ImportError if faiss,
-        the extra "search", is not installed.
+        "Flat" searches exactly, like `search`. For millions of images faiss has others by name that look at a part of
+        them only, and may miss some neighbours: "HNSW32" is fast and takes more memory, "IVF1024,PQ32" takes 32 bytes
+        for each. Those that need training are trained on the embeddings. Raises ImportError if faiss, the extra
+        "search", is not installed, and ValueError for a name that it does not know or too few embeddings to train on.
         """
         try:
             import faiss
         except ImportError as error:
             raise ImportError("to_faiss needs faiss: python -m pip install faiss-cpu") from error
-        index = faiss.IndexFlatL2(self.embeddings.shape[1])
-        index.add(self.embeddings.cpu().float().contiguous().numpy())
+        embeddings = self.embeddings.cpu().float().contiguous().numpy()
+        try:
+            index = faiss.index_factory(embeddings.shape[1], kind)
+            if not index.is_trained:
+                index.train(embeddings)
+        except RuntimeError as error:
+            cause = str(error).strip().splitlines()[-1]
+            raise ValueError(f"faiss cannot make an index {kind!r} of {len(self):,} embeddings: {cause}") from error
+        index.add(embeddings)
         return index

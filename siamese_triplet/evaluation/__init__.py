@@ -9,14 +9,18 @@ from siamese_triplet.evaluation.embeddings import embed, extract_embeddings
 from siamese_triplet.evaluation.few_shot import few_shot_accuracy
 from siamese_triplet.evaluation.intervals import bootstrap_interval
 from siamese_triplet.evaluation.neighbours import Neighbours, knn_accuracy, knn_predictions, nearest
+from siamese_triplet.evaluation.open_set import Threshold, choose_threshold
 from siamese_triplet.evaluation.retrieval import retrieval_metrics, retrieval_values
-from siamese_triplet.evaluation.suspects import doubtful_labels, near_duplicates
+from siamese_triplet.evaluation.spread import spread_out
+from siamese_triplet.evaluation.suspects import doubtful_labels, near_duplicates, near_pairs
 from siamese_triplet.evaluation.verification import Roc, pair_metrics, roc_curve, verification_metrics
 
 __all__ = [
     "Neighbours",
     "Roc",
+    "Threshold",
     "bootstrap_interval",
+    "choose_threshold",
     "doubtful_labels",
     "embed",
     "extract_embeddings",
@@ -24,10 +28,12 @@ __all__ = [
     "knn_accuracy",
     "knn_predictions",
     "near_duplicates",
+    "near_pairs",
     "nearest",
     "pair_metrics",
     "retrieval_metrics",
     "retrieval_values",
     "roc_curve",
+    "spread_out",
     "verification_metrics",
 ]

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from siamese_triplet._validation import check_batch
+from siamese_triplet._validation import check_batch, check_known
 from siamese_triplet.datasets import Images
 from siamese_triplet.datasets.images import channels_first, check_in_memory
 from siamese_triplet.distances import scale
-from siamese_triplet.evaluation.neighbours import in_full_precision, map_blocks, search
+from siamese_triplet.evaluation.neighbours import check_sets, in_full_precision, map_blocks, search
 
 CHUNK = 2**22  # pixels processed at once
 SIDE = 16  # of a thumbnail, in pixels
@@ -44,6 +44,27 @@ def near_duplicates(images: Images, least: float = 0.99) -> Tensor:
     return torch.tensor(list(dict.fromkeys(map(tuple, chosen))), dtype=torch.int64).view(-1, 2)
 
 
+def near_pairs(embeddings: Tensor, most: float) -> tuple[Tensor, Tensor]:
+    """Find pairs of `embeddings` (N, D) at most `most` apart: indices (P, 2) and distances (P,), the nearest first.
+
+    Distances are Euclidean, not squared. Each embedding is compared with the one nearest to it. Fewer than two give no
+    pairs. Memory is linear in N. Raises ValueError for embeddings that are not finite, and for a negative `most`.
+    """
+    if not most >= 0:
+        raise ValueError(f"near_pairs: {most=} must be a distance of at least 0")
+    if len(embeddings) < 2:
+        return torch.empty(0, 2, dtype=torch.int64), torch.empty(0)
+    check_sets(embeddings, None, "embeddings")
+    found = search(embeddings, None, k=1)
+    distances, other = found.distances[:, 0], found.indices[:, 0]  # (N,)
+    order = distances.argsort(stable=True)
+    order = order[distances[order] <= most]
+    pairs = torch.stack([order, other[order]], dim=1).sort(dim=1).values.tolist()
+    first = {tuple(pair): place for place, pair in reversed(list(enumerate(pairs)))}  # a pair may be found from both
+    places = sorted(first.values())
+    return torch.tensor([pairs[place] for place in places], dtype=torch.int64).view(-1, 2), distances[order[places]]
+
+
 def doubtful_labels(embeddings: Tensor, labels: Tensor) -> Tensor:
     """Compute for each image how much farther its own class is than another class, (N,): the doubt about its label.
 
@@ -53,6 +74,7 @@ def doubtful_labels(embeddings: Tensor, labels: Tensor) -> Tensor:
     ValueError for embeddings that are not finite, and for a single class.
     """
     check_batch(embeddings, labels)
+    check_known("labels", labels)
     if len(labels.unique()) < 2:
         raise ValueError("doubtful_labels compares classes and needs at least two")
     queries, gallery, itself, exponent = in_full_precision(embeddings, None)

@@ -18,6 +18,7 @@ from siamese_triplet.distributed import call_local_first, call_on_first, is_firs
 from siamese_triplet.evaluation import embed
 from siamese_triplet.evaluation.summary import seen_classes
 from siamese_triplet.methods import Method, Speed, fit_method
+from siamese_triplet.networks import ClassificationNet, SiameseNet, TripletNet
 from siamese_triplet.runs.data import Data, TrainedOn
 from siamese_triplet.runs.folder_lock import locked
 from siamese_triplet.runs.provenance import provenance, write_json
@@ -128,6 +129,24 @@ def evaluate_run(
         return _evaluation(model, kept.normalise(data.load(root)))
     assert own is not None
     return _write_evaluation(folder / EVALUATION, run, model, history, kept.normalise(own))
+
+
+def load_run(folder: str | os.PathLike) -> tuple[nn.Module, TrainedOn]:
+    """Load the embedding network that was trained in `folder`, complete or not, and what the run keeps of its data.
+
+    Of a classifier it is all but the last layer. Raises FileNotFoundError if there is no run, CheckpointError if its
+    checkpoint is damaged, and ValueError for a run of version 1.0, which has kept nothing of its data.
+    """
+    folder = expand(folder)
+    run, kept = _read_settings(folder)
+    if kept is None:
+        raise ValueError(f"{folder} does not say how its images were read; train anew in another folder")
+    channels, height, width = kept.input_size
+    model = run.experiment.network_for((channels, height, width), len(kept.classes))
+    model = load_weights(folder / CHECKPOINT, model)
+    if isinstance(model, ClassificationNet):
+        return nn.Sequential(model.embedding_net, model.nonlinear), kept
+    return (model.embedding_net if isinstance(model, (SiameseNet, TripletNet)) else model), kept
 
 
 def read_run(folder: str | os.PathLike) -> Run:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from siamese_triplet import EmbeddingNet, distances, knn_predictions, nearest
-from siamese_triplet.evaluation import Neighbours
+from siamese_triplet.evaluation import Neighbours, prepared
 from siamese_triplet.evaluation.prepared import PreparedGallery
 from siamese_triplet.gallery import Gallery
 
@@ -278,3 +278,35 @@ def test_a_search_follows_embeddings_that_have_changed() -> None:
     known.search(query)
     known.embeddings[1234] = 0
     assert known.search(query, 1).indices.item() == 1234
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("cloud", ["round", "coinciding points", "large"])
+def test_a_gallery_beyond_the_caches_is_searched_in_parts(
+    cloud: str, n_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = CLOUDS[cloud](torch.randn(9003, 40, generator=torch.Generator().manual_seed(3)))
+    known, query = Gallery(points[:9001], torch.arange(9001) % 7), points[9001:9002]
+    expected = everything_in_float64(query, known.embeddings, 5)
+    monkeypatch.setattr(prepared, "IN_CACHES", 0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    found = known.search(query, 5)
+    assert torch.equal(found.indices, expected.indices)
+    torch.testing.assert_close(found.distances, expected.distances, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("n", [2001, 5000, 30_000])
+@pytest.mark.parametrize("order", ["random", "ascending", "descending", "equal"])
+def test_a_threshold_is_reached_by_k_distances_and_by_few_more(n: int, order: str) -> None:
+    distances = torch.randn(n, generator=torch.Generator().manual_seed(n))
+    distances = {"random": distances, "equal": distances * 0}.get(order, distances.sort().values)
+    distances = distances.flip(0) if order == "descending" else distances
+    for k in (1, 5, 100, n):
+        reached = int((distances <= prepared.threshold(distances, k)).sum())
+        assert k <= reached
+        assert order == "equal" or reached <= k + 5 + k // 10
+
+
+def test_a_search_of_a_sorted_gallery_looks_closely_at_few_embeddings() -> None:
+    points = torch.randn(9000, 40, generator=torch.Generator().manual_seed(0)).sort(dim=0).values
+    assert len(PreparedGallery(points)._candidates(points[0], 5)) < 20

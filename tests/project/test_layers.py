@@ -11,7 +11,7 @@ LAYERS = (  # from top to bottom; all other files and folders form the bottom la
     {"__main__"},
     {"book"},
     {"explorer", "cli"},
-    {"runs", "live"},
+    {"runs", "live", "search"},
     {"methods", "gallery"},
     {"trainer", "evaluation", "diagnostics"},
     {"losses", "loader", "plots", "utils"},

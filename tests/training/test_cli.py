@@ -90,7 +90,7 @@ def test_all_options_reach_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_the_defaults_are_those_of_the_book(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
-    monkeypatch.setattr(cli, "train_run", lambda run, folder, **where: given.append((run, folder, where)))
+    monkeypatch.setattr(cli.training, "train_run", lambda run, folder, **where: given.append((run, folder, where)))
     assert train(tmp_path, "--dataset", "fashion-mnist", "--method", method, "--data", "somewhere") == 0
     ((run, folder, where),) = given
     assert (run.experiment, run.data, run.n_epochs, run.seed) == (METHODS[method], Data("fashion-mnist"), 20, 0)
@@ -106,7 +106,7 @@ def test_compile_takes_a_mode(
     arguments: list[str], expected: bool | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
-    monkeypatch.setattr(cli, "train_run", lambda run, folder, **where: given.append(run.speed.compile))
+    monkeypatch.setattr(cli.training, "train_run", lambda run, folder, **where: given.append(run.speed.compile))
     train(tmp_path, "--dataset", "mnist", *arguments)
     assert given == [expected]
 
@@ -154,8 +154,8 @@ def test_evaluate_on_other_data_writes_nothing(tmp_path: Path, capsys: pytest.Ca
 def test_evaluate_on_the_embedded_images_of_the_same_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     full = runs.Run(runs.Data("mnist"), METHODS["softmax"])
-    monkeypatch.setattr(cli, "read_run", lambda folder: full)
-    monkeypatch.setattr(cli, "evaluate_run", lambda folder, data, **_: asked.append(data) or {})
+    monkeypatch.setattr(cli.training, "read_run", lambda folder: full)
+    monkeypatch.setattr(cli.training, "evaluate_run", lambda folder, data, **_: asked.append(data) or {})
     assert main(["evaluate", str(tmp_path), "--embedded"]) == 0
     assert main(["evaluate", str(tmp_path)]) == 0
     assert asked == [runs.Data("mnist", embedded=True), None]
@@ -441,7 +441,7 @@ def recur() -> None:
 def test_what_is_too_large_gives_one_line_and_status_1(
     fails: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(cli, "train_run", lambda *_, **__: fails())
+    monkeypatch.setattr(cli.training, "train_run", lambda *_, **__: fails())
     assert train(tmp_path, *SMALL) == 1
     assert error(capsys).startswith("error: this takes too much memory: ")
 
@@ -450,7 +450,7 @@ def test_errors_of_the_package_itself_keep_their_traceback(tmp_path: Path, monke
     def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(cli, "train_run", fails)
+    monkeypatch.setattr(cli.training, "train_run", fails)
     with pytest.raises(RuntimeError, match="a fault"):
         train(tmp_path, *SMALL)
 
@@ -486,7 +486,9 @@ def test_a_leading_tilde_is_the_home_folder(
     for more in ([], ["--dataset", "~/photos"], ["--data", "~/data"]):
         assert main(["evaluate", "~/runs/x", *more, "--device", "cpu"]) == 0
     given = []
-    monkeypatch.setattr(cli, "evaluate_run", lambda folder, **where: given.append((folder, where["root"])) or {})
+    monkeypatch.setattr(
+        cli.training, "evaluate_run", lambda folder, **where: given.append((folder, where["root"])) or {}
+    )
     assert main(["evaluate", "~/runs/x", "--data", "~/data"]) == 0
     assert given == [(home / "runs" / "x", home / "data")]
     assert list(elsewhere.iterdir()) == []
