@@ -1,10 +1,11 @@
 """Data sets: labelled images, and pairs and triplets of them.
 
-`load` gives the `Images` of MNIST, FashionMNIST and Omniglot, `load_folder` those of your own folder; `FolderImages`
-reads its files on access. `SiameseMNIST` and `TripletMNIST` draw pairs and triplets from `Images`.
+`load` gives the `Images` of MNIST, FashionMNIST, Omniglot and the emoji, `load_folder` those of your own folder;
+`FolderImages` reads its files on access. `SiameseMNIST` and `TripletMNIST` draw pairs and triplets from `Images`.
 """
 
 from siamese_triplet.datasets.downloads import MissingDataError
+from siamese_triplet.datasets.emoji import load_emoji
 from siamese_triplet.datasets.folders import FolderImages, load_folder
 from siamese_triplet.datasets.images import Images, LabelledImages, normalization
 from siamese_triplet.datasets.mnist import load
@@ -25,6 +26,7 @@ __all__ = [
     "TripletMNIST",
     "has_omniglot",
     "load",
+    "load_emoji",
     "load_folder",
     "load_omniglot",
     "normalization",

@@ -36,6 +36,8 @@ class Images(Dataset):
     - `transform`: takes one PIL image, as in torchvision; without one the item is the PIL image.
     - `groups`: int64 (N,), groups of classes, such as the alphabets of characters; most data sets have none.
     - `group_names`: the names of the groups.
+    - `sources`: int64 (N,), the origin of each image, such as a camera or a designer; most data sets have none.
+    - `source_names`: the names of the sources.
 
     All may be tensors, arrays or lists. Raises ValueError for integers beyond 0…255, other shapes, such as channels
     first, targets that are no vector of integers or have no name in `classes`, and different lengths.
@@ -59,16 +61,15 @@ class Images(Dataset):
         transform: Any = None,
         groups: Any = None,
         group_names: Sequence[str] = (),
+        sources: Any = None,
+        source_names: Sequence[str] = (),
     ) -> None:
         data, targets = as_pixels("Images: data", data), integer_vector("Images: targets", targets)
-        groups = None if groups is None else integer_vector("Images: groups", groups)
         if len(data) != len(targets):
             raise ValueError(f"got {len(data)} images but {len(targets)} targets; there must be one target each")
-        if groups is not None and len(groups) != len(data):
-            raise ValueError(f"got {len(data)} images but {len(groups)} groups; there must be one group each")
+        groups = _numbers("group", groups, group_names, len(data))
+        sources = _numbers("source", sources, source_names, len(data))
         _check_names("targets", targets, "classes", classes)
-        if groups is not None:
-            _check_names("groups", groups, "group_names", group_names)
         self.data = data
         self.targets = targets
         self.classes = list(classes)
@@ -76,6 +77,8 @@ class Images(Dataset):
         self.transform = transform
         self.groups = groups
         self.group_names = list(group_names)
+        self.sources = sources
+        self.source_names = list(source_names)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -100,15 +103,16 @@ class Images(Dataset):
         Raises ValueError for a mask of another length, and IndexError for an index out of range.
         """
         chosen = to_indices(indices, len(self))
-        groups = None if self.groups is None else self.groups[chosen]
         return Images(
             self.data[chosen],
             self.targets[chosen],
             self.classes,
             self.train,
             self.transform,
-            groups,
+            None if self.groups is None else self.groups[chosen],
             self.group_names,
+            None if self.sources is None else self.sources[chosen],
+            self.source_names,
         )
 
     def of_classes(self, classes: Sequence[str | int]) -> "Images":
@@ -261,6 +265,17 @@ def channels_first(images: Tensor) -> Tensor:
         )
     check_channels_last(images)
     return images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+
+
+def _numbers(name: str, numbers: Any, names: Sequence[str], n_images: int) -> Tensor | None:
+    """Check the groups or the sources of the images, and return them as int64 (N,), or None if there are none."""
+    if numbers is None:
+        return None
+    numbers = integer_vector(f"Images: {name}s", numbers)
+    if len(numbers) != n_images:
+        raise ValueError(f"got {n_images} images but {len(numbers)} {name}s; there must be one {name} each")
+    _check_names(f"{name}s", numbers, f"{name}_names", names)
+    return numbers
 
 
 def _check_names(name: str, numbers: Tensor, of: str, names: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""MNIST, FashionMNIST and Omniglot: from disk, by download, or from the subset inside the package."""
+"""`load`, and MNIST and FashionMNIST: from disk, by download, or from the subset inside the package."""
 
 import hashlib
 import os
@@ -17,6 +17,7 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 from siamese_triplet.datasets._naming import printable
 from siamese_triplet.datasets.downloads import DATA_VARIABLE, MissingDataError, cache_directory, named_folder
 from siamese_triplet.datasets.downloads import download as fetch
+from siamese_triplet.datasets.emoji import EMOJI, load_emoji
 from siamese_triplet.datasets.images import Images, normalization
 from siamese_triplet.datasets.omniglot import OMNIGLOT, load_omniglot
 
@@ -67,10 +68,11 @@ def load(
     *,
     image_size: int | None = None,
 ) -> Images:
-    """Load the training or the test images of `"mnist"`, `"fashion-mnist"` or `"omniglot"`, normalised for a network.
+    """Load the training or the test images of a data set, normalised for a network.
 
-    The rest is about the first two; for Omniglot, `subset="minimal"` and `image_size` see
-    `siamese_triplet.datasets.omniglot.load_omniglot`.
+    `name` is "mnist", "fashion-mnist", "omniglot" or "emoji". The rest is about the first two; for Omniglot,
+    `subset="minimal"` and `image_size` see `siamese_triplet.datasets.omniglot.load_omniglot`. The emoji come with the
+    package and take no other argument than `train`; see `siamese_triplet.datasets.emoji.load_emoji`.
 
     The full data, 60,000 training and 10,000 test images, is looked up in `root`, else in the folder named by the
     environment variable SIAMESE_TRIPLET_DATA, else in the user's cache directory, under `MNIST/raw` or
@@ -98,8 +100,12 @@ def load(
     """
     if name == OMNIGLOT:
         return load_omniglot(train, root, download, subset, image_size)
+    if name == EMOJI:
+        if subset is not None or image_size is not None:
+            raise ValueError(f"the emoji have one size, 32, and no subsets; leave out {subset=} and {image_size=}")
+        return load_emoji(train)
     if name not in SOURCES:
-        raise ValueError(f"unknown data set {name!r}; there are {', '.join(map(repr, (*SOURCES, OMNIGLOT)))}")
+        raise ValueError(f"unknown data set {name!r}; there are {', '.join(map(repr, (*SOURCES, OMNIGLOT, EMOJI)))}")
     per_class = _per_class(subset)
     if image_size is not None:
         raise ValueError(f"the images of {name} have one size, 28; {image_size=} is for Omniglot")

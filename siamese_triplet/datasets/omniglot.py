@@ -114,6 +114,8 @@ def rotations_as_classes(images: Images) -> Images:
         images.transform,
         None if images.groups is None else torch.cat([images.groups + turn * n_groups for turn in turns]),
         [name + suffix for suffix in suffixes for name in images.group_names],
+        None if images.sources is None else images.sources.repeat(len(turns)),
+        images.source_names,
     )
 
 

@@ -154,6 +154,7 @@ def test_a_mistake_gets_a_helpful_message(name: str) -> None:
         make()
 
 
-def test_the_embedded_files_are_at_most_5_mb_together() -> None:
-    files = Path(siamese_triplet.__file__).parent.glob("datasets/embedded/*")
+@pytest.mark.parametrize("folder", ["datasets/embedded", "datasets/embedded/emoji"])
+def test_the_embedded_files_are_at_most_5_mb_together(folder: str) -> None:
+    files = Path(siamese_triplet.__file__).parent.glob(f"{folder}/*")
     assert 0 < sum(file.stat().st_size for file in files if file.is_file()) <= 5_000_000
