@@ -101,6 +101,18 @@ def integer_vector(name: str, values: Any, expected: str = "a vector of integers
     return vector.long()
 
 
+def check_known(name: str, labels: Tensor) -> None:
+    """Check that `labels` (N,) are not all −1, which stands for an image without a class.
+
+    A device-host sync. Without this check all images without a class would be of one.
+    """
+    if len(labels) and bool((labels == -1).all()):
+        raise ValueError(
+            f"{name}: all {len(labels):,} are -1, the label of images without a class, so that nothing says which "
+            "belong together; label some of them, or search by a pretrained network, which needs no labels"
+        )
+
+
 def check_batch(embeddings: Tensor, labels: Tensor, name: str = "embeddings", labels_name: str = "labels") -> None:
     """Check that `embeddings` (B, D) are finite and `labels` B integers on the same device."""
     check_labels(embeddings, labels, name, labels_name)

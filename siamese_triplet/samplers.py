@@ -8,7 +8,7 @@ from torch.utils.data import BatchSampler
 
 from siamese_triplet._generators import PicklesGenerators
 from siamese_triplet._sorting import members_by_class
-from siamese_triplet._validation import integer_vector
+from siamese_triplet._validation import check_known, integer_vector
 
 
 class BalancedBatchSampler(PicklesGenerators, BatchSampler):
@@ -24,7 +24,8 @@ class BalancedBatchSampler(PicklesGenerators, BatchSampler):
     `Trainer(use_distributed_sampler=False)` for that. accelerate deals the batches of one seed out to the processes;
     its `split_batches=True` would leave each process with a part of the classes.
 
-    Raises ValueError for fewer than `n_classes` classes, and for a class with fewer than `n_samples` images, unless
+    Raises ValueError for labels of −1, which stand for images without a class (unless the labels are −1 and 1), for
+    fewer than `n_classes` classes, and for a class with fewer than `n_samples` images, unless
     `replacement` lets such a class repeat its images within a batch.
 
     >>> from siamese_triplet import BalancedBatchSampler
@@ -152,6 +153,13 @@ def _labels(name: str, values: Tensor | Sequence[int]) -> Tensor:
     vector = integer_vector(name, values, expected).cpu()
     if not len(vector):
         raise ValueError(f"{name} must be {expected}, got none")
+    check_known(name, vector)
+    n_unknown = int((vector == -1).sum())
+    if n_unknown and int(vector.max()) != 1:  # -1 and 1 are two classes
+        raise ValueError(
+            f"{name}: {n_unknown:,} of {len(vector):,} are -1, the label of images without a class, which are not one "
+            "class; leave them out, such as by images.subset(images.targets >= 0)"
+        )
     return vector
 
 

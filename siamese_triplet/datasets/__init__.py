@@ -7,18 +7,22 @@
 from siamese_triplet.datasets.colour import RandomColour
 from siamese_triplet.datasets.downloads import MissingDataError
 from siamese_triplet.datasets.emoji import load_emoji
-from siamese_triplet.datasets.folders import FolderImages, load_folder
+from siamese_triplet.datasets.folder_images import FolderImages
+from siamese_triplet.datasets.folders import load_folder
 from siamese_triplet.datasets.images import Images, LabelledImages, normalization
+from siamese_triplet.datasets.layouts import read_folder
 from siamese_triplet.datasets.mnist import load
 from siamese_triplet.datasets.omniglot import has_omniglot, load_omniglot, rotations_as_classes
 from siamese_triplet.datasets.pairs_and_triplets import SiameseMNIST, TripletMNIST
 from siamese_triplet.datasets.photos import read_photo
+from siamese_triplet.datasets.plan import FolderPlan, plan_folder
 from siamese_triplet.datasets.warp import RandomWarp
 from siamese_triplet.samplers import BalancedBatchSampler
 
 __all__ = [
     "BalancedBatchSampler",
     "FolderImages",
+    "FolderPlan",
     "Images",
     "LabelledImages",
     "MissingDataError",
@@ -32,6 +36,8 @@ __all__ = [
     "load_folder",
     "load_omniglot",
     "normalization",
+    "plan_folder",
+    "read_folder",
     "read_photo",
     "rotations_as_classes",
 ]

@@ -13,6 +13,7 @@ from siamese_triplet.datasets._naming import MAX_NAMED, listed, printable
 
 TRAINING = ("train", "training")
 TEST = ("test", "testing", "eval", "evaluation", "val", "valid", "validation", "dev", "development")  # best first
+N_TEST = 4  # of which are for the test; the others are for validation
 SPLIT = re.compile(rf"({'|'.join((*TRAINING, *TEST))})(?:[ _-]?(?:set|data|images|split))?", re.IGNORECASE)
 TEXTS = (".csv", ".htm", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml")
 
@@ -34,6 +35,28 @@ def find_splits(folders: list[Path]) -> tuple[list[Path], list[Path]]:
     test = sorted((folder for folder in kinds if kinds[folder] in TEST), key=lambda folder: TEST.index(kinds[folder]))
     are_splits = (training and test) or (len(kinds) == len(folders) and all(map(list_folders, folders)))
     return (training, test) if are_splits else ([], [])
+
+
+def find_parts(root: Path, folders: list[Path]) -> dict[Path, int]:
+    """Number the parts among sub-folders: 0 for training, 1 for validation, 2 for test; none if these are classes.
+
+    Without a folder for the test, that for validation is the test: what is left for choosing comes from the training.
+    Raises ValueError for parts without one for training or without classes.
+    """
+    training, others = find_splits(folders)
+    if not training + others:
+        return {}
+    if not training or not all(map(list_folders, training + others)):
+        raise ValueError(
+            printable(
+                f"{root} has the sub-folders {name_folders(training + others)}, which seem to be parts of the images: "
+                "there must be one for training, such as 'train', and each must have one sub-folder per class. If they "
+                "are classes, read them by FolderImages with classes="
+            )
+        )
+    is_test = [SPLIT.fullmatch(folder.name)[1].lower() in TEST[:N_TEST] for folder in others]  # type: ignore[index]
+    numbers = [2 if test or not any(is_test) else 1 for test in is_test]
+    return dict.fromkeys(training, 0) | dict(zip(others, numbers, strict=True))
 
 
 def number_folders(root: Path, folders: list[Path], classes: Sequence[str] | None) -> list[int]:
@@ -83,6 +106,30 @@ def find_all_images(root: Path, folders: list[Path]) -> list[list[Path]]:
             f"with {', '.join(IMG_EXTENSIONS)} and lie in a sub-folder; convert or move the others",
         )
     return list(found)
+
+
+def find_images(root: Path) -> list[Path]:
+    """List all image files in `root` and its sub-folders, in order, without a word about the others."""
+    return _find_images(root)[0] if root.is_dir() else []
+
+
+def find_flat_images(root: Path) -> list[Path]:
+    """List all image files in `root` and its sub-folders, in order. Warn of files that are passed over.
+
+    Raises FileNotFoundError if there is no image, or no such folder.
+    """
+    images, others = _find_images(root) if root.is_dir() else ([], Counter())
+    if not images:
+        there = f"only {_describe(others)}" if others else "nothing of that kind" if root.is_dir() else "no folder"
+        raise FileNotFoundError(
+            printable(f"{root} has no file that ends with {', '.join(IMG_EXTENSIONS)}; there is {there}")
+        )
+    if others:
+        warn(
+            f"{others.total():,} files in {printable(root)} are left out: {_describe(others)}. Images end with "
+            f"{', '.join(IMG_EXTENSIONS)}; convert or move the others"
+        )
+    return images
 
 
 def name_folders(folders: list[Path]) -> str:

@@ -31,7 +31,7 @@ class Images(Dataset):
 
     - `data`: uint8 (N, H, W) or (N, H, W, C); other integers from 0 to 255 become uint8. Floats stay as they are, such
       as vectors (N, D).
-    - `targets`: integers (N,), which become int64, from 0 to the number of `classes` − 1.
+    - `targets`: integers (N,), which become int64, from 0 to the number of `classes` − 1; −1 if the class is unknown.
     - `classes`: the names of the classes; with none, `targets` may be any integers.
     - `transform`: takes one PIL image, as in torchvision; without one the item is the PIL image.
     - `groups`: int64 (N,), groups of classes, such as the alphabets of characters; most data sets have none.
@@ -239,8 +239,8 @@ def look_up_classes(classes: Sequence[str | int], names: Sequence[str]) -> list[
 
 
 def renumber(targets: Tensor, numbers: Sequence[int], n_classes: int) -> Tensor:
-    """Replace each target (N,) by its position in `numbers`, −1 for other classes."""
-    position = torch.full((n_classes,), -1)
+    """Replace each target (N,) by its position in `numbers`, −1 for other classes and for −1, an unknown class."""
+    position = torch.full((n_classes + 1,), -1)  # the last one is that of target −1
     position[list(numbers)] = torch.arange(len(numbers))
     return position[targets]
 
@@ -283,7 +283,7 @@ def _check_names(name: str, numbers: Tensor, of: str, names: Sequence[str]) -> N
     if not len(names) or not len(numbers):
         return
     low, high = (int(value) for value in numbers.aminmax())
-    if low < 0 or high >= len(names):
+    if low < -1 or high >= len(names):
         raise ValueError(
             f"Images: {name} go from {low} to {high}, but {of} has {len(names)} names, of numbers from 0 to "
             f"{len(names) - 1}; number them from 0, or name all"

@@ -1,8 +1,9 @@
 """Image files as network input: upright, on white, grey or in colour, of one size."""
 
+import operator
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -15,6 +16,7 @@ from siamese_triplet.datasets._naming import expand, printable
 from siamese_triplet.datasets._pixels import bytes_per_pixel, to_8_bits
 from siamese_triplet.datasets.images import normalization
 
+Size = int | tuple[int, int]  # one side of a square, or height and width
 MODES = {1: "L", 3: "RGB"}  # by number of channels
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF")  # of the endings that `FolderImages` reads; others run programs
 MAX_DECODED = 2**28  # bytes of decoded images at a time; 8,192 × 8,192 pixels in colour
@@ -31,11 +33,12 @@ TURNS = {
 }
 
 
-def read_photo(path: str | os.PathLike, image_size: int = 64, channels: int = 3) -> Image.Image:
-    """Read the image file `path` as `image_size` × `image_size`, grey with one channel or in colour with three.
+def read_photo(path: str | os.PathLike, image_size: Size = 64, channels: int = 3) -> Image.Image:
+    """Read the image file `path` in `image_size`, grey with one channel or in colour with three.
 
-    The image is turned upright by its EXIF orientation, put on white where it is transparent, scaled to fit its shorter
-    side, and cropped to its centre. Read training images and later queries with this same function, so that they are
+    `image_size` is one side of a square, or (height, width), such as `(256, 128)` for upright pictures of people. The
+    image is turned upright by its EXIF orientation, put on white where it is transparent, scaled until it covers this
+    size, and cropped to its centre. Read training images and later queries with this same function, so that they are
     prepared alike. A leading `~` in `path` is the home folder.
 
     Grey values of more than 8 bits are scaled to 8. Integers are taken for 8, 12 or 16 bits by the largest of the
@@ -51,7 +54,7 @@ def read_photo(path: str | os.PathLike, image_size: int = 64, channels: int = 3)
 
 
 def read_photos(
-    paths: Sequence[os.PathLike], image_size: int, channels: int, use: Callable[[int, Image.Image], object]
+    paths: Sequence[os.PathLike], image_size: Size, channels: int, use: Callable[[int, Image.Image], object]
 ) -> dict[int, str]:
     """Call `use(index, image)` for each of `paths` in several threads; return the problem of each unreadable file.
 
@@ -102,10 +105,36 @@ class Room:
                 self.changed.notify_all()
 
 
-def check_shape(image_size: int, channels: int) -> None:
+def check_shape(image_size: Size, channels: int) -> None:
     """Raise a ValueError for a shape that `read_photo` cannot make."""
-    if channels not in MODES or image_size < 1:
-        raise ValueError(f"{channels=} must be 1 for grey images or 3 for colour, {image_size=} at least 1")
+    sides(image_size)
+    if channels not in MODES:
+        raise ValueError(f"{channels=} must be 1 for grey images or 3 for colour")
+
+
+def sides(image_size: Size) -> tuple[int, int]:
+    """Return the height and the width of `image_size`, which may be one side of a square; a ValueError for others."""
+    try:
+        given = tuple(image_size) if isinstance(image_size, Iterable) else (image_size, image_size)
+        height, width = map(operator.index, given)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise ValueError(
+            f"{image_size=} must be the side of a square, such as 64, or (height, width), such as (256, 128), both "
+            "whole numbers and at least 1"
+        )
+    return height, width
+
+
+def declared_size(path: str | os.PathLike) -> tuple[int, int] | None:
+    """Return the height and the width that the head of an image file says, when upright; None for a broken file."""
+    try:
+        with Image.open(expand(path), formats=FORMATS) as file:
+            is_turned = file.getexif().get(ORIENTATION, 1) >= 5
+            return (file.width, file.height) if is_turned else (file.height, file.width)
+    except Exception:  # Pillow raises errors of several kinds
+        return None
 
 
 def fit_normalization(data: Tensor) -> v2.Compose:
@@ -125,16 +154,17 @@ def fit_normalization(data: Tensor) -> v2.Compose:
 
 
 def _read(
-    path: str | os.PathLike, image_size: int, channels: int, room: Callable[[int], AbstractContextManager]
+    path: str | os.PathLike, image_size: Size, channels: int, room: Callable[[int], AbstractContextManager]
 ) -> Image.Image:
     """Read an image file as `read_photo` does, and decode it while there is `room` for its bytes."""
     try:
         is_path = isinstance(path, (str, os.PathLike))  # an open file is read as it is
         with Image.open(expand(path) if is_path else path, formats=FORMATS) as file:
             n_full = file.width * file.height
-            file.draft(None, (2 * image_size, 2 * image_size))  # decodes a large JPEG no larger than needed
+            n_needed = 2 * max(sides(image_size))
+            file.draft(None, (n_needed, n_needed))  # decodes a large JPEG no larger than needed
             with room(_check_bytes(file, n_full)):
-                image = _square(file, image_size, MODES[channels])
+                image = _fit(file, image_size, MODES[channels])
                 if is_path:
                     file.close()  # frees its pixels while there is room for them
                 return image
@@ -162,10 +192,11 @@ def _check_bytes(file: Image.Image, n_full: int) -> int:
     return n_bytes if file.mode in MODES.values() else 2 * n_bytes
 
 
-def _square(file: Image.Image, image_size: int, mode: str) -> Image.Image:
-    """Decode an open image, and make it upright, square and of `mode`."""
+def _fit(file: Image.Image, image_size: Size, mode: str) -> Image.Image:
+    """Decode an open image, and make it upright, of `image_size` and of `mode`."""
     file.load()
-    image = to_8_bits(file, mode, image_size)
+    height, width = sides(image_size)
+    image = to_8_bits(file, mode, max(height, width))
     turn = TURNS.get(file.getexif().get(ORIENTATION, 1))
     image = image if turn is None else image.transpose(turn)
-    return ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR).convert(mode)
+    return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR).convert(mode)

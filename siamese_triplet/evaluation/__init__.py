@@ -10,6 +10,7 @@ from siamese_triplet.evaluation.few_shot import few_shot_accuracy
 from siamese_triplet.evaluation.intervals import bootstrap_interval
 from siamese_triplet.evaluation.neighbours import Neighbours, knn_accuracy, knn_predictions, nearest
 from siamese_triplet.evaluation.retrieval import retrieval_metrics, retrieval_values
+from siamese_triplet.evaluation.spread import spread_out
 from siamese_triplet.evaluation.suspects import doubtful_labels, near_duplicates
 from siamese_triplet.evaluation.verification import Roc, pair_metrics, roc_curve, verification_metrics
 
@@ -29,5 +30,6 @@ __all__ = [
     "retrieval_metrics",
     "retrieval_values",
     "roc_curve",
+    "spread_out",
     "verification_metrics",
 ]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from siamese_triplet._validation import check_batch
+from siamese_triplet._validation import check_batch, check_known
 from siamese_triplet.distances import exponent_of, full_precision, scale, wide_dtype
 from siamese_triplet.evaluation.intervals import bootstrap_intervals
 from siamese_triplet.evaluation.neighbours import check_not_empty
@@ -63,6 +63,7 @@ def few_shot_accuracy(
     """
     check_not_empty("embeddings", embeddings)
     check_batch(embeddings, labels)
+    check_known("labels", labels)
     for name, number, least in (
         ("n_way", n_way, 2), ("k_shot", k_shot, 1), ("n_queries", n_queries, 1), ("n_episodes", n_episodes, 1),
     ):  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamese_triplet._validation import check_finite, check_labels, check_matrix
+from siamese_triplet._validation import check_finite, check_known, check_labels, check_matrix
 from siamese_triplet.distances import SquaredDistances, block_rows, exponent_if_tiny, full_precision, root, scale
 
 BLOCK = 2**20  # distances of a block on a CPU
@@ -76,6 +76,7 @@ def knn_predictions(train_embeddings: Tensor, train_labels: Tensor, test_embeddi
     """
     check_not_empty("train_embeddings", train_embeddings)
     check_labels(train_embeddings, train_labels, "train_embeddings", "train_labels")
+    check_known("train_labels", train_labels)
     check_sets(test_embeddings, train_embeddings, "test_embeddings", "train_embeddings")
     check_k(k, len(train_embeddings))
     return vote(train_embeddings, train_labels, test_embeddings, k)

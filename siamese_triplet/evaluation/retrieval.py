@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from siamese_triplet._validation import check_labels
+from siamese_triplet._validation import check_known, check_labels
 from siamese_triplet.evaluation.intervals import bootstrap_intervals
 from siamese_triplet.evaluation.neighbours import (
     check_k,
@@ -110,6 +110,7 @@ def retrieval_values(
         raise ValueError("give both gallery and gallery_labels, or neither")
     check_not_empty("embeddings", embeddings)
     check_labels(embeddings, labels)
+    check_known("labels", labels)
     if gallery is not None and gallery_labels is not None:
         check_not_empty("gallery", gallery)
         check_labels(gallery, gallery_labels, "gallery", "gallery_labels")

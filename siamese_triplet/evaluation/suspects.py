@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from siamese_triplet._validation import check_batch
+from siamese_triplet._validation import check_batch, check_known
 from siamese_triplet.datasets import Images
 from siamese_triplet.datasets.images import channels_first, check_in_memory
 from siamese_triplet.distances import scale
@@ -53,6 +53,7 @@ def doubtful_labels(embeddings: Tensor, labels: Tensor) -> Tensor:
     ValueError for embeddings that are not finite, and for a single class.
     """
     check_batch(embeddings, labels)
+    check_known("labels", labels)
     if len(labels.unique()) < 2:
         raise ValueError("doubtful_labels compares classes and needs at least two")
     queries, gallery, itself, exponent = in_full_precision(embeddings, None)

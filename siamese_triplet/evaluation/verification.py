@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from siamese_triplet._sorting import ClassOrder, class_order
-from siamese_triplet._validation import check_batch, check_finite, warn
+from siamese_triplet._validation import check_batch, check_finite, check_known, warn
 from siamese_triplet.distances import exponent_if_tiny, full_precision, root, row_distances, scale
 from siamese_triplet.evaluation.intervals import quantiles, resamples
 from siamese_triplet.evaluation.neighbours import check_not_empty
@@ -77,6 +77,7 @@ def verification_metrics(
     """
     check_not_empty("embeddings", embeddings)
     check_batch(embeddings, labels)
+    check_known("labels", labels)
     _check_fprs(fprs)
     generator = torch.Generator().manual_seed(seed)
     pairs = draw_pairs(labels, max_pairs, generator)

@@ -459,7 +459,7 @@ def test_targets_and_groups_of_another_kind_raise(name: str, targets: Any, messa
         Images(GREY[:4], classes=["a"], **arguments)
 
 
-@pytest.mark.parametrize("targets", [[5, 14], [1, 2], [-1, 0]])
+@pytest.mark.parametrize("targets", [[5, 14], [1, 2], [-2, 0]])
 def test_targets_and_groups_without_a_name_raise_if_there_are_names(targets: list[int]) -> None:
     with pytest.raises(ValueError, match=rf"targets go from {targets[0]} to {targets[1]}, but classes has 2 names"):
         Images(GREY[:2], targets, "ab")

@@ -2,6 +2,7 @@ import io
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,11 +152,35 @@ def test_an_absurdly_large_image_raises_naming_it(tmp_path: Path, monkeypatch: p
         read_photo(tmp_path / "large.png")
 
 
-@pytest.mark.parametrize(("image_size", "channels"), [(0, 3), (16, 2), (16, 4)])
-def test_an_unsupported_shape_raises(image_size: int, channels: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("channels", [2, 4])
+def test_an_unsupported_number_of_channels_raises(channels: int, tmp_path: Path) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=f"channels={channels} must be 1 for grey .*image_size={image_size} at least"):
-        read_photo(tmp_path / "a.png", image_size, channels)
+    with pytest.raises(ValueError, match=f"channels={channels} must be 1 for grey images or 3 for colour"):
+        read_photo(tmp_path / "a.png", 16, channels)
+
+
+@pytest.mark.parametrize("image_size", [0, -1, (16, 0), (16,), (16, 16, 3), 1.5, (16.0, 16), "16", "16x16", None])
+def test_an_unsupported_size_raises_saying_what_is_expected(image_size: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"image_size=.* must be the side of a square, such as 64, or \(height, width"):
+        read_photo(tmp_path / "a.png", image_size)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "turned", "numeric"])
+def test_images_need_not_be_square_and_height_comes_first(kind: str, tmp_path: Path) -> None:
+    image = Image.new("RGB", (640, 640), "white")
+    image.paste((200, 0, 0), (160, 0, 480, 640))  # the middle half, twice as high as wide
+    exif = Image.Exif()
+    if kind == "turned":
+        image, exif[0x0112] = image.transpose(Image.Transpose.ROTATE_90), 6
+    path = tmp_path / f"a.{'jpg' if kind in ('jpg', 'turned') else 'png'}"
+    image = image.convert("L").convert("I;16") if kind == "numeric" else image
+    image.save(path, exif=exif)
+    read = read_photo(path, (64, 32))
+    assert read.size == (32, 64)
+    assert np.ptp(np.asarray(read)[:, 2:-2], axis=(0, 1)).max() <= 2  # the middle alone, which is of one colour
+    assert read_photo(path, (32, 64)).size == (64, 32)
+    assert (np.asarray(read_photo(path, (32, 32))) == np.asarray(read_photo(path, 32))).all()
 
 
 def test_fit_normalization_uses_the_mean_and_deviation_of_the_pixels() -> None:
@@ -265,7 +290,7 @@ def test_threads_share_a_bounded_room_and_problems_are_in_order(
     paths = [tmp_path / f"{number}.png" for number in range(40)]
     for number, path in enumerate(paths):
         Image.new("RGB", (20 + number, 20)).save(path) if number % 10 else path.write_bytes(b"damaged")
-    now, most, square, lock = [0], [0], photos._square, threading.Lock()
+    now, most, square, lock = [0], [0], photos._fit, threading.Lock()
 
     def watched(file: Image.Image, *given: object) -> Image.Image:
         n_bytes = 4 * file.width * file.height
@@ -277,7 +302,7 @@ def test_threads_share_a_bounded_room_and_problems_are_in_order(
             now[0] -= n_bytes
         return image
 
-    monkeypatch.setattr(photos, "_square", watched)
+    monkeypatch.setattr(photos, "_fit", watched)
     monkeypatch.setattr(photos, "MAX_DECODED", 4 * 20 * 65)
     read = {}
     problems = photos.read_photos(paths, 16, 3, lambda index, image: read.update({index: image.size}))
