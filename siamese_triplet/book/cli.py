@@ -1,4 +1,4 @@
-"""The commands for the experiments of the book: reproduce, compare, omniglot."""
+"""The commands for the experiments of the book: reproduce, compare, omniglot, emoji."""
 
 import argparse
 import dataclasses
@@ -7,6 +7,7 @@ from typing import Any
 
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import Settings, compare, compare_unseen
+from siamese_triplet.book.many_classes import Emoji, compare_numbers, emoji_runs, metrics_table
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.book.report import COMPARISON, SWEEP, UNSEEN, write_report
 from siamese_triplet.book.reproduction import DATASETS, REPRODUCTION, reproduce, summary
@@ -24,6 +25,7 @@ def add_book_commands(commands: Any) -> None:
     _add_reproduce(commands)
     _add_compare(commands)
     _add_omniglot(commands)
+    _add_emoji(commands)
 
 
 def _add_reproduce(commands: Any) -> None:
@@ -86,6 +88,20 @@ def _add_omniglot(commands: Any) -> None:
     parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
 
 
+def _add_emoji(commands: Any) -> None:
+    parser = commands.add_parser(
+        "emoji",
+        help="run the book's experiment on emoji",
+        description="Train embeddings of emoji on 10 to all training classes, and print their metrics on "
+        "the 400 held-out classes. Results that exist are not computed again.",
+    )
+    parser.set_defaults(command=_emoji)
+    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser.add_argument("--steps", type=count, default=Emoji.n_steps, help="default: %(default)s")
+    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
+
+
 def _reproduce(given: argparse.Namespace) -> int:
     reproduce(
         given.results / REPRODUCTION,
@@ -139,4 +155,10 @@ def _omniglot(given: argparse.Namespace) -> int:
     name = "omniglot-selection.json" if given.selection else "omniglot.json"
     results = reproduce_characters(given.results / name, given.out, runs, root=given.data, device=given.device)
     print(error_table(results))
+    return 0
+
+
+def _emoji(given: argparse.Namespace) -> int:
+    runs = emoji_runs(Emoji(n_steps=given.steps), range(given.seeds))
+    print(metrics_table(compare_numbers(given.results / "emoji.json", runs, device=given.device)))
     return 0

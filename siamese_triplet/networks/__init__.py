@@ -5,6 +5,7 @@ from siamese_triplet.networks.embedding import ConvEmbeddingNet, EmbeddingNet, E
 from siamese_triplet.networks.freezing import freeze, freeze_batch_norm, unfreeze
 from siamese_triplet.networks.heads import EmbeddingHead
 from siamese_triplet.networks.pretrained import Preprocessing, PretrainedNet, load_pretrained
+from siamese_triplet.networks.residual import ResidualEmbeddingNet
 from siamese_triplet.networks.wrappers import ClassificationNet, SiameseNet, TripletNet
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "EmbeddingNetL2",
     "Preprocessing",
     "PretrainedNet",
+    "ResidualEmbeddingNet",
     "SiameseNet",
     "TripletNet",
     "architecture",
