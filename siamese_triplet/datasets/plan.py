@@ -25,7 +25,7 @@ class FolderPlan:
 
     `split` is "by class", "by image", "as given" or "none"; with "none" nothing can be trained, `can_train` is False,
     and `advice` says what can be had instead. `new_classes`: the test classes are not trained on. `parts` are the
-    images, which are read in `image_size`. `n_classes` (P), `n_samples` (K) and `replacement` are for
+    images, which are read in `image_size`; `pretrained` is what was asked for. `n_classes` (P), `n_samples` (K) and `replacement` are for
     `BalancedBatchSampler`, `n_epochs` and `patience` for `fit` and `EarlyStopping`; `n_way`, `k_shot` and `n_queries`
     for `few_shot_accuracy`, with `n_way` 0 where that cannot be measured. `reasons` has a line for each choice.
     """
@@ -35,6 +35,7 @@ class FolderPlan:
     new_classes: bool
     image_size: Size
     in_memory: bool
+    pretrained: bool = False
     n_classes: int = 0
     n_samples: int = 0
     replacement: bool = False
