@@ -2,7 +2,7 @@
 
 from siamese_triplet.networks.architectures import architecture, build
 from siamese_triplet.networks.embedding import ConvEmbeddingNet, EmbeddingNet, EmbeddingNetL2
-from siamese_triplet.networks.freezing import freeze, freeze_batch_norm, unfreeze
+from siamese_triplet.networks.freezing import freeze, freeze_batch_norm, layers, parameter_groups, unfreeze
 from siamese_triplet.networks.heads import EmbeddingHead
 from siamese_triplet.networks.pretrained import Preprocessing, PretrainedNet, load_pretrained
 from siamese_triplet.networks.residual import ResidualEmbeddingNet
@@ -23,6 +23,8 @@ __all__ = [
     "build",
     "freeze",
     "freeze_batch_norm",
+    "layers",
     "load_pretrained",
+    "parameter_groups",
     "unfreeze",
 ]
