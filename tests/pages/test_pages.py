@@ -37,6 +37,7 @@ LIVE = {
     "05_online_triplets": ["embedding-viewer", "drawing", "training", "selector-bench"],
     "06_fashion_mnist": ["embedding-viewer"],
     "08_hands_on": ["settings-gallery", "selector-bench", "training"],
+    "12_many_classes": ["search"],
     "index": ["training"],
 }
 
