@@ -36,6 +36,7 @@ STEPS = {
     "training-speed": "benchmarks/training.py --out book/results",
     "evaluation-speed": "benchmarks/evaluation.py --out book/results",
     "scale": "benchmarks/scale.py --out book/results",
+    "search": "benchmarks/search.py --out book/results",
     "page-speed": "benchmarks/page.py --out book/results",
     "report": "-m siamese_triplet compare --part report",
     "tables": "tools/tables.py",

@@ -19,6 +19,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 import evaluation_report  # noqa: E402
 import page_report  # noqa: E402
 import scale_report  # noqa: E402
+import search_report  # noqa: E402
 import selection_report  # noqa: E402
 import training_report  # noqa: E402
 
@@ -27,6 +28,7 @@ REPORTS: dict[str, ModuleType] = {
     "training": training_report,
     "evaluation": evaluation_report,
     "scale": scale_report,
+    "search": search_report,
     "page": page_report,
 }
 
