@@ -269,4 +269,4 @@ def test_a_head_on_a_frozen_network_is_what_fit_trains() -> None:
     fit(images, None, model, BatchAllTripletLoss(1.0), torch.optim.Adam(model.parameters()), None, 1, device="cpu",
         verbose=False)  # fmt: skip
     assert changed(before, net) == set()
-    assert changed(head, model[1]) == {"fc.weight", "fc.bias"}
+    assert "fc.weight" in changed(head, model[1])
