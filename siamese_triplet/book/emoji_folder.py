@@ -85,7 +85,7 @@ def _write_class(folder: Path, data: torch.Tensor, rng: random.Random) -> None:
     """Write drawings, uint8 (n, 32, 32, 3), as PNG files of several sizes."""
     folder.mkdir(parents=True)
     for number, drawing in enumerate(data.numpy()):
-        _photograph(Image.fromarray(drawing), rng).save(folder / f"{number}.png")
+        _photograph(Image.fromarray(drawing), rng).save(folder / f"{number}.png", compress_level=1)
 
 
 def _photograph(drawing: Image.Image, rng: random.Random) -> Image.Image:
@@ -105,13 +105,16 @@ def _plant(root: Path, rng: random.Random) -> Planted:
     files = sorted(root.rglob("*.png"))
     n_faults = max(1, len(files) // 100)
     drawn = iter(rng.sample(files, 2 * n_faults + 1))
-    others = {file: [folder for folder in folders if family(folder.name) != family(file.parent.name)] for file in files}
     misplaced, copies = [], []
+
+    def other_than(file: Path) -> Path:
+        return rng.choice([folder for folder in folders if family(folder.name) != family(file.parent.name)])
+
     for number in range(n_faults):
         moved, copied = next(drawn), next(drawn)
-        misplaced.append(rng.choice(others[moved]) / f"moved-{number}.png")
+        misplaced.append(other_than(moved) / f"moved-{number}.png")
         shutil.move(moved, misplaced[-1])
-        copies.append(rng.choice(others[copied]) / f"copied-{number}.jpg")
+        copies.append(other_than(copied) / f"copied-{number}.jpg")
         with Image.open(copied) as image:
             image.resize((COPIED, COPIED)).save(copies[-1], quality=80)
     broken = next(drawn)

@@ -78,7 +78,7 @@ def train_by_plan(plan: FolderPlan, start: Start, device: torch.device | str = "
 
 
 def batches(images: Any, sampler: BalancedBatchSampler, device: torch.device | str, seed: int = 0) -> Any:
-    """Load batches of `images`: features as they are, images in memory with random warps, files with random shifts."""
+    """Load batches of `images`: feature maps as they are, others changed at random."""
     if isinstance(images, FolderImages):
         lazy = copy.copy(images)
         lazy.transform = v2.Compose([v2.RandomAffine(10, (0.1, 0.1), fill=255), *images.transform.transforms])
