@@ -28,6 +28,7 @@ from siamese_triplet.losses import (
     ContrastiveLoss,
     OnlineContrastiveLoss,
     OnlineTripletLoss,
+    SupervisedContrastiveLoss,
     TripletLoss,
 )
 from siamese_triplet.metrics import AccumulatedAccuracyMetric, AverageNonzeroTripletsMetric
@@ -113,6 +114,7 @@ __all__ = [
     "SiameseMNIST",
     "SiameseNet",
     "SpreadMetric",
+    "SupervisedContrastiveLoss",
     "TensorLoader",
     "TripletLoss",
     "TripletMNIST",

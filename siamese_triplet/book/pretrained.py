@@ -25,7 +25,7 @@ from siamese_triplet.book.results import Results, check_complete, collect, markd
 from siamese_triplet.datasets import Images, RandomColour, RandomWarp, load_emoji
 from siamese_triplet.evaluation import embed, frozen_features, retrieval_metrics
 from siamese_triplet.loader import TensorLoader
-from siamese_triplet.methods import Method
+from siamese_triplet.losses import SupervisedContrastiveLoss
 from siamese_triplet.networks import (
     EmbeddingHead,
     PretrainedNet,
@@ -56,7 +56,7 @@ class FineTuning:
     - `image_size`: one side of the images in the network; emoji are scaled to it.
     - `n_frozen`: the first layers of the network that stay frozen, of those that `layers` lists.
     - `learning_rate` is that of the head, `backbone_learning_rate` that of the pretrained network.
-    - `n_classes`, `n_samples`: the batch; `selector` and `margin` are those of online triplets, see `Method`.
+    - `n_classes`, `n_samples`: the batch; `temperature` is that of the `SupervisedContrastiveLoss`.
     """
 
     network: str = "efficientnet-lite0"
@@ -65,8 +65,7 @@ class FineTuning:
     n_frozen: int = 0
     n_classes: int = 40
     n_samples: int = 4
-    selector: str = "semihard"
-    margin: float = 0.2
+    temperature: float = 0.1
     embedding_size: int = 128
     learning_rate: float = 3e-3
     backbone_learning_rate: float = 5e-4
@@ -80,9 +79,6 @@ class FineTuning:
     def sampler(self, images: Images, seed: int) -> BalancedBatchSampler:
         n_classes = min(self.n_classes, len(images.classes))
         return BalancedBatchSampler(images.targets, n_classes, self.n_samples, replacement=True, seed=seed)
-
-    def loss(self, seed: int) -> nn.Module:
-        return Method("online-triplet", selector=self.selector, margin=self.margin).loss(seed)
 
     def plain(self) -> dict[str, Any]:
         """Return the settings as they are in JSON."""
@@ -133,7 +129,7 @@ def fine_tune(
         device=device,
         augment=augmentation(settings, backbone, seed),
     )
-    return model, _fit(settings, model, groups, loader, seed, device, checkpoint, verbose, callbacks)
+    return model, _fit(settings, model, groups, loader, device, checkpoint, verbose, callbacks)
 
 
 def train_head(
@@ -144,7 +140,7 @@ def train_head(
     head = EmbeddingHead(features.data.shape[1], settings.embedding_size)
     groups = [{"params": list(head.parameters()), "lr": settings.learning_rate}]
     loader = TensorLoader(features, batch_sampler=settings.sampler(features, seed), device="cpu")
-    return head, _fit(settings, head, groups, loader, seed, torch.device("cpu"), None, verbose, callbacks)
+    return head, _fit(settings, head, groups, loader, torch.device("cpu"), None, verbose, callbacks)
 
 
 def _fit(
@@ -152,7 +148,6 @@ def _fit(
     model: nn.Module,
     groups: list[dict[str, Any]],
     loader: TensorLoader,
-    seed: int,
     device: torch.device,
     checkpoint: Path | None,
     verbose: bool,
@@ -168,7 +163,7 @@ def _fit(
         loader,
         None,
         model,
-        settings.loss(seed),
+        SupervisedContrastiveLoss(settings.temperature),
         optimizer,
         scheduler,
         n_epochs,

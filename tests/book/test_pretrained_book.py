@@ -99,7 +99,7 @@ def test_results_are_kept_and_not_computed_again(small: None, tmp_path: Path, mo
 
 
 def test_other_settings_have_another_checkpoint() -> None:
-    assert len({checkpoint_name(settings, 0) for settings in (TINY, replace(TINY, margin=0.3))}) == 2
+    assert len({checkpoint_name(settings, 0) for settings in (TINY, replace(TINY, temperature=0.3))}) == 2
 
 
 def test_the_table_has_costs_and_the_runs_from_scratch() -> None:

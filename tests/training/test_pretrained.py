@@ -62,6 +62,18 @@ def test_lite0_is_normalised_as_in_its_training(lite0: PretrainedNet) -> None:
     assert (lite0.preprocessing.image_size, lite0.preprocessing.channels) == (224, 3)
 
 
+def test_the_statistics_of_its_first_layer_are_those_of_images_normalised_in_this_way(lite0: PretrainedNet) -> None:
+    """A convolution of images with mean m has the mean Σ w m, which batch normalisation has kept."""
+    convolution, norm = (layer for layer in lite0.backbone.features[0] if list(layer.parameters()))
+    sums = convolution.weight.sum(dim=(2, 3)).double()  # (32, 3): per channel
+    mean = torch.linalg.lstsq(sums, norm.running_mean[:, None].double()).solution.squeeze(1)  # of its training images
+    in_unit_range = mean * torch.tensor(lite0.preprocessing.std) + torch.tensor(lite0.preprocessing.mean)
+    of_imagenet = torch.tensor([0.485, 0.456, 0.406], dtype=torch.float64)
+    torch.testing.assert_close(in_unit_range, of_imagenet, atol=0.04, rtol=0)
+    as_others = mean * torch.tensor([0.229, 0.224, 0.225]) + of_imagenet
+    assert (in_unit_range - of_imagenet).mean().abs() < (as_others - of_imagenet).mean().abs()
+
+
 def test_another_image_size_may_be_asked_for() -> None:
     assert load_pretrained("efficientnet-lite0", image_size=(64, 96)).preprocessing.image_size == (64, 96)
 

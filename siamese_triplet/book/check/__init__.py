@@ -20,6 +20,7 @@ from siamese_triplet.book.check.losses import (
     triplet_loss,
 )
 from siamese_triplet.book.check.own_images import families_in_both, mean_over_classes
+from siamese_triplet.book.check.pretrained import mean_and_std, parts_trained
 from siamese_triplet.book.check.retrieval import map_at_r
 from siamese_triplet.book.check.selection import (
     all_semihard,
@@ -45,6 +46,7 @@ __all__ = [
     "is_clear",
     "kind_of_negative",
     "map_at_r",
+    "mean_and_std",
     "mean_over_classes",
     "n_pairs",
     "n_pairs_seen",
@@ -53,6 +55,7 @@ __all__ = [
     "nearest_prototype",
     "nearest_semihard",
     "negative_log_likelihood",
+    "parts_trained",
     "scaled_margin",
     "share_with_a_loss",
     "squared_distance",
