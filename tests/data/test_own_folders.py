@@ -219,7 +219,7 @@ def test_images_without_a_class_have_no_title_and_no_cross() -> None:
     assert [ax.get_title() for ax in plot_images(images, torch.tensor([[0, 1]])).axes] == ["ant", ""]
     nameless = Images(images.data, [7, -1, 7, 9], [])
     assert [ax.get_title() for ax in plot_images(nameless, torch.tensor([[0, 1]])).axes] == ["7", ""]
-    legend = plot_embeddings(torch.rand(4, 2), images.targets, images.classes).get_legend()
+    legend = plot_embeddings(torch.rand(4, 2), images.targets, classes=images.classes).get_legend()
     assert {text.get_text() for text in legend.get_texts()} == {"ant", "bee", "no class"}
 
 
