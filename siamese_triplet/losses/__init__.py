@@ -9,6 +9,14 @@ device, as reading it is a sync. `fit` and `evaluate` leave such batches out of 
 
 from siamese_triplet.losses.batch_all import BatchAllTripletLoss
 from siamese_triplet.losses.contrastive import ContrastiveLoss, OnlineContrastiveLoss
+from siamese_triplet.losses.supervised import SupervisedContrastiveLoss
 from siamese_triplet.losses.triplet import OnlineTripletLoss, TripletLoss
 
-__all__ = ["BatchAllTripletLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "OnlineTripletLoss", "TripletLoss"]
+__all__ = [
+    "BatchAllTripletLoss",
+    "ContrastiveLoss",
+    "OnlineContrastiveLoss",
+    "OnlineTripletLoss",
+    "SupervisedContrastiveLoss",
+    "TripletLoss",
+]

@@ -20,6 +20,8 @@ from siamese_triplet.book.check.losses import (
     triplet_loss,
 )
 from siamese_triplet.book.check.own_images import families_in_both, mean_over_classes
+from siamese_triplet.book.check.pretrained import mean_and_std, parts_trained
+from siamese_triplet.book.check.retrieval import map_at_r
 from siamese_triplet.book.check.selection import (
     all_semihard,
     collapsed_loss,
@@ -43,6 +45,8 @@ __all__ = [
     "hard_negative_pairs",
     "is_clear",
     "kind_of_negative",
+    "map_at_r",
+    "mean_and_std",
     "mean_over_classes",
     "n_pairs",
     "n_pairs_seen",
@@ -51,6 +55,7 @@ __all__ = [
     "nearest_prototype",
     "nearest_semihard",
     "negative_log_likelihood",
+    "parts_trained",
     "scaled_margin",
     "share_with_a_loss",
     "squared_distance",
