@@ -11,26 +11,26 @@ import os
 
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # before the imports
 
-import argparse  # noqa: E402
-import importlib.util  # noqa: E402
-import json  # noqa: E402
-import statistics  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable, Sequence  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import argparse
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-import torch  # noqa: E402
-from machine import machine  # noqa: E402
-from memory import measure_call  # noqa: E402
-from PIL import Image  # noqa: E402
-from search_report import FAISS, OURS, SKLEARN, markdown  # noqa: E402
-from torch import Tensor  # noqa: E402
+import torch
+from machine import machine
+from memory import measure_call
+from PIL import Image
+from search_report import FAISS, OURS, SKLEARN, markdown
+from torch import Tensor
 
-from siamese_triplet.search import Index  # noqa: E402
+from siamese_triplet.search import Index
 
 RESULTS = Path(__file__).parents[1] / "book" / "results"
 SIZE, K, QUERIES = 128, 10, 30

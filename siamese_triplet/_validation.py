@@ -113,6 +113,17 @@ def check_known(name: str, labels: Tensor) -> None:
         )
 
 
+def check_all_known(name: str, labels: Tensor) -> None:
+    """Check that none of `labels` (N,) is −1, for data that draw images by class; −1 and 1 are two classes."""
+    check_known(name, labels)
+    n_unknown = int((labels == -1).sum())
+    if n_unknown and int(labels.max()) != 1:
+        raise ValueError(
+            f"{name}: {n_unknown:,} of {len(labels):,} are -1, the label of images without a class, which are not one "
+            "class; leave them out, such as by images.subset(images.targets >= 0)"
+        )
+
+
 def check_batch(embeddings: Tensor, labels: Tensor, name: str = "embeddings", labels_name: str = "labels") -> None:
     """Check that `embeddings` (B, D) are finite and `labels` B integers on the same device."""
     check_labels(embeddings, labels, name, labels_name)

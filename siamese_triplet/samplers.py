@@ -8,7 +8,7 @@ from torch.utils.data import BatchSampler
 
 from siamese_triplet._generators import PicklesGenerators
 from siamese_triplet._sorting import members_by_class
-from siamese_triplet._validation import check_known, integer_vector
+from siamese_triplet._validation import check_all_known, integer_vector
 
 
 class BalancedBatchSampler(PicklesGenerators, BatchSampler):
@@ -45,6 +45,7 @@ class BalancedBatchSampler(PicklesGenerators, BatchSampler):
         seed: int = 0,
     ) -> None:
         labels = _labels("BalancedBatchSampler: labels", labels)
+        check_all_known("BalancedBatchSampler: labels", labels)
         if n_classes < 1 or n_samples < 1:
             raise ValueError(f"BalancedBatchSampler: {n_classes=} and {n_samples=} must both be at least 1")
         self.members = members_by_class(labels)
@@ -108,6 +109,7 @@ class GroupedBatchSampler(PicklesGenerators, BatchSampler):
         seed: int = 0,
     ) -> None:
         labels = _labels("GroupedBatchSampler: labels", labels)
+        check_all_known("GroupedBatchSampler: labels", labels)
         groups = _labels("GroupedBatchSampler: groups", groups)
         if labels.shape != groups.shape:
             raise ValueError(
@@ -153,13 +155,6 @@ def _labels(name: str, values: Tensor | Sequence[int]) -> Tensor:
     vector = integer_vector(name, values, expected).cpu()
     if not len(vector):
         raise ValueError(f"{name} must be {expected}, got none")
-    check_known(name, vector)
-    n_unknown = int((vector == -1).sum())
-    if n_unknown and int(vector.max()) != 1:  # -1 and 1 are two classes
-        raise ValueError(
-            f"{name}: {n_unknown:,} of {len(vector):,} are -1, the label of images without a class, which are not one "
-            "class; leave them out, such as by images.subset(images.targets >= 0)"
-        )
     return vector
 
 

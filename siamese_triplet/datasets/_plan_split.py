@@ -55,7 +55,8 @@ def split_images(
         reasons[f"{len(singles):,} in no part"] = (
             "they are alone in their class, without a pair; a search may still find them"
         )
-    return split, Parts(*held, singles)
+    training, validation, test = held
+    return split, Parts(training, validation, test, singles)
 
 
 def _keep_parts(images: FolderImages, seed: int, reasons: dict[str, str]) -> tuple[str, Parts]:
@@ -69,7 +70,8 @@ def _keep_parts(images: FolderImages, seed: int, reasons: dict[str, str]) -> tup
         reason += ", and a fifth of its training images are for validation"
     if int((class_sizes(training) >= 2).sum()) < 2:
         reasons["no split"] = f"{reason}, but fewer than two training classes have two images: nothing can be trained"
-        return NONE, Parts(*(images.subset([]),) * 3, images.subset([]))
+        nothing = images.subset([])
+        return NONE, Parts(nothing, nothing, nothing, nothing)
     reasons["split as given"] = reason
     alone = (class_sizes(training) == 1).nonzero().squeeze(1)
     is_alone = torch.isin(training.targets, alone)

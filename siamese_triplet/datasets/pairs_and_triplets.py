@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from siamese_triplet._generators import PicklesGenerators
-from siamese_triplet._validation import integer_vector
+from siamese_triplet._validation import check_all_known, integer_vector
 from siamese_triplet.datasets._image_checks import as_pixels
 from siamese_triplet.datasets.images import LabelledImages, apply_transform, check_in_memory, check_single_indices
 
@@ -142,6 +142,7 @@ class _Source(PicklesGenerators):
         self._worker_seed: int | None = None
         if len(self.targets) != len(self.data):
             raise ValueError(f"targets must be {len(self.data)} integers, one per image, got {len(self.targets)}")
+        check_all_known("targets", self.targets)
         classes, label, size = self.targets.unique(return_inverse=True, return_counts=True)
         if len(classes) < 2:
             raise ValueError(

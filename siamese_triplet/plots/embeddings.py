@@ -151,12 +151,12 @@ def _names(targets: Tensor, classes: Sequence[str] | None) -> dict[int, object]:
     labels = targets.unique().tolist()
     if classes is None:
         return {label: label for label in labels}
-    if labels and not 0 <= min(labels) <= max(labels) < len(classes):
+    if labels and not -1 <= min(labels) <= max(labels) < len(classes):
         raise ValueError(
             f"targets hold the labels {min(labels)} … {max(labels)}, but classes names 0 … {len(classes) - 1} only; "
             "give a name for every label, or leave classes out"
         )
-    return {label: classes[label] for label in labels}
+    return {label: classes[label] if label >= 0 else "no class" for label in labels}
 
 
 def _in_the_plane(embeddings: Tensor, targets: Tensor, function: str) -> tuple[Tensor, Tensor]:

@@ -15,18 +15,19 @@ from siamese_triplet.datasets.images import unit_range
 from siamese_triplet.distances import full_precision
 from siamese_triplet.plots.figure import PAGE_WIDTH, add_title, new_figure
 
+UNKNOWN = -1  # the label of an image without a class
 MAX_SIDE = 1.25  # inches, of an image with its border
 TITLE_SIZE = 8  # points
 
 
 def plot_images(images: Images, indices: Tensor) -> Figure:
-    """Plot the images at `indices` (rows, columns) in a grid, each under the name of its class.
+    """Plot the images at `indices` (rows, columns) in a grid, each under the name of its class, if it has one.
 
     Raises ValueError for no indices, as `plot_tuples` and `plot_neighbours` do.
     """
     figure, axes = _image_grid([[_picture(images, index) for index in row] for row in indices.tolist()])
     for ax, index in zip(axes.flat, indices.flatten().tolist(), strict=True):
-        add_title(ax, images.classes[int(images.targets[index])], fontsize=TITLE_SIZE)
+        add_title(ax, _class_name(images.classes, int(images.targets[index])), fontsize=TITLE_SIZE)
     return figure
 
 
@@ -50,7 +51,8 @@ def plot_neighbours(
 ) -> Figure:
     """Plot one row per query: the image at each of `indices`, then the images of `gallery` `found` (n, k) for it.
 
-    Titles are the classes, in red with a cross if not the query's, with `distances` (n, k) followed by the distance.
+    Titles are the classes, in red with a cross if another one than the query's. With `distances` (n, k) the distance
+    follows.
     """
     rows = [
         [_picture(queries, index), *(_picture(gallery, neighbour) for neighbour in row)]
@@ -59,17 +61,22 @@ def plot_neighbours(
     figure, axes = _image_grid(rows, n_lines=1 if distances is None else 2)
     for number, (index, row) in enumerate(zip(indices, found.tolist(), strict=True)):
         label = int(queries.targets[index])
-        add_title(axes[number, 0], queries.classes[label], fontsize=TITLE_SIZE, fontweight="bold")
+        add_title(axes[number, 0], _class_name(queries.classes, label), fontsize=TITLE_SIZE, fontweight="bold")
         for place, (ax, neighbour) in enumerate(zip(axes[number, 1:], row, strict=True)):
             other = int(gallery.targets[neighbour])
             far = "" if distances is None else f"\n{distances[number, place]:.2f}"
-            right = other == label
-            title = f"{'' if right else '✗ '}{gallery.classes[other]}{far}"
+            right = other == label or UNKNOWN in (other, label)
+            title = f"{'' if right else '✗ '}{_class_name(gallery.classes, other)}{far}"
             add_title(ax, title, fontsize=TITLE_SIZE, color="black" if right else "#AA2222")
     for ax in axes[:, 0]:
         for spine in ax.spines.values():
             spine.set_linewidth(2.5)
     return figure
+
+
+def _class_name(classes: Sequence[str], label: int) -> str:
+    """Name a class, by its number if it has no name; an image without a class has no title."""
+    return "" if label == UNKNOWN else classes[label] if classes else str(label)
 
 
 def _image_grid(rows: Sequence[Sequence[Any]], n_lines: int = 1) -> tuple[Figure, np.ndarray]:

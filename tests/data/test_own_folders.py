@@ -13,7 +13,7 @@ from own_folders import LATIN_1, OWN_FOLDERS, write_class, write_classes
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from siamese_triplet import BalancedBatchSampler, TensorLoader
+from siamese_triplet import BalancedBatchSampler, Images, SiameseMNIST, TensorLoader, TripletMNIST
 from siamese_triplet.datasets import FolderImages, load_folder, read_folder
 from siamese_triplet.evaluation import (
     doubtful_labels,
@@ -24,6 +24,8 @@ from siamese_triplet.evaluation import (
     verification_metrics,
 )
 from siamese_triplet.networks import ConvEmbeddingNet, EmbeddingNet
+from siamese_triplet.plots import plot_embeddings, plot_images, plot_neighbours
+from siamese_triplet.samplers import GroupedBatchSampler
 
 
 @pytest.fixture
@@ -172,8 +174,12 @@ def test_a_flat_folder_says_how_to_read_it(tmp_path: Path) -> None:
 
 
 def _as_tensors(images: FolderImages) -> FolderImages:
-    images.transform = lambda image: torch.tensor(np.asarray(image))
+    images.transform = _to_tensor
     return images
+
+
+def _to_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.tensor(np.asarray(image))
 
 
 UNLABELLED: dict[str, Callable] = {
@@ -193,9 +199,28 @@ def test_what_needs_classes_refuses_images_without(name: str) -> None:
 
 
 def test_the_sampler_refuses_some_images_without_a_class_but_takes_the_classes_1_and_minus_1() -> None:
-    with pytest.raises(ValueError, match=r"2 of 4 are -1.*images.subset\(images.targets >= 0\)"):
-        BalancedBatchSampler([0, -1, 0, -1], 1, 2)
+    message = r"2 of 4 are -1.*images.subset\(images.targets >= 0\)"
+    images = Images(torch.zeros(4, 8, 8, dtype=torch.uint8), [0, -1, 0, -1], ["ant"])
+    for make in (SiameseMNIST, TripletMNIST):
+        with pytest.raises(ValueError, match=message):
+            make(images)
+    with pytest.raises(ValueError, match=message):
+        BalancedBatchSampler(images.targets, 1, 2)
+    with pytest.raises(ValueError, match=message):
+        GroupedBatchSampler(images.targets, [0, 0, 0, 0], 1, 1, 2)
     assert len(BalancedBatchSampler([1, -1, 1, -1], 2, 2)) == 1
+    assert len(GroupedBatchSampler([0, 1, 0, 1], [-1, -1, -1, -1], 1, 2, 2)) == 1  # groups are no classes
+
+
+def test_images_without_a_class_have_no_title_and_no_cross() -> None:
+    images = Images(torch.zeros(4, 8, 8, dtype=torch.uint8), [0, -1, 0, 1], ["ant", "bee"])
+    figure = plot_neighbours(images, images, [0, 1], torch.tensor([[1, 3], [0, 2]]))
+    assert [ax.get_title() for ax in figure.axes] == ["ant", "", "✗ bee", "", "ant", "ant"]
+    assert [ax.get_title() for ax in plot_images(images, torch.tensor([[0, 1]])).axes] == ["ant", ""]
+    nameless = Images(images.data, [7, -1, 7, 9], [])
+    assert [ax.get_title() for ax in plot_images(nameless, torch.tensor([[0, 1]])).axes] == ["7", ""]
+    legend = plot_embeddings(torch.rand(4, 2), images.targets, classes=images.classes).get_legend()
+    assert {text.get_text() for text in legend.get_texts()} == {"ant", "bee", "no class"}
 
 
 def test_images_without_a_class_are_in_no_part(folder: Path) -> None:
@@ -334,7 +359,7 @@ def test_while_training_another_image_of_the_class_takes_the_place_of_a_broken_o
     assert len(seen) == 1
     assert all(image.tobytes() == lazy[place + 1][0].tobytes() and label == 2 for image, label in items)
     assert lazy[place - len(lazy)][1] == 2  # counted from the end
-    lazy.transform = lambda image: torch.tensor(np.asarray(image))
+    lazy.transform = _to_tensor
     sampler = BalancedBatchSampler(lazy.targets, 12, 10)
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
@@ -342,6 +367,14 @@ def test_while_training_another_image_of_the_class_takes_the_place_of_a_broken_o
     assert labels.bincount().tolist() == [10] * 12
     assert len(lazy._instead) >= 6
     assert not lazy.subset(range(30))._instead  # places are others there
+
+
+@pytest.mark.filterwarnings("ignore:6 files in .* are left out:UserWarning")
+def test_worker_processes_replace_broken_files_too(broken: Path) -> None:
+    lazy = FolderImages(broken, 16, skip_broken=True)
+    lazy.transform = _to_tensor
+    [(images, labels)] = DataLoader(lazy, 120, num_workers=1)
+    assert (images.shape[0], labels.bincount().tolist()) == (120, [10] * 12)
 
 
 def test_the_tenth_broken_file_is_said_and_a_class_of_broken_files_alone_raises(tmp_path: Path) -> None:

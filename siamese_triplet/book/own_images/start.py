@@ -120,7 +120,11 @@ def _maps_of(maps: Images, part: FolderImages, place: dict[Path, int]) -> Images
 def _views(first: nn.Module, training: FolderImages, preprocessing: Preprocessing) -> Images:
     """Compute the feature maps of several random views of the training images: mirrored, shifted, in another light."""
     changed = copy.copy(training)
-    changes = v2.RandomHorizontalFlip(), v2.RandomAffine(10, (0.1, 0.1), (0.9, 1.1), fill=255), v2.ColorJitter(0.2, 0.2, 0.2)
+    changes = (
+        v2.RandomHorizontalFlip(),
+        v2.RandomAffine(10, (0.1, 0.1), (0.9, 1.1), fill=255),
+        v2.ColorJitter(0.2, 0.2, 0.2),
+    )
     changed.transform = v2.Compose([*changes, *preprocessing.transform().transforms])
     n_views = max(1, min(MOST_VIEWS, MOST_VIEWED // len(training)))
     views = [frozen_features(first, changed, verbose=False) for _ in range(n_views)]
