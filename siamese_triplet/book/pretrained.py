@@ -57,21 +57,23 @@ class FineTuning:
     - `n_frozen`: the first layers of the network that stay frozen, of those that `layers` lists.
     - `learning_rate` is that of the head, `backbone_learning_rate` that of the pretrained network.
     - `n_classes`, `n_samples`: the batch; `temperature` is that of the `SupervisedContrastiveLoss`.
+    - `warp`, `colour`, `mirrored`: the strength of the random changes of the drawings.
     """
 
     network: str = "efficientnet-lite0"
-    image_size: int = 64
-    n_steps: int = 600
-    n_frozen: int = 0
-    n_classes: int = 40
-    n_samples: int = 4
-    temperature: float = 0.1
-    embedding_size: int = 128
+    image_size: int = 128
+    n_steps: int = 400
+    n_frozen: int = 5
+    n_classes: int = 64
+    n_samples: int = 2
+    temperature: float = 0.05
+    embedding_size: int = 512
     learning_rate: float = 3e-3
     backbone_learning_rate: float = 5e-4
     weight_decay: float = 1e-4
-    colour: float = 0.15
-    mirrored: float = 0.5
+    warp: float = 0.7
+    colour: float = 0.1
+    mirrored: float = 0.0
 
     def backbone(self) -> PretrainedNet:
         return load_pretrained(self.network, self.image_size)
@@ -96,7 +98,9 @@ def augmentation(settings: FineTuning, backbone: PretrainedNet, seed: int) -> v2
     """Make the random changes of a batch of images normalised for `backbone`; white stays white."""
     preprocessing = backbone.preprocessing
     white = [(1 - mean) / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True)]
-    warp = RandomWarp(shear=0.2, elastic=0.02, mirrored=settings.mirrored, seed=seed)
+    limits = {"degrees": 15, "shift": 0.1, "scale": 0.2, "shear": 0.2, "elastic": 0.02}
+    strengths = {name: settings.warp * limit for name, limit in limits.items()}
+    warp = RandomWarp(**strengths, mirrored=settings.mirrored, seed=seed)
     return v2.Compose([warp, RandomColour(settings.colour, white, seed=seed)])
 
 
