@@ -50,12 +50,13 @@ def split_images(
         split = BY_IMAGE
     else:
         reasons["no split"] = f"{_shortage(images, sizes)}: nothing can be trained and tested"
-        held, split = [nothing, nothing, nothing], NONE
+        held, split = [nothing] * 3, NONE
     if len(singles):
         reasons[f"{len(singles):,} in no part"] = (
             "they are alone in their class, without a pair; a search may still find them"
         )
-    return split, Parts(*held, singles)
+    training, validation, test = held
+    return split, Parts(training, validation, test, singles)
 
 
 def _keep_parts(images: FolderImages, seed: int, reasons: dict[str, str]) -> tuple[str, Parts]:

@@ -60,7 +60,7 @@ def train_by_plan(plan: FolderPlan, start: Start, device: torch.device | str = "
     loader = batches(training, sampler, device, seed)
     has_validation = score(plan, start.parts, model) is not None
     stopping = EarlyStopping(lambda model: score(plan, start.parts, model) or 0.0, max(1, plan.patience))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4 if plan.pretrained else 1e-3)
     history = fit(
         loader,
         None,
