@@ -15,6 +15,7 @@ from siamese_triplet.datasets.photos import sides
 from siamese_triplet.evaluation import frozen_features
 from siamese_triplet.networks import (
     Preprocessing,
+    PretrainedNet,
     ResidualEmbeddingNet,
     layers,
     load_pretrained,
@@ -58,6 +59,11 @@ class Start:
     before: nn.Module
     network: nn.Module
     parts: ReadParts
+
+    @property
+    def impartial(self) -> nn.Module:
+        """The network that has learned the fewest wrong labels by heart: pretrained before, else after the training."""
+        return self.before if isinstance(self.network, PretrainedNet) else self.model
 
     def __str__(self) -> str:
         n_trained = sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)

@@ -44,6 +44,7 @@ def plot_scores(training: Training, before: float | None) -> Axes | None:
     ax.plot(best, training.scores[best], "o", ms=10, color=COLOURS[4], label="kept")
     ax.axhline(before, color="0.5", ls=":", label="before training")
     ax.set(xlabel="epoch", ylabel="MAP@R of the validation")
+    ax.set_ylim(0, 1.1 * max(before, *training.scores.values(), 0.1))
     ax.locator_params(axis="x", integer=True)
     ax.legend(frameon=False)
     return ax
