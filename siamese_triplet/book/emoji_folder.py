@@ -46,13 +46,13 @@ def write_emoji_folder(root: str | os.PathLike, n_families: int = 160, seed: int
     """Write a folder of emoji, a sub-folder for each, and plant faults into it.
 
     The emoji of `n_families` families are drawn from `seed`, with all drawings of each, four to seven, see
-    `load_emoji`; signs and flags are left out. A drawing becomes a PNG file of 64 to 128 pixels a side: enlarged, in
-    some place of a ground, in light of some colour.
-    Then, for every 100 files and at least once, one is moved into the sub-folder of another family, and one is copied
-    into one, as a smaller JPEG. One file is cut off. Returns the files with faults.
+    `load_emoji`; signs and flags are left out. A drawing becomes a PNG file of 64 to 128 pixels a side: enlarged,
+    somewhere on a ground, in light of some colour. Then for every 100 files, and at least once, a file is moved into
+    the sub-folder of another family, and one is copied into that of another, as a smaller JPEG. One file is cut off.
+    Returns the files with faults.
 
-    Raises FileExistsError if `root` exists and is not empty, and ValueError for a number of families that there is
-    not.
+    Raises FileExistsError if `root` exists and is not empty, and ValueError for more families than there are, or fewer
+    than two.
 
     >>> from siamese_triplet.book.emoji_folder import write_emoji_folder
     >>> print(write_emoji_folder("emoji", n_families=20))

@@ -78,7 +78,7 @@ def choose_batch(
     height, width = sides(image_size)
     n_bytes = 4 * height * width * training.channels * ACTIVATIONS  # of one image
     largest = max(4, min(LARGEST_BATCH, memory // 4 // n_bytes))
-    limit = f"a batch of {largest} images" + " is what a quarter of the memory takes" * (largest < LARGEST_BATCH)
+    room = "a quarter of the memory has" if largest < LARGEST_BATCH else "a batch has"
     sizes = class_sizes(training)
     sizes = sizes[sizes > 0]
     median = int(sizes.median())
@@ -92,12 +92,15 @@ def choose_batch(
             n_samples = most
             reason = f"there are few classes: more of each fill the batch, and half of them have {median} or less"
     is_all = n_classes == len(sizes)
-    reasons[f"P = {n_classes} classes"] = "there are no more for training" if is_all else f"{limit}, K of each class"
+    reasons[f"P = {n_classes} classes"] = (
+        "there are no more for training" if is_all else f"{room} room for {largest} images, K of each class"
+    )
     reasons[f"K = {n_samples} images"] = reason
     replacement = int(sizes.min()) < n_samples
     if replacement:
         n_small = int((sizes < n_samples).sum())
-        reasons["images repeat"] = f"{n_small:,} training classes have fewer than {n_samples}"
+        small = "one training class has" if n_small == 1 else f"{n_small:,} training classes have"
+        reasons["images repeat"] = f"{small} fewer than {n_samples}"
     return n_classes, n_samples, replacement
 
 

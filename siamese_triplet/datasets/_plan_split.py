@@ -50,7 +50,7 @@ def split_images(
         split = BY_IMAGE
     else:
         reasons["no split"] = f"{_shortage(images, sizes)}: nothing can be trained and tested"
-        held, split = [nothing, nothing, nothing], NONE
+        held, split = [nothing] * 3, NONE
     if len(singles):
         reasons[f"{len(singles):,} in no part"] = (
             "they are alone in their class, without a pair; a search may still find them"

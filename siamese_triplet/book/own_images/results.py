@@ -36,13 +36,14 @@ def query_values(plan: FolderPlan, parts: ReadParts, model: nn.Module, of: str =
     """
     queries = getattr(parts, of)
     embeddings, labels = embeddings_of(model, queries), queries.targets
-    gallery: tuple[Tensor, ...] = ()
+    gallery, gallery_labels = None, None
     if len(queries) and is_known(plan, of):
         sets = [part for part in (parts.training, parts.singles) if len(part)]
-        gallery = torch.cat([embeddings_of(model, part) for part in sets]), torch.cat([part.targets for part in sets])
-    if len(queries) < 2 and not gallery:
+        gallery = torch.cat([embeddings_of(model, part) for part in sets])
+        gallery_labels = torch.cat([part.targets for part in sets])
+    if len(queries) < 2 and gallery is None:
         return {}
-    values = retrieval_values(embeddings, labels, *gallery, ks=(1,))
+    values = retrieval_values(embeddings, labels, gallery, gallery_labels, ks=(1,))
     if values["map_at_r"].isnan().all():
         return {}
     return {**values, "labels": labels, "embeddings": embeddings}

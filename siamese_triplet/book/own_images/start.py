@@ -14,8 +14,8 @@ from siamese_triplet.datasets import FolderImages, FolderPlan, Images
 from siamese_triplet.datasets.photos import sides
 from siamese_triplet.evaluation import frozen_features
 from siamese_triplet.networks import (
-    EmbeddingHead,
     Preprocessing,
+    PretrainedNet,
     ResidualEmbeddingNet,
     layers,
     load_pretrained,
@@ -51,7 +51,7 @@ class ReadParts(NamedTuple):
 class Start:
     """What a training starts from: `model`, that it changes, `before`, that stays as it is, and their input `parts`.
 
-    `name` says what `before` is, and `network` maps images to embeddings: the frozen layers, if any, and `model`.
+    `name` says what `before` is, and `network` maps images to embeddings, which are compared at length 1.
     """
 
     name: str
@@ -59,6 +59,11 @@ class Start:
     before: nn.Module
     network: nn.Module
     parts: ReadParts
+
+    @property
+    def impartial(self) -> nn.Module:
+        """The network that has learned the fewest wrong labels by heart: pretrained before, else after the training."""
+        return self.before if isinstance(self.network, PretrainedNet) else self.model
 
     def __str__(self) -> str:
         n_trained = sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
@@ -76,12 +81,13 @@ def make_start(
     """Make the network that `plan` starts from, and read all `photos` and the parts of `plan` as its input.
 
     Of a pretrained network the first layers stay as they are, and what they make of the images is computed once; the
-    model is the last layers and a head. From scratch the input are images, and the model is a residual network. Where
-    nothing can be trained, the model is `before`: the pretrained features, or without them the pixels.
+    model is the last layers, whose features at length 1 are the embeddings. From scratch the input are images, and the
+    model is a residual network with embeddings of `embedding_size`. Where nothing can be trained, the model is the same
+    as `before`: the pretrained features, or without them the pixels.
     """
     torch.manual_seed(seed)
     if plan.pretrained:
-        return _start_pretrained(plan, photos, device, embedding_size)
+        return _start_pretrained(plan, photos, device)
     parts = _read_parts(plan, photos)
     if not plan.can_train:
         return Start("pixels", UnitLength(), UnitLength(), UnitLength(), parts)
@@ -89,7 +95,7 @@ def make_start(
     return Start("untrained network", model, copy.deepcopy(model), model, parts)
 
 
-def _start_pretrained(plan: FolderPlan, photos: FolderImages, device: torch.device | str, embedding_size: int) -> Start:
+def _start_pretrained(plan: FolderPlan, photos: FolderImages, device: torch.device | str) -> Start:
     net = load_pretrained(image_size=plan.image_size).to(device)
     found = layers(net)
     first, last = nn.Sequential(*found[:-N_TRAINED]), nn.Sequential(*found[-N_TRAINED:])
@@ -101,14 +107,11 @@ def _start_pretrained(plan: FolderPlan, photos: FolderImages, device: torch.devi
     _, *parts = (_maps_of(maps, part, place) for part in plan.parts)
     training = _views(first, plan.parts.training, net.preprocessing) if plan.can_train else parts[0]
     read = ReadParts(maps, training, *parts)
-    features = nn.Sequential(nn.Unflatten(1, shape), last, nn.AdaptiveAvgPool2d(1))
-    before = nn.Sequential(copy.deepcopy(features), UnitLength())
-    if not plan.can_train:
-        return Start("frozen network", before, before, nn.Sequential(net, UnitLength()), read)
-    unfreeze(last)
-    head = EmbeddingHead(net.embedding_size, embedding_size).to(device)
-    model = nn.Sequential(features, nn.Flatten(), head)
-    return Start("frozen network", model, before, nn.Sequential(net, head), read)
+    model = nn.Sequential(nn.Unflatten(1, shape), last, nn.AdaptiveAvgPool2d(1), UnitLength())
+    before = copy.deepcopy(model)
+    if plan.can_train:
+        unfreeze(last)
+    return Start("frozen network", model, before, net, read)
 
 
 def _maps_of(maps: Images, part: FolderImages, place: dict[Path, int]) -> Images:

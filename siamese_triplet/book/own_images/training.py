@@ -44,6 +44,7 @@ def plot_scores(training: Training, before: float | None) -> Axes | None:
     ax.plot(best, training.scores[best], "o", ms=10, color=COLOURS[4], label="kept")
     ax.axhline(before, color="0.5", ls=":", label="before training")
     ax.set(xlabel="epoch", ylabel="MAP@R of the validation")
+    ax.set_ylim(0, 1.1 * max(before, *training.scores.values(), 0.1))
     ax.locator_params(axis="x", integer=True)
     ax.legend(frameon=False)
     return ax
@@ -60,7 +61,7 @@ def train_by_plan(plan: FolderPlan, start: Start, device: torch.device | str = "
     loader = batches(training, sampler, device, seed)
     has_validation = score(plan, start.parts, model) is not None
     stopping = EarlyStopping(lambda model: score(plan, start.parts, model) or 0.0, max(1, plan.patience))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4 if plan.pretrained else 1e-3)
     history = fit(
         loader,
         None,
