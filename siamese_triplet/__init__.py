@@ -36,6 +36,7 @@ from siamese_triplet.networks import (
     ConvEmbeddingNet,
     EmbeddingNet,
     EmbeddingNetL2,
+    ResidualEmbeddingNet,
     SiameseNet,
     TripletNet,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "PairSelector",
     "RandomNegativeTripletSelector",
     "RandomWarp",
+    "ResidualEmbeddingNet",
     "SelectorMiner",
     "SemihardNegativeTripletSelector",
     "SiameseMNIST",

@@ -1,4 +1,4 @@
-"""The commands for the experiments of the book: reproduce, compare, omniglot."""
+"""The commands for the experiments of the book: reproduce, compare, omniglot, emoji, pretrained."""
 
 import argparse
 import dataclasses
@@ -7,9 +7,12 @@ from typing import Any
 
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import Settings, compare, compare_unseen
+from siamese_triplet.book.many_classes import Emoji, compare_numbers, emoji_runs, metrics_table
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
+from siamese_triplet.book.pretrained import FineTuning, compare_starts, from_scratch, starts_table
 from siamese_triplet.book.report import COMPARISON, SWEEP, UNSEEN, write_report
 from siamese_triplet.book.reproduction import DATASETS, REPRODUCTION, reproduce, summary
+from siamese_triplet.book.results import read_results
 from siamese_triplet.book.settings_grid import train_settings
 from siamese_triplet.book.sweep import sweep
 from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
@@ -24,6 +27,8 @@ def add_book_commands(commands: Any) -> None:
     _add_reproduce(commands)
     _add_compare(commands)
     _add_omniglot(commands)
+    _add_emoji(commands)
+    _add_pretrained(commands)
 
 
 def _add_reproduce(commands: Any) -> None:
@@ -86,6 +91,36 @@ def _add_omniglot(commands: Any) -> None:
     parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
 
 
+def _add_emoji(commands: Any) -> None:
+    parser = commands.add_parser(
+        "emoji",
+        help="run the book's experiment on emoji",
+        description="Train embeddings of emoji on 10 to all training classes, and print their metrics on "
+        "the 400 held-out classes. Results that exist are not computed again.",
+    )
+    parser.set_defaults(command=_emoji)
+    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser.add_argument("--steps", type=count, default=Emoji.n_steps, help="default: %(default)s")
+    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
+
+
+def _add_pretrained(commands: Any) -> None:
+    parser = commands.add_parser(
+        "pretrained",
+        help="run the book's experiment with a pretrained network",
+        description="Evaluate a network trained on ImageNet on the 400 held-out classes of emoji: as it is, with a "
+        "head trained on its features, and fine-tuned. It takes the extra `pretrained`. Results that exist are not "
+        "computed again; interrupted runs resume.",
+    )
+    parser.set_defaults(command=_pretrained)
+    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser.add_argument("--steps", type=count, default=FineTuning.n_steps, help="default: %(default)s")
+    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("runs/pretrained"), help="folder of the runs (%(default)s)")
+    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
+
+
 def _reproduce(given: argparse.Namespace) -> int:
     reproduce(
         given.results / REPRODUCTION,
@@ -139,4 +174,18 @@ def _omniglot(given: argparse.Namespace) -> int:
     name = "omniglot-selection.json" if given.selection else "omniglot.json"
     results = reproduce_characters(given.results / name, given.out, runs, root=given.data, device=given.device)
     print(error_table(results))
+    return 0
+
+
+def _emoji(given: argparse.Namespace) -> int:
+    runs = emoji_runs(Emoji(n_steps=given.steps), range(given.seeds))
+    print(metrics_table(compare_numbers(given.results / "emoji.json", runs, device=given.device)))
+    return 0
+
+
+def _pretrained(given: argparse.Namespace) -> int:
+    settings = FineTuning(n_steps=given.steps)
+    path = given.results / "pretrained.json"
+    results = compare_starts(path, given.out, settings, range(given.seeds), device=given.device)
+    print(starts_table([*results, *from_scratch(read_results(given.results / "emoji.json"))]))
     return 0

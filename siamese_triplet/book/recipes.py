@@ -82,8 +82,8 @@ class Recipe:
         )
 
 
-def choose(name: str | None = None, quick_epochs: int = 3) -> Recipe:
-    """Return the recipe `name`: "full" (all images, 20 epochs) or "quick" (the embedded subset, `quick_epochs`).
+def choose(name: str | None = None, quick_epochs: int = 3, full_epochs: int = FULL_EPOCHS) -> Recipe:
+    """Return the recipe `name`: "full" (all images, `full_epochs`) or "quick" (the embedded subset, `quick_epochs`).
 
     "full:N" and "quick:N" train for N epochs, and "quick:N:M" on M images per class, enough to see a chapter run.
     Without a name the environment variable SIAMESE_TRIPLET_RECIPE decides; if it is not set, the recipe is full on a
@@ -101,7 +101,7 @@ def choose(name: str | None = None, quick_epochs: int = 3) -> Recipe:
     kind, epochs, per_class = [*given.split(":"), "", ""][:3]
     return Recipe(
         name=kind,
-        n_epochs=int(epochs) if epochs else FULL_EPOCHS if kind == "full" else quick_epochs,
+        n_epochs=int(epochs) if epochs else full_epochs if kind == "full" else quick_epochs,
         subset="embedded" + f":{per_class}" * bool(per_class) if kind == "quick" else None,
         device=torch.device("cuda" if has_gpu else "cpu"),
     )

@@ -132,13 +132,12 @@ def spread(values: Sequence[float], form: str = ".1f", sd_form: str | None = Non
 
 
 def origin(results: Results, n_images: str, **more: Iterable[str]) -> str:
-    """List the origin of results: all their seeds, epochs, images, `more`, devices, versions, dates, and the time."""
+    """List the origin of results: their seeds, epochs or steps, images, `more`, devices, versions, dates and time."""
     made = [result["made"] for result in results]
+    extent = "steps" if all("n_steps" in result.get("settings", {}) for result in results) else "epochs"
     parts = {
         "seeds": (str(result["seed"]) for result in results),
-        "epochs": (
-            str(result["n_epochs"] if "n_epochs" in result else result["settings"]["n_epochs"]) for result in results
-        ),
+        extent: (str({**result.get("settings", {}), **result}[f"n_{extent}"]) for result in results),
         "training images": [n_images],
         **more,
         "device": (f"{run['device']}, threads: {run['threads']}" for run in made),

@@ -4,6 +4,7 @@
 `FolderImages` reads its files on access. `SiameseMNIST` and `TripletMNIST` draw pairs and triplets from `Images`.
 """
 
+from siamese_triplet.datasets.colour import RandomColour
 from siamese_triplet.datasets.downloads import MissingDataError
 from siamese_triplet.datasets.emoji import load_emoji
 from siamese_triplet.datasets.folder_images import FolderImages
@@ -25,6 +26,7 @@ __all__ = [
     "Images",
     "LabelledImages",
     "MissingDataError",
+    "RandomColour",
     "RandomWarp",
     "SiameseMNIST",
     "TripletMNIST",

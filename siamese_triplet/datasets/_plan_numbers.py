@@ -102,15 +102,23 @@ def choose_batch(
 
 
 def choose_epochs(
-    parts: Parts, batch_size: int, n_steps: int | None, pretrained: bool, reasons: dict[str, str]
+    parts: Parts, batch_size: int, limits: tuple[int | None, int | None], pretrained: bool, reasons: dict[str, str]
 ) -> tuple[int, int]:
-    """Return the number of epochs, and how many to wait for an improvement, 0 without a validation."""
+    """Return the number of epochs, and how many to wait for an improvement, 0 without a validation.
+
+    `limits` are the number of steps and the largest number of epochs, if they are asked for.
+    """
+    n_steps, most_epochs = limits
     n_batches = max(1, len(parts.training) // batch_size)
     n_epochs = math.ceil((n_steps or STEPS[pretrained]) / n_batches)
     if n_steps is None:
         n_epochs = min(max(n_epochs, EPOCHS[0]), EPOCHS[1])
+    is_cut = most_epochs is not None and most_epochs < n_epochs
+    n_epochs = n_epochs if most_epochs is None else min(n_epochs, most_epochs)
     batches = f"{n_batches:,} batches" if n_batches > 1 else "one batch"
-    reasons[f"{n_epochs} epochs"] = f"{batches} an epoch: {n_epochs * n_batches:,} steps"
+    reasons[f"{n_epochs} epochs"] = (
+        f"{batches} an epoch: {n_epochs * n_batches:,} steps" + ", cut as asked for" * is_cut
+    )
     if not len(parts.validation):
         return n_epochs, 0
     patience = max(3, n_epochs // 4)

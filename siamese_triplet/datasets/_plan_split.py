@@ -52,7 +52,9 @@ def split_images(
         reasons["no split"] = f"{_shortage(images, sizes)}: nothing can be trained and tested"
         held, split = [nothing, nothing, nothing], NONE
     if len(singles):
-        reasons[f"{len(singles):,} in no part"] = "they are alone in their class, without a pair; they join the gallery"
+        reasons[f"{len(singles):,} in no part"] = (
+            "they are alone in their class, without a pair; a search may still find them"
+        )
     training, validation, test = held
     return split, Parts(training, validation, test, singles)
 

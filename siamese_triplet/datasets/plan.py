@@ -17,6 +17,10 @@ from siamese_triplet.datasets.folder_images import FolderImages
 from siamese_triplet.datasets.photos import Size
 
 LABELS, WIDTH = 24, 88  # columns of a printed plan
+START = {
+    True: {"pretrained network": "it knows photographs already, so that few of yours are enough"},
+    False: {"network from scratch": "no pretrained network was asked for, or the extra `pretrained` is not installed"},
+}
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,10 @@ class FolderPlan:
 
     `split` is "by class", "by image", "as given" or "none"; with "none" nothing can be trained, `can_train` is False,
     and `advice` says what can be had instead. `new_classes`: the test classes are not trained on. `parts` are the
-    images, which are read in `image_size`. `n_classes` (P), `n_samples` (K) and `replacement` are for
-    `BalancedBatchSampler`, `n_epochs` and `patience` for `fit` and `EarlyStopping`; `n_way`, `k_shot` and `n_queries`
-    for `few_shot_accuracy`, with `n_way` 0 where that cannot be measured. `reasons` has a line for each choice.
+    images, which are read in `image_size`; `pretrained` is as it was asked for. `n_classes` (P), `n_samples` (K) and
+    `replacement` are for `BalancedBatchSampler`, `n_epochs` and `patience` for `fit` and `EarlyStopping`; `n_way`,
+    `k_shot` and `n_queries` for `few_shot_accuracy`, with `n_way` 0 where that cannot be measured. `reasons` has a line
+    for each choice.
     """
 
     parts: Parts
@@ -35,6 +40,7 @@ class FolderPlan:
     new_classes: bool
     image_size: Size
     in_memory: bool
+    pretrained: bool = False
     n_classes: int = 0
     n_samples: int = 0
     replacement: bool = False
@@ -65,6 +71,7 @@ def plan_folder(
     largest_side: int | None = None,
     memory: int | None = None,
     n_steps: int | None = None,
+    most_epochs: int | None = None,
     seed: int = 0,
 ) -> FolderPlan:
     """Plan the training on `images`, and the test, from their number, classes, file sizes, and the memory.
@@ -84,11 +91,11 @@ def plan_folder(
       that takes at most a quarter of `memory` for an estimated 100 times the bytes of its images. With few classes P is
       all of them, and K grows up to 16. Classes smaller than K repeat images.
     - **Epochs**: as many as make 400 steps from scratch and 100 of a pretrained network, but from 5 to 100; or as make
-      `n_steps`. Training may stop when the validation has not improved for a quarter of them.
+      `n_steps`. At most `most_epochs`. Training may stop when the validation has not improved for a quarter of them.
     - **Episodes** of few-shot classification: 10 of the held-out classes or all there are, one image of each as the
       support, and as many queries, up to 5, as leave five classes or more.
 
-    Raises ValueError for `n_steps` or `memory` below 1.
+    Raises ValueError for `n_steps`, `most_epochs` or `memory` below 1.
 
     >>> from PIL import Image
     >>> from siamese_triplet.datasets import FolderImages, plan_folder
@@ -99,23 +106,24 @@ def plan_folder(
     ('none', False, 48)
     """
     memory = free_memory() if memory is None else memory
-    if (n_steps is not None and n_steps < 1) or memory < 1:
-        raise ValueError(f"plan_folder: {n_steps=} and {memory=} must be at least 1")
-    reasons: dict[str, str] = {}
+    if min(number for number in (n_steps, most_epochs, memory) if number is not None) < 1:
+        raise ValueError(f"plan_folder: {n_steps=}, {most_epochs=} and {memory=} must be at least 1")
+    reasons = START[pretrained].copy()
     image_size = choose_size(images, pretrained, largest_side, reasons)
     split, parts = split_images(images, family, seed, reasons)
     parts = Parts(*(part.resized(image_size) for part in parts))
     new_classes = not set(class_names(parts.training)) & set(class_names(parts.test))
     in_memory = fits_in_memory(len(images), image_size, images.channels, memory, reasons)
     if split == NONE:
-        return FolderPlan(parts, split, False, image_size, in_memory, reasons=reasons, advice=_advise(images))
+        return FolderPlan(
+            parts, split, False, image_size, in_memory, pretrained, reasons=reasons, advice=_advise(images)
+        )
     batch = choose_batch(parts.training, image_size, memory, reasons)
-    n_epochs, patience = choose_epochs(parts, batch[0] * batch[1], n_steps, pretrained, reasons)
+    n_epochs, patience = choose_epochs(parts, batch[0] * batch[1], (n_steps, most_epochs), pretrained, reasons)
     episodes = choose_episodes(parts.test, new_classes, reasons)
     advice = _advise(images) if int((images.targets < 0).sum()) else ()
-    return FolderPlan(
-        parts, split, new_classes, image_size, in_memory, *batch, n_epochs, patience, *episodes, reasons, advice
-    )
+    start = parts, split, new_classes, image_size, in_memory, pretrained
+    return FolderPlan(*start, *batch, n_epochs, patience, *episodes, reasons, advice)
 
 
 def _advise(images: FolderImages) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ class RandomWarp:
     - `shear`: the largest shear.
     - `elastic`, `cells`: a grid of `cells` × `cells` points is displaced by normal numbers with standard deviation
       `elastic`, a share of the side, and smoothly in between (Simard, Steinkraus and Platt, 2003).
+    - `mirrored`: the share of images that are mirrored, left to right.
 
     Border pixels are repeated outwards. Raises ValueError for negative numbers, and for images of another shape.
 
@@ -37,14 +38,15 @@ class RandomWarp:
         elastic: float = 0.03,
         cells: int = 5,
         seed: int = 0,
+        mirrored: float = 0.0,
     ) -> None:
-        if min(degrees, shift, scale, shear, elastic) < 0 or cells < 2:
+        if min(degrees, shift, scale, shear, elastic) < 0 or cells < 2 or not 0 <= mirrored <= 1:
             raise ValueError(
                 f"RandomWarp: {degrees=}, {shift=}, {scale=}, {shear=} and {elastic=} must not be negative, "
-                f"{cells=} at least 2"
+                f"{cells=} at least 2, {mirrored=} a share from 0 to 1"
             )
         self.degrees, self.shift, self.scale, self.shear = degrees, shift, scale, shear
-        self.elastic, self.cells = elastic, cells
+        self.elastic, self.cells, self.mirrored = elastic, cells, mirrored
         self.generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -67,6 +69,9 @@ class RandomWarp:
         rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=1).view(n, 2, 2)
         stretch = torch.diag_embed(torch.exp(self._draw_uniform(n, 2) * math.log1p(self.scale)))
         stretch[:, 0, 1] = self._draw_uniform(n) * self.shear
+        if self.mirrored:
+            is_mirrored = torch.rand(n, generator=self.generator) < self.mirrored
+            stretch[is_mirrored] *= torch.tensor([[-1.0], [1.0]])
         return torch.cat([rotation @ stretch, 2 * self.shift * self._draw_uniform(n, 2, 1)], dim=2)
 
     def _draw_uniform(self, *shape: int) -> Tensor:

@@ -10,11 +10,13 @@ from torch import nn
 from siamese_triplet.networks.embedding import ConvEmbeddingNet, EmbeddingNet, EmbeddingNetL2
 from siamese_triplet.networks.heads import EmbeddingHead
 from siamese_triplet.networks.pretrained import Preprocessing, PretrainedNet, build_pretrained
+from siamese_triplet.networks.residual import ResidualEmbeddingNet
 
 CLASSES: dict[str, Callable[..., nn.Module]] = {  # their arguments are attributes of the same names
     "EmbeddingNet": EmbeddingNet,
     "EmbeddingNetL2": EmbeddingNetL2,
     "ConvEmbeddingNet": ConvEmbeddingNet,
+    "ResidualEmbeddingNet": ResidualEmbeddingNet,
     "EmbeddingHead": EmbeddingHead,
     "Identity": nn.Identity,
     "Upsample": nn.Upsample,

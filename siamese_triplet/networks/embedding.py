@@ -1,6 +1,7 @@
 """Small embedding networks, trained from scratch."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -101,23 +102,30 @@ class ConvEmbeddingNet(nn.Module):
         super().__init__()
         if len(input_size) != 3 or min(input_size[1:]) < 16 or embedding_size < 1 or width < 1:
             raise ValueError(
-                f"ConvEmbeddingNet: {input_size=} must be at least (1, 16, 16), as (channels, height, width), "
+                f"{type(self).__name__}: {input_size=} must be at least (1, 16, 16), as (channels, height, width), "
                 f"{embedding_size=} and {width=} at least 1"
             )
-        channels, height, input_width = input_size
+        channels, *sides = input_size
         self.embedding_size, self.input_size = embedding_size, tuple(input_size)
         self.width, self.unit_sphere = width, unit_sphere
+        self.convnet = self._make_convnet(channels)
+        self.fc = nn.Linear(self._count_features(sides), embedding_size)
+
+    def _make_convnet(self, channels: int) -> nn.Sequential:
+        width = self.width
         blocks = [
             (nn.Conv2d(n_in, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2))
             for n_in in (channels, width, width, width)
         ]
-        self.convnet = nn.Sequential(*(layer for block in blocks for layer in block))
-        self.fc = nn.Linear(width * (height // 16) * (input_width // 16), embedding_size)
+        return nn.Sequential(*(layer for block in blocks for layer in block))
+
+    def _count_features(self, sides: Sequence[int]) -> int:
+        return self.width * math.prod(side // 16 for side in sides)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1:] != self.input_size:
             raise ValueError(
-                f"ConvEmbeddingNet expects images of shape (batch, {', '.join(map(str, self.input_size))}), "
+                f"{type(self).__name__} expects images of shape (batch, {', '.join(map(str, self.input_size))}), "
                 f"got {tuple(x.shape)}; pass input_size=(channels, height, width) for another size"
             )
         embeddings = apply_in_full_precision(self.fc, self.convnet(x).flatten(1))

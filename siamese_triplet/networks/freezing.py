@@ -1,7 +1,8 @@
-"""Parts of a network that training leaves as they are."""
+"""Parts of a network that training leaves as they are, or changes slowly."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
@@ -32,23 +33,79 @@ def freeze(net: Net) -> Net:
 def unfreeze(net: Net, batch_norm: bool = False) -> Net:
     """Let the parameters of `net` be trained, put it into training mode, and return it.
 
-    The statistics of batch normalisation stay frozen unless `batch_norm`: those of a few images of a few classes are
-    worse than those of the pretraining. Its scales and shifts are trained with the rest.
+    The statistics of batch normalisation stay as they are unless `batch_norm`: those of a batch of a few classes are
+    worse than those of the pretraining. Its scales and shifts are trained like the rest.
     """
     net.requires_grad_(True)
     for module in net.modules():
         if batch_norm or not isinstance(module, BatchNorm):
             module.__dict__.pop("train", None)
             module.training = True
+        else:
+            _stay_in_evaluation(module)
     return net
 
 
 def freeze_batch_norm(net: Net) -> Net:
-    """Keep the batch normalisation of `net` in evaluation mode, also when `net` is trained, and return `net`."""
+    """Keep the batch normalisation of `net` in evaluation mode, also while `net` is trained, and return `net`."""
     for module in net.modules():
         if isinstance(module, BatchNorm):
             _stay_in_evaluation(module)
     return net
+
+
+def stays_in_evaluation(module: nn.Module) -> bool:
+    """Tell whether `freeze` or `freeze_batch_norm` keeps `module` in evaluation mode."""
+    train: Callable[..., Any] | None = module.__dict__.get("train")
+    return isinstance(train, partial) and train.func is _ignore_mode
+
+
+def layers(net: nn.Module) -> list[nn.Module]:
+    """List the layers of `net` that have parameters, first to last, such as the blocks of a convolutional network.
+
+    A layer that only wraps others in a row, as `nn.Sequential` does, counts as these. Where a network has another form,
+    list its layers yourself.
+
+    >>> from siamese_triplet.networks import layers, load_pretrained
+    >>> len(layers(load_pretrained("efficientnet-lite0")))  # a convolution, 16 blocks, a convolution
+    18
+    """
+    children = [child for child in net.children() if any(True for _ in child.parameters())]
+    if len(children) == 1 and not list(net.parameters(recurse=False)):
+        return layers(children[0]) if list(children[0].children()) else children
+    found = []
+    for child in children:
+        has_blocks = any(list(part.children()) for part in child.children())
+        found += layers(child) if type(child) in (nn.Sequential, nn.ModuleList) and has_blocks else [child]
+    return found
+
+
+def parameter_groups(
+    model: nn.Module, backbone: nn.Module, learning_rate: float, backbone_learning_rate: float
+) -> list[dict[str, Any]]:
+    """Split the parameters of `model` for an optimizer: those of its part `backbone` have a learning rate of their own.
+
+    The first group is the head: all parameters outside of the backbone. Frozen parameters are in the groups too, so
+    that they can be thawed later; an optimizer leaves them alone. Raises ValueError if `backbone` has no parameters, or
+    is no part of `model`.
+
+    >>> import torch
+    >>> from siamese_triplet.networks import EmbeddingHead, load_pretrained, parameter_groups, unfreeze
+    >>> backbone = unfreeze(load_pretrained("efficientnet-lite0"))
+    >>> model = torch.nn.Sequential(backbone, EmbeddingHead(backbone.embedding_size))
+    >>> optimizer = torch.optim.AdamW(parameter_groups(model, backbone, 3e-3, backbone_learning_rate=3e-4))
+    >>> [(len(group["params"]), group["lr"]) for group in optimizer.param_groups]
+    [(2, 0.003), (147, 0.0003)]
+    """
+    inner = {id(parameter) for parameter in backbone.parameters()}
+    if not inner or not inner <= {id(parameter) for parameter in model.parameters()}:
+        raise ValueError(
+            f"parameter_groups: the backbone, {type(backbone).__name__}, has no parameters, or is no part of the "
+            f"model, {type(model).__name__}; give the network that the model was built on"
+        )
+    head = [parameter for parameter in model.parameters() if id(parameter) not in inner]
+    groups = [{"params": head, "lr": learning_rate}] if head else []
+    return [*groups, {"params": list(backbone.parameters()), "lr": backbone_learning_rate}]
 
 
 def _stay_in_evaluation(module: nn.Module) -> None:

@@ -7,6 +7,7 @@ from siamese_triplet.trainer.history import History
 from siamese_triplet.trainer.loop import Callback, evaluate, fit
 from siamese_triplet.trainer.step import BatchInfo
 from siamese_triplet.trainer.stopping import EarlyStopping
+from siamese_triplet.trainer.thawing import LayerwiseThaw
 
 __all__ = [
     "BatchInfo",
@@ -14,6 +15,7 @@ __all__ = [
     "CheckpointError",
     "EarlyStopping",
     "History",
+    "LayerwiseThaw",
     "OnBatch",
     "evaluate",
     "fit",

@@ -15,6 +15,7 @@ from siamese_triplet._original import explains_misfit
 from siamese_triplet._validation import check_optimizer
 from siamese_triplet.distributed import gather_objects, is_first, send_to_all
 from siamese_triplet.metrics import Metric
+from siamese_triplet.networks.freezing import stays_in_evaluation
 from siamese_triplet.trainer.checkpoints import TrainingState
 from siamese_triplet.trainer.epoch import EpochTrainer, OnBatch, evaluation_pass, length, make_hook
 from siamese_triplet.trainer.history import History
@@ -73,7 +74,8 @@ def fit(
     - `start_epoch`: the number of epochs trained before, to which the scheduler is advanced. Not needed with a
       `checkpoint` that exists.
     - `callbacks`: called as `callback(epoch, history, model)` after every epoch, counted from 1, with the history up to
-      it. A callback that returns True ends the run. Epochs that a checkpoint already holds are left out.
+      it. A callback that returns True ends the run. Epochs that a checkpoint already holds are left out. One with a
+      method `start` has it called as `start(epoch, model)` before training, with the number of complete epochs.
     - `on_batch`: called with a `BatchInfo` after every batch, in training and in validation. If it returns True, in any
       of several processes, the run ends there, with the history of the complete epochs.
     - `autocast`: `torch.bfloat16` or `torch.float16` runs the network in that precision, the loss in full. float16, for
@@ -121,7 +123,7 @@ def fit(
     warn_of_untrained(optimizer, model=model, loss_fn=loss_fn)
     device = _choose_device(model, device)
     move(model, optimizer, loss_fn, device, channels_last)
-    frozen = [module for module in model.modules() if model.training and not module.training]
+    frozen = [module for module in _in_evaluation(model) if not stays_in_evaluation(module)]  # thawing is possible
     step = Step(compile_model(model, compile), model, loss_fn, metrics, device, autocast, channels_last, frozen)
     parts = ["train"] if val_loader is None else ["train", "val"]
     names = [*(name for part in parts for name in step.names(part)), "learning_rate", "seconds"]
@@ -140,6 +142,9 @@ def fit(
     if not history.n_epochs:
         schedule.advance(epoch, n_steps)
     _check_repeatable(n_epochs - epoch, train_loader, val_loader)
+    for callback in callbacks:
+        if hasattr(callback, "start"):
+            callback.start(epoch, model)
     progress = Progress(n_epochs, n_batches, verbose and is_first())
     train = EpochTrainer(train_loader, val_loader, step, update, schedule, finite, progress, on_batch, checkpoint)
     return _train_epochs(train, state, epoch, history, n_epochs, callbacks)
@@ -206,6 +211,11 @@ def evaluate(
     results = evaluation_pass(loader, step, make_hook(None, model, 0, loader, is_training=False))
     assert results is not None  # this hook never stops
     return results
+
+
+def _in_evaluation(model: nn.Module) -> list[nn.Module]:
+    """List the modules in evaluation mode of a model in training mode."""
+    return [module for module in model.modules() if model.training and not module.training]
 
 
 def _check_repeatable(n_epochs: int, *loaders: Iterable | None) -> None:

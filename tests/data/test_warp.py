@@ -154,3 +154,27 @@ def test_bad_settings_raise(setting: dict) -> None:
 def test_anything_but_a_batch_of_float_images_raises(given: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="RandomWarp warps floating-point images"):
         RandomWarp()(given)
+
+
+def test_all_half_or_none_of_the_images_are_mirrored() -> None:
+    given = images(400)
+    for share in (0.0, 0.5, 1.0):
+        warped = RandomWarp(**NOTHING, mirrored=share)(given)
+        is_mirrored = [torch.allclose(one, other.flip(2), atol=1e-4) for one, other in zip(warped, given, strict=True)]
+        is_same = [torch.allclose(one, other, atol=1e-4) for one, other in zip(warped, given, strict=True)]
+        assert all(one != other for one, other in zip(is_mirrored, is_same, strict=True))
+        assert sum(is_mirrored) / 400 == pytest.approx(share, abs=0.08)
+
+
+def test_without_mirrors_the_warps_of_a_seed_are_those_of_before() -> None:
+    """Stored results depend on the order of the draws: rotation, stretch, shear, shift."""
+    generator = torch.Generator().manual_seed(3)
+    torch.rand(4, generator=generator), torch.rand(4, 2, generator=generator), torch.rand(4, generator=generator)
+    shift = 0.1 * (2 * torch.rand(4, 2, 1, generator=generator) - 1)
+    torch.testing.assert_close(RandomWarp(seed=3)._affine_maps(4)[:, :, 2:], 2 * shift)
+
+
+@pytest.mark.parametrize("mirrored", [-0.1, 1.1])
+def test_a_share_of_mirrored_images_beyond_0_to_1_raises(mirrored: float) -> None:
+    with pytest.raises(ValueError, match=r"mirrored=.* a share from 0 to 1"):
+        RandomWarp(mirrored=mirrored)

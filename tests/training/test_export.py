@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from siamese_triplet import ClassificationNet, EmbeddingNet, EmbeddingNetL2, SiameseNet, TripletNet
 from siamese_triplet.export import export_onnx
-from siamese_triplet.networks import ConvEmbeddingNet
+from siamese_triplet.networks import ConvEmbeddingNet, ResidualEmbeddingNet
 
 pytest.importorskip("onnx", reason="onnx is not installed, the extra export")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed, the extra export")
@@ -22,6 +22,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "siamese": lambda: SiameseNet(EmbeddingNet(3)),
     "triplet": lambda: TripletNet(EmbeddingNetL2(8)),
     "deeper": lambda: ConvEmbeddingNet(16, width=8),
+    "residual": lambda: ResidualEmbeddingNet(16, width=8),
     "deeper, any length": lambda: ConvEmbeddingNet(16, width=8, unit_sphere=False),
 }
 

@@ -10,6 +10,7 @@ from siamese_triplet.networks import (
     ConvEmbeddingNet,
     EmbeddingNet,
     EmbeddingNetL2,
+    ResidualEmbeddingNet,
     SiameseNet,
     TripletNet,
 )
@@ -111,14 +112,18 @@ def test_conv_embedding_net_has_the_layers_of_the_literature() -> None:
     ]
 
 
+CONV_NETS = [ConvEmbeddingNet, ResidualEmbeddingNet]
+
+
+@pytest.mark.parametrize("make", CONV_NETS)
 @pytest.mark.parametrize("unit_sphere", [True, False])
 @pytest.mark.parametrize(
     ("embedding_size", "input_size"), [(2, (1, 28, 28)), (64, (3, 32, 40)), (1, (1, 16, 16)), (5, (2, 17, 105))]
 )
 def test_conv_embedding_net_of_any_size(
-    embedding_size: int, input_size: tuple[int, int, int], unit_sphere: bool
+    make: type[nn.Module], embedding_size: int, input_size: tuple[int, int, int], unit_sphere: bool
 ) -> None:
-    net = ConvEmbeddingNet(embedding_size, input_size, 8, unit_sphere).eval()
+    net = make(embedding_size, input_size, 8, unit_sphere).eval()
     x = images(4, input_size)
     embeddings = net(x)
     assert embeddings.shape == (4, embedding_size)
@@ -129,12 +134,14 @@ def test_conv_embedding_net_of_any_size(
     torch.testing.assert_close(embeddings, plain / plain.norm(dim=1, keepdim=True) if unit_sphere else plain)
 
 
-def test_conv_embeddings_of_training_have_length_one() -> None:
-    torch.testing.assert_close(ConvEmbeddingNet(width=8)(images(20)).norm(dim=1), torch.ones(20))
+@pytest.mark.parametrize("make", CONV_NETS)
+def test_conv_embeddings_of_training_have_length_one(make: type[nn.Module]) -> None:
+    torch.testing.assert_close(make(width=8)(images(20)).norm(dim=1), torch.ones(20))
 
 
-def test_a_zero_conv_embedding_is_zero_with_a_finite_gradient() -> None:
-    net = ConvEmbeddingNet(4, width=8)
+@pytest.mark.parametrize("make", CONV_NETS)
+def test_a_zero_conv_embedding_is_zero_with_a_finite_gradient(make: type[nn.Module]) -> None:
+    net = make(4, width=8)
     for parameter in net.fc.parameters():
         nn.init.zeros_(parameter)
     embeddings = net(images())
@@ -143,9 +150,12 @@ def test_a_zero_conv_embedding_is_zero_with_a_finite_gradient() -> None:
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
 
 
+@pytest.mark.parametrize("make", CONV_NETS)
 @pytest.mark.parametrize("unit_sphere", [True, False])
-def test_conv_embeddings_under_autocast_are_in_the_precision_of_the_weights(unit_sphere: bool) -> None:
-    net = ConvEmbeddingNet(4, width=8, unit_sphere=unit_sphere)
+def test_conv_embeddings_under_autocast_are_in_the_precision_of_the_weights(
+    make: type[nn.Module], unit_sphere: bool
+) -> None:
+    net = make(4, width=8, unit_sphere=unit_sphere)
     with torch.autocast("cpu", torch.bfloat16):
         embeddings = net(images())
         assert net.convnet(images()).dtype == torch.bfloat16
@@ -156,6 +166,7 @@ def test_conv_embeddings_under_autocast_are_in_the_precision_of_the_weights(unit
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
 
 
+@pytest.mark.parametrize("make", CONV_NETS)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -165,15 +176,31 @@ def test_conv_embeddings_under_autocast_are_in_the_precision_of_the_weights(unit
         ({"width": 0}, "width=0"),
     ],
 )
-def test_too_small_a_conv_embedding_net_raises(options: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=f"ConvEmbeddingNet: .*{message}"):
-        ConvEmbeddingNet(**options)
+def test_too_small_a_conv_embedding_net_raises(make: type[nn.Module], options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=f"{make.__name__}: .*{message}"):
+        make(**options)
 
 
+@pytest.mark.parametrize("make", CONV_NETS)
 @pytest.mark.parametrize("shape", [(3, 1, 32, 32), (3, 3, 28, 28), (3, 28, 28), (1, 28, 28)])
-def test_images_of_another_size_than_the_conv_embedding_nets_raise(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"ConvEmbeddingNet expects images of shape \(batch, 1, 28, 28\), got"):
-        ConvEmbeddingNet()(torch.zeros(shape))
+def test_images_of_another_size_than_the_conv_embedding_nets_raise(
+    make: type[nn.Module], shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match=rf"{make.__name__} expects images of shape \(batch, 1, 28, 28\), got"):
+        make()(torch.zeros(shape))
+
+
+def test_a_residual_block_adds_its_input() -> None:
+    """With its last scales at zero a block is ReLU of its input, or of the projection of it."""
+    net = ResidualEmbeddingNet(width=4).eval()
+    same, halved, _ = list(net.convnet)[4:]
+    for block in (same, halved):
+        nn.init.zeros_(block.residual[-1].weight)
+    x = torch.randn(2, 4, 14, 14, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(same(x), x.relu())
+    projected = halved.shortcut(x)
+    assert torch.equal(halved(x), projected.relu())
+    assert projected.shape == (2, 8, 7, 7)
 
 
 class WithAttribute(nn.Module):

@@ -20,6 +20,7 @@ from siamese_triplet.book.check.losses import (
     triplet_loss,
 )
 from siamese_triplet.book.check.own_images import families_in_both, mean_over_classes
+from siamese_triplet.book.check.retrieval import map_at_r
 from siamese_triplet.book.check.selection import (
     all_semihard,
     collapsed_loss,
@@ -43,6 +44,7 @@ __all__ = [
     "hard_negative_pairs",
     "is_clear",
     "kind_of_negative",
+    "map_at_r",
     "mean_over_classes",
     "n_pairs",
     "n_pairs_seen",

@@ -1,0 +1,281 @@
+"""The experiment on emoji with a pretrained network: must one train at all?
+
+The same 400 unseen classes, by pixels, by the frozen features of a network trained on ImageNet, by a head trained on
+these features, and by the whole network, fine-tuned. What is trained from scratch comes from the experiment on many
+classes.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+from torchvision.transforms import v2
+
+from siamese_triplet._devices import best_device
+from siamese_triplet.book.results import Results, check_complete, collect, markdown_table, spread
+from siamese_triplet.datasets import Images, RandomColour, RandomWarp, load_emoji
+from siamese_triplet.evaluation import embed, frozen_features, retrieval_metrics
+from siamese_triplet.loader import TensorLoader
+from siamese_triplet.methods import Method
+from siamese_triplet.networks import (
+    EmbeddingHead,
+    PretrainedNet,
+    freeze,
+    layers,
+    load_pretrained,
+    parameter_groups,
+    unfreeze,
+)
+from siamese_triplet.runs import provenance
+from siamese_triplet.samplers import BalancedBatchSampler
+from siamese_triplet.trainer import Callback, History, fit
+
+PIXELS, FROZEN, HEAD, TUNED, SCRATCH = "pixels", "frozen features", "head", "fine-tuned", "from scratch"
+TITLES = {
+    PIXELS: "pixels",
+    FROZEN: "frozen features, by cosine",
+    HEAD: "linear head on frozen features",
+    SCRATCH: "small network from scratch",
+    TUNED: "whole network, fine-tuned",
+}
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """The settings that decide the result of training on emoji with a pretrained network.
+
+    - `image_size`: one side of the images in the network; emoji are scaled to it.
+    - `n_frozen`: the first layers of the network that stay frozen, of those that `layers` lists.
+    - `learning_rate` is that of the head, `backbone_learning_rate` that of the pretrained network.
+    - `n_classes`, `n_samples`: the batch; `selector` and `margin` are those of online triplets, see `Method`.
+    """
+
+    network: str = "efficientnet-lite0"
+    image_size: int = 64
+    n_steps: int = 600
+    n_frozen: int = 0
+    n_classes: int = 40
+    n_samples: int = 4
+    selector: str = "semihard"
+    margin: float = 0.2
+    embedding_size: int = 128
+    learning_rate: float = 3e-3
+    backbone_learning_rate: float = 5e-4
+    weight_decay: float = 1e-4
+    colour: float = 0.15
+    mirrored: float = 0.5
+
+    def backbone(self) -> PretrainedNet:
+        return load_pretrained(self.network, self.image_size)
+
+    def sampler(self, images: Images, seed: int) -> BalancedBatchSampler:
+        n_classes = min(self.n_classes, len(images.classes))
+        return BalancedBatchSampler(images.targets, n_classes, self.n_samples, replacement=True, seed=seed)
+
+    def loss(self, seed: int) -> nn.Module:
+        return Method("online-triplet", selector=self.selector, margin=self.margin).loss(seed)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings as they are in JSON."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+def prepared(images: Images, backbone: PretrainedNet) -> Images:
+    """Return `images` with the normalisation that `backbone` was trained with."""
+    same = images.subset(range(len(images)))
+    same.transform = backbone.preprocessing.transform()
+    return same
+
+
+def augmentation(settings: FineTuning, backbone: PretrainedNet, seed: int) -> v2.Compose:
+    """Make the random changes of a batch of images normalised for `backbone`; white stays white."""
+    preprocessing = backbone.preprocessing
+    white = [(1 - mean) / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True)]
+    warp = RandomWarp(shear=0.2, elastic=0.02, mirrored=settings.mirrored, seed=seed)
+    return v2.Compose([warp, RandomColour(settings.colour, white, seed=seed)])
+
+
+def fine_tune(
+    settings: FineTuning,
+    images: Images,
+    seed: int = 0,
+    *,
+    device: torch.device | str | None = None,
+    checkpoint: Path | None = None,
+    verbose: bool = True,
+    callbacks: Sequence[Callback] = (),
+) -> tuple[nn.Module, History]:
+    """Train a pretrained network with a new head on `images`, and return it with its history.
+
+    Images enter it in their own size, and are scaled within. Both learning rates rise over the first tenth of the steps
+    and then fall to zero. For the other arguments see `fit`.
+    """
+    device = best_device() if device is None else torch.device(device)
+    torch.manual_seed(seed)
+    backbone = unfreeze(settings.backbone())
+    for layer in layers(backbone)[: settings.n_frozen]:
+        freeze(layer)
+    head = EmbeddingHead(backbone.embedding_size, settings.embedding_size)
+    model = nn.Sequential(nn.Upsample(size=settings.image_size, mode="bilinear"), backbone, head).to(device)
+    groups = parameter_groups(model, backbone, settings.learning_rate, settings.backbone_learning_rate)
+    loader = TensorLoader(
+        prepared(images, backbone),
+        batch_sampler=settings.sampler(images, seed),
+        device=device,
+        augment=augmentation(settings, backbone, seed),
+    )
+    return model, _fit(settings, model, groups, loader, seed, device, checkpoint, verbose, callbacks)
+
+
+def train_head(
+    settings: FineTuning, features: Images, seed: int = 0, *, verbose: bool = True, callbacks: Sequence[Callback] = ()
+) -> tuple[nn.Module, History]:
+    """Train a linear head on `features` (N, D) of `frozen_features`, and return it with its history."""
+    torch.manual_seed(seed)
+    head = EmbeddingHead(features.data.shape[1], settings.embedding_size)
+    groups = [{"params": list(head.parameters()), "lr": settings.learning_rate}]
+    loader = TensorLoader(features, batch_sampler=settings.sampler(features, seed), device="cpu")
+    return head, _fit(settings, head, groups, loader, seed, torch.device("cpu"), None, verbose, callbacks)
+
+
+def _fit(
+    settings: FineTuning,
+    model: nn.Module,
+    groups: list[dict[str, Any]],
+    loader: TensorLoader,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None,
+    verbose: bool,
+    callbacks: Sequence[Callback],
+) -> History:
+    n_epochs = math.ceil(settings.n_steps / len(loader))
+    optimizer = AdamW(groups, weight_decay=settings.weight_decay)
+    rates = [group["lr"] for group in groups]
+    scheduler = OneCycleLR(
+        optimizer, rates, total_steps=n_epochs * len(loader) + 1, pct_start=0.1, cycle_momentum=False
+    )
+    history = fit(
+        loader,
+        None,
+        model,
+        settings.loss(seed),
+        optimizer,
+        scheduler,
+        n_epochs,
+        device=device,
+        channels_last=True,
+        step_scheduler="batch",
+        checkpoint=checkpoint,
+        verbose=verbose,
+        callbacks=callbacks,
+    )
+    check_complete(history, n_epochs)
+    return history
+
+
+def compare_starts(
+    path: Path | None,
+    work: Path | None,
+    base: FineTuning,
+    seeds: Iterable[int] = (0, 1, 2),
+    *,
+    device: torch.device | str | None = None,
+    verbose: bool = True,
+) -> list[dict[str, Any]]:
+    """Evaluate pixels, frozen features, heads and fine-tuned networks without a result in the list `path`.
+
+    Returns all results. Interrupted training resumes from checkpoints in `work`, where frozen features are kept too.
+    Without these paths nothing is kept.
+    """
+    train_set, test_set = load_emoji(), load_emoji(train=False)
+
+    def compute(key: dict[str, Any]) -> dict[str, Any]:
+        seed, cache = key["seed"], work and work / "features"
+        with Cost() as cost:
+            backbone, train_seconds = base.backbone(), 0.0
+            model: nn.Module = nn.Flatten()
+            images = test_set
+            if key["name"] in (FROZEN, HEAD):
+                images = frozen_features(backbone, test_set, cache, verbose=verbose)
+                images.data = nn.functional.normalize(images.data)
+                model = nn.Identity()
+            if key["name"] == HEAD:
+                features = frozen_features(backbone, train_set, cache, verbose=verbose)
+                features.data = nn.functional.normalize(features.data)
+                model, history = train_head(base, features, seed, verbose=verbose)
+                train_seconds = sum(history["seconds"])
+            if key["name"] == TUNED:
+                checkpoint = work and work / checkpoint_name(base, seed)
+                model, history = fine_tune(base, train_set, seed, device=device, checkpoint=checkpoint, verbose=verbose)
+                train_seconds, images = sum(history["seconds"]), prepared(test_set, backbone)
+            metrics = retrieval_metrics(*embed(model, images), ks=(1,))
+        found = {name: metrics[name] for name in ("recall_at_1", "map_at_r")}
+        made = provenance(model if list(model.parameters()) else backbone)
+        return found | {"seconds": train_seconds, "megabytes": cost.megabytes, "made": made}
+
+    names = [(PIXELS, 0), (FROZEN, 0), *((name, seed) for seed in seeds for name in (HEAD, TUNED))]
+    keys = ({"name": name, "seed": seed, "settings": base.plain()} for name, seed in names)
+    return collect(path, keys, compute, verbose)
+
+
+class Cost:
+    """Seconds, and the megabytes of memory that a block takes at its peak; None where the system does not tell."""
+
+    megabytes: float | None = None
+
+    def __enter__(self) -> "Cost":
+        self.started, self.before = time.perf_counter(), _status("VmRSS")
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+        except OSError:
+            self.before = None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds, peak = time.perf_counter() - self.started, _status("VmHWM")
+        if self.before is not None and peak is not None:
+            self.megabytes = max(0.0, peak - self.before)
+
+
+def _status(name: str) -> float | None:
+    """Read memory of this process in megabytes from Linux."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(f"{name}:"))
+    except (OSError, StopIteration):
+        return None
+
+
+def checkpoint_name(settings: FineTuning, seed: int) -> str:
+    """Name the checkpoint of a run; other settings give another name."""
+    return f"fine-tuned-{hashlib.sha256(repr(settings).encode()).hexdigest()[:8]}-{seed}.pt"
+
+
+def from_scratch(results: Results) -> list[dict[str, Any]]:
+    """Select the runs on all classes of the experiment on many classes, as those of this one."""
+    return [{**result, "name": SCRATCH} for result in results if result["name"] == "all classes"]
+
+
+def starts_table(results: Results) -> str:
+    """Format metrics, minutes of training and memory of each start, mean ± standard deviation over its seeds."""
+    rows = []
+    for name, title in TITLES.items():
+        chosen = [result for result in results if result["name"] == name]
+        if not chosen:
+            continue
+        scores = [spread([100 * result[metric] for result in chosen]) for metric in ("recall_at_1", "map_at_r")]
+        minutes = [result["seconds"] / 60 for result in chosen]
+        memory = [result["megabytes"] for result in chosen if result.get("megabytes") is not None]
+        costs = [spread(minutes) if max(minutes) > 0 else "–", spread(memory, ".0f")]
+        rows.append([title, *scores, *costs])
+    return markdown_table(["", "recall@1", "MAP@R", "minutes of training", "MB of memory"], rows)
