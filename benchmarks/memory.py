@@ -25,6 +25,13 @@ def measure_call(call: Callable[[], object]) -> dict[str, float]:
     return {"seconds": seconds, "beyond": peak - before, "peak": max(earlier, peak)}
 
 
+def resident() -> float:
+    """Return the resident memory of this process in MB, once freed memory has been returned to the system."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return _status("VmRSS")
+
+
 def _status(field: str) -> float:
     """Read a field of this process's status in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()

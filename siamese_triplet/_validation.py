@@ -56,7 +56,10 @@ def check_finite(name: str, embeddings: Tensor) -> None:
     """Check that every row of `embeddings` (B, D) is finite and its squares can be summed; else a NotFiniteError."""
     computed_in = torch.promote_types(embeddings.dtype, torch.float32)
     limit = (torch.finfo(computed_in).max / 4 / max(1, embeddings.shape[1])) ** 0.5 / MAX_SUMMANDS**0.5
-    if embeddings.numel() and not embeddings.detach().abs().max() < limit:  # a device-host sync
+    if not embeddings.numel():
+        return
+    low, high = embeddings.detach().aminmax()  # no copy, unlike the maximum of abs()
+    if not torch.maximum(-low, high) < limit:  # a device-host sync; NaN is not below
         is_bad = ~(embeddings.abs() < limit)  # (B, D)
         raise NotFiniteError(
             f"{name}: {int(is_bad.any(dim=1).sum())} of {len(embeddings)} rows hold NaN or infinite values, "

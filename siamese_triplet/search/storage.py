@@ -94,8 +94,8 @@ def from_bytes(packed: bytes, path: Path) -> tuple[Table, dict[str, Any], Stored
         facts = json.loads(contents["facts"])
         table = _table(contents, facts)
         _check(facts)
-        described = [facts.pop(name) for name in ("architecture", "preprocessing")]
-        network = None if described[0] is None else StoredNet(*described, contents["weights"])
+        described, reading = facts.pop("architecture"), facts.pop("preprocessing")
+        network = None if described is None else StoredNet(described, reading, contents["weights"])
         if network is not None:
             network.reading()
         return table, facts, network

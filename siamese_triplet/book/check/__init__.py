@@ -22,6 +22,7 @@ from siamese_triplet.book.check.losses import (
 from siamese_triplet.book.check.own_images import families_in_both, mean_over_classes
 from siamese_triplet.book.check.pretrained import mean_and_std, parts_trained
 from siamese_triplet.book.check.retrieval import map_at_r
+from siamese_triplet.book.check.search import chance_of_a_false_accept, none_of_these
 from siamese_triplet.book.check.selection import (
     all_semihard,
     collapsed_loss,
@@ -37,6 +38,7 @@ from siamese_triplet.book.check.use import classify, is_clear, nearest_prototype
 __all__ = [
     "all_semihard",
     "batches_until_all_seen",
+    "chance_of_a_false_accept",
     "chance_together",
     "classify",
     "collapsed_loss",
@@ -55,6 +57,7 @@ __all__ = [
     "nearest_prototype",
     "nearest_semihard",
     "negative_log_likelihood",
+    "none_of_these",
     "parts_trained",
     "scaled_margin",
     "share_with_a_loss",
