@@ -52,7 +52,7 @@ class StoredNet:
 
     def reading(self) -> Preprocessing:
         """Return how the images are read."""
-        values = {
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in self.preprocessing.items()
         }
         return Preprocessing(**values)
