@@ -125,7 +125,7 @@ def fine_tune(
     for layer in layers(backbone)[: settings.n_frozen]:
         freeze(layer)
     head = EmbeddingHead(backbone.embedding_size, settings.embedding_size)
-    model = nn.Sequential(nn.Upsample(size=settings.image_size, mode="bilinear"), backbone, head).to(device)
+    model = nn.Sequential(nn.Upsample(size=settings.image_size, mode="bicubic"), backbone, head).to(device)
     groups = parameter_groups(model, backbone, settings.learning_rate, settings.backbone_learning_rate)
     loader = TensorLoader(
         prepared(images, backbone),
@@ -212,11 +212,12 @@ def compare_starts(
                 features = frozen_features(backbone, train_set, cache, verbose=verbose)
                 features.data = nn.functional.normalize(features.data)
                 model, history = train_head(base, features, seed, verbose=verbose)
-                train_seconds = sum(history["seconds"])
+                train_seconds = sum(history["seconds"]) * cost.share_of_one_thread()
             if key["name"] == TUNED:
                 checkpoint = work and work / checkpoint_name(base, seed)
                 model, history = fine_tune(base, train_set, seed, device=device, checkpoint=checkpoint, verbose=verbose)
-                train_seconds, images = sum(history["seconds"]), prepared(test_set, backbone)
+                train_seconds = sum(history["seconds"]) * cost.share_of_one_thread()
+                images = prepared(test_set, backbone)
             metrics = retrieval_metrics(*embed(model, images), ks=(1,))
         found = {name: metrics[name] for name in ("recall_at_1", "map_at_r")}
         made = provenance(model if list(model.parameters()) else backbone)
@@ -228,12 +229,15 @@ def compare_starts(
 
 
 class Cost:
-    """Seconds, and the megabytes of memory that a block takes at its peak; None where the system does not tell."""
+    """The megabytes of memory that a block takes at its peak, and its share of a processor's time.
+
+    Memory is None where the system does not tell.
+    """
 
     megabytes: float | None = None
 
     def __enter__(self) -> "Cost":
-        self.started, self.before = time.perf_counter(), _status("VmRSS")
+        self.started, self.before = (time.perf_counter(), time.process_time()), _status("VmRSS")
         try:
             Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
         except OSError:
@@ -241,9 +245,18 @@ class Cost:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.seconds, peak = time.perf_counter() - self.started, _status("VmHWM")
+        peak = _status("VmHWM")
         if self.before is not None and peak is not None:
             self.megabytes = max(0.0, peak - self.before)
+
+    def share_of_one_thread(self) -> float:
+        """Return the share of the time so far in which the processor worked for this process, if it has one thread.
+
+        With it, seconds become those that a run takes when it has the processor to itself. Otherwise it is 1.
+        """
+        if torch.get_num_threads() > 1 or best_device().type != "cpu":
+            return 1.0
+        return min(1.0, (time.process_time() - self.started[1]) / (time.perf_counter() - self.started[0]))
 
 
 def _status(name: str) -> float | None:
