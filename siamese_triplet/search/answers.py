@@ -24,7 +24,7 @@ class Match:
         return _columns([self])[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answer:
     """What a search has found for one query: the `matches`, the nearest first; `len`, `[i]` and `for` work on them.
 
@@ -62,7 +62,7 @@ class Answer:
     def __iter__(self) -> Iterator[Match]:
         return iter(self.matches)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         verdict = NONE_OF_THESE if self.is_none else self.class_name
         head = self.query if verdict is None else f"{self.query}: {verdict}"
         return "\n".join([printable(head), *(f"  {line}" for line in _columns(self.matches))])
