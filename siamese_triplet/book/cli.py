@@ -16,6 +16,7 @@ from siamese_triplet.book.results import read_results
 from siamese_triplet.book.settings_grid import train_settings
 from siamese_triplet.book.sweep import sweep
 from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
+from siamese_triplet.datasets import load_emoji
 from siamese_triplet.methods import FULL_EPOCHS, METHODS
 
 COMPARED = ("seen", "unseen", "sweep", "settings", "report")
@@ -179,7 +180,8 @@ def _omniglot(given: argparse.Namespace) -> int:
 
 def _emoji(given: argparse.Namespace) -> int:
     runs = emoji_runs(Emoji(n_steps=given.steps), range(given.seeds))
-    print(metrics_table(compare_numbers(given.results / "emoji.json", runs, device=given.device)))
+    sets = load_emoji(), load_emoji(train=False)
+    print(metrics_table(compare_numbers(given.results / "emoji.json", runs, *sets, device=given.device)))
     return 0
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from siamese_triplet._style import COLOURS
-from siamese_triplet.book.many_classes import PIXELS, UNTRAINED
+from siamese_triplet.book.many_classes import NUMBERS, PIXELS, UNTRAINED, number_name
 from siamese_triplet.book.results import Results
 from siamese_triplet.datasets import Images
 from siamese_triplet.evaluation import nearest
@@ -43,7 +43,7 @@ def plot_numbers(results: Results, metric: str = "recall_at_1") -> Axes:
     ax = new_axes(3.4)
     by_number: dict[int, list[float]] = {}
     for result in results:
-        if result["name"] not in (PIXELS, UNTRAINED) and not result["settings"]["left_out"]:
+        if result["name"] in map(number_name, NUMBERS):
             by_number.setdefault(result["n_classes"], []).append(100 * (1 - result[metric]))
     for number, errors in by_number.items():
         ax.plot([number] * len(errors), errors, "o", color=COLOURS[0], ms=4, alpha=0.6)

@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 
 from siamese_triplet._devices import best_device
 from siamese_triplet.book.results import Results, check_complete, collect, table
-from siamese_triplet.datasets import Images, RandomColour, RandomWarp, load_emoji
+from siamese_triplet.datasets import Images, RandomColour, RandomWarp
 from siamese_triplet.evaluation import embed, retrieval_metrics
 from siamese_triplet.loader import TensorLoader
 from siamese_triplet.methods import Method
@@ -30,7 +30,7 @@ from siamese_triplet.trainer import Callback, History, fit
 
 NUMBERS = (10, 30, 100, 300, None)  # of training classes, None for all
 UNSEEN_DESIGNS = ("twemoji", "fxemoji")
-PIXELS, UNTRAINED = "pixels", "untrained network"
+PIXELS, UNTRAINED, FEW_STEPS = "pixels", "untrained network", "a twentieth of the steps"
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,10 @@ def evaluate_emoji(model: nn.Module, settings: Emoji, images: Images, test_set: 
 
 
 def emoji_runs(base: Emoji, seeds: Iterable[int] = (0, 1, 2)) -> list[tuple[str, Emoji, int]]:
-    """List the runs of the experiment: all numbers of training classes, and one with designs left out."""
+    """List the runs: all numbers of training classes, the least of them with fewer steps too, and designs left out."""
     variants = {number_name(number): replace(base, n_train_classes=number) for number in NUMBERS}
+    least = number_name(NUMBERS[0])
+    variants[f"{least}, {FEW_STEPS}"] = replace(variants[least], n_steps=math.ceil(base.n_steps / 20))
     variants["two designs left out"] = replace(base, left_out=UNSEEN_DESIGNS)
     return [(name, settings, seed) for seed in seeds for name, settings in variants.items()]
 
@@ -159,6 +161,8 @@ def number_name(number: int | None) -> str:
 def compare_numbers(
     path: Path | None,
     runs: Iterable[tuple[str, Emoji, int]],
+    train_set: Images,
+    test_set: Images,
     *,
     device: torch.device | str | None = None,
     verbose: bool = True,
@@ -167,7 +171,6 @@ def compare_numbers(
 
     The results of the pixels and of the untrained network of each seed come first. Without a path nothing is kept.
     """
-    train_set, test_set = load_emoji(), load_emoji(train=False)
 
     def compute(key: dict[str, Any]) -> dict[str, Any]:
         settings, seed = by_key[key["name"], key["seed"]], key["seed"]

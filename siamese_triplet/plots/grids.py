@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -23,10 +24,9 @@ def plot_images(images: Images, indices: Tensor) -> Figure:
 
     Raises ValueError for no indices, as `plot_tuples` and `plot_neighbours` do.
     """
-    grid = [[images[index] for index in row] for row in indices.tolist()]
-    figure, axes = _image_grid([[image for image, _ in row] for row in grid])
-    for ax, (_, label) in zip(axes.flat, (item for row in grid for item in row), strict=True):
-        add_title(ax, images.classes[label], fontsize=TITLE_SIZE)
+    figure, axes = _image_grid([[_picture(images, index) for index in row] for row in indices.tolist()])
+    for ax, index in zip(axes.flat, indices.flatten().tolist(), strict=True):
+        add_title(ax, images.classes[int(images.targets[index])], fontsize=TITLE_SIZE)
     return figure
 
 
@@ -53,7 +53,7 @@ def plot_neighbours(
     Titles are the classes, in red with a cross if not the query's, with `distances` (n, k) followed by the distance.
     """
     rows = [
-        [queries[index][0], *(gallery[neighbour][0] for neighbour in row)]
+        [_picture(queries, index), *(_picture(gallery, neighbour) for neighbour in row)]
         for index, row in zip(indices, found.tolist(), strict=True)
     ]
     figure, axes = _image_grid(rows, n_lines=1 if distances is None else 2)
@@ -87,6 +87,13 @@ def _image_grid(rows: Sequence[Sequence[Any]], n_lines: int = 1) -> tuple[Figure
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(True)
     return figure, axes
+
+
+def _picture(images: Images, index: int) -> Any:
+    """Return an image to draw: in colour as it was before its normalisation, which would tint it."""
+    data = getattr(images, "data", None)
+    is_colour = isinstance(data, Tensor) and data.dtype == torch.uint8 and data.ndim == 4 and data.shape[3] == 3
+    return images.data[index].numpy() if is_colour else images[index][0]
 
 
 def _as_array(image: Any) -> np.ndarray:

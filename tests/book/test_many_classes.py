@@ -37,7 +37,7 @@ def test_set() -> Images:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, train_set: Images, test_set: Images) -> None:
-    monkeypatch.setattr(many_classes, "load_emoji", lambda train=True: train_set if train else test_set)
+    monkeypatch.setattr("siamese_triplet.book.cli.load_emoji", lambda train=True: train_set if train else test_set)
 
 
 def test_a_seed_draws_the_classes_and_another_draws_others(train_set: Images) -> None:
@@ -96,15 +96,17 @@ def test_queries_of_designs_left_out_are_sought_among_the_other_designs(train_se
     assert "new_map_at_r" not in evaluate_emoji(net, TINY, train_set, test_set)
 
 
-def test_results_are_kept_and_not_computed_again(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_kept_and_not_computed_again(
+    train_set: Images, test_set: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = [run for run in emoji_runs(TINY, seeds=(0, 1)) if run[0] in ("10 classes", "two designs left out")]
-    results = compare_numbers(tmp_path / "emoji.json", runs, verbose=False)
+    results = compare_numbers(tmp_path / "emoji.json", runs, train_set, test_set, verbose=False)
     names = [(result["name"], result["seed"]) for result in results]
     assert names[:3] == [("pixels", 0), ("untrained network", 0), ("untrained network", 1)]
     assert len(names) == 7
     assert read_results(tmp_path / "emoji.json") == results
     monkeypatch.setattr(many_classes, "train_emoji", None)  # cannot be called
-    assert compare_numbers(tmp_path / "emoji.json", runs, verbose=False) == results
+    assert compare_numbers(tmp_path / "emoji.json", runs, train_set, test_set, verbose=False) == results
     assert [line.split(" | ")[0].strip("| ") for line in metrics_table(results).splitlines()[2:]] == [
         "pixels",
         "untrained network",
@@ -122,8 +124,10 @@ def test_the_runs_are_all_numbers_for_all_seeds() -> None:
         "100 classes",
         "300 classes",
         "all classes",
+        "10 classes, a twentieth of the steps",
         "two designs left out",
     ]
+    assert {settings.n_steps for name, settings, _ in emoji_runs(Emoji()) if "steps" in name} == {100}
     assert {seed for _, _, seed in runs} == {0, 1, 2}
 
 
@@ -136,7 +140,7 @@ def test_the_command_writes_results_and_prints_the_table(
     assert main(["emoji", "--steps", "2", "--seeds", "1", "--results", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "| 4 classes |" in printed
-    assert {result["settings"]["n_steps"] for result in read_results(tmp_path / "emoji.json")} == {2}
+    assert {result["settings"]["n_steps"] for result in read_results(tmp_path / "emoji.json")} == {1, 2}
 
 
 # figures
@@ -166,6 +170,7 @@ def test_errors_stand_over_the_number_of_classes_beside_what_was_not_trained() -
         result("untrained network", 1226, 1, 0.6, UNSEEN_DESIGNS),
         result("10 classes", 10, 0, 0.5),
         result("10 classes", 10, 1, 0.7),
+        result("10 classes, a twentieth of the steps", 10, 0, 0.8),
         result("all classes", 1226, 0, 0.9),
         result("two designs left out", 1226, 0, 0.1, UNSEEN_DESIGNS),
     ]

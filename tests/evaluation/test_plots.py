@@ -477,3 +477,12 @@ def test_a_legend_names_every_class(name: str) -> None:
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [name, "other"]
     figure = plots.plot_side_by_side({"": (POINTS, LABELS.clamp(max=1))}, [name, name])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [name, name]
+
+
+def test_colours_are_drawn_as_they_were_before_their_normalisation() -> None:
+    data = torch.full((3, 8, 8, 3), 255, dtype=torch.uint8)
+    data[:, 2:6, 2:6] = torch.tensor([200, 30, 10], dtype=torch.uint8)
+    images = Images(data, [0, 0, 1], ["a", "b"], transform=normalization((0.8, 0.7, 0.6), (0.2, 0.3, 0.4)))
+    grid = plots.plot_images(images, torch.tensor([[0, 2]]))
+    for figure in (grid, plots.plot_neighbours(images, images, [0], torch.tensor([[1]]))):
+        assert [np.array_equal(ax.images[0].get_array(), data[0].numpy()) for ax in figure.axes] == [True, True]
