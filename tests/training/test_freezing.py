@@ -155,6 +155,11 @@ class Named(nn.Module):
         return self.norm(self.scale * x)
 
 
+def test_a_stage_of_one_block_is_one_layer() -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Sequential(Named()), nn.Sequential(Named(), Named()), nn.ReLU())
+    assert layers(net) == [net[0], net[1][0], net[2][0], net[2][1]]
+
+
 def test_layers_of_a_net_of_another_form() -> None:
     net = Named()
     assert layers(net) == [*net.blocks, net.norm]
