@@ -99,7 +99,7 @@ def augmentation(settings: FineTuning, backbone: PretrainedNet, seed: int) -> v2
     preprocessing = backbone.preprocessing
     white = [(1 - mean) / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True)]
     limits = {"degrees": 15, "shift": 0.1, "scale": 0.2, "shear": 0.2, "elastic": 0.02}
-    strengths = {name: settings.warp * limit for name, limit in limits.items()}
+    strengths: dict[str, Any] = {name: settings.warp * limit for name, limit in limits.items()}
     warp = RandomWarp(**strengths, mirrored=settings.mirrored, seed=seed)
     return v2.Compose([warp, RandomColour(settings.colour, white, seed=seed)])
 

@@ -53,8 +53,8 @@ def frozen_features(
     (torch.Size([20, 1280]), ['cat', 'dog', 'pizza'])
     """
     if preprocessing is None:
-        found = getattr(net, "preprocessing", None)
-        preprocessing = found if isinstance(found, Preprocessing) else None
+        of_net = getattr(net, "preprocessing", None)
+        preprocessing = of_net if isinstance(of_net, Preprocessing) else None
     reader = _reader(images, preprocessing)
     files = None if cache is None else FeatureFiles(cache, network_key(net, preprocessing))
     found: dict[int, Tensor] = {}  # by number of the image
@@ -87,7 +87,7 @@ def _look_up(net: nn.Module, reader: Reader, numbers: Sequence[int], files: Feat
 def _compute(net: nn.Module, reader: Reader, numbers: Sequence[int]) -> dict[int, Tensor]:
     """Compute the features (D,) of the images of `numbers`, on the CPU; those that cannot be read are left out."""
     embed, device = embedding_function(net), device_of(net)
-    found = {}
+    found: dict[int, Tensor] = {}
     for first in range(0, len(numbers), BATCH):
         inputs = reader.inputs(numbers[first : first + BATCH])
         if inputs:

@@ -50,8 +50,8 @@ def architecture(net: nn.Module) -> dict[str, Any]:
             f"a {kind.__module__}.{kind.__qualname__} cannot be rebuilt from its name; known are {KNOWN}. Keep the "
             "code that makes it, and its weights as net.state_dict()"
         )
-    names = [] if kind is nn.Identity else list(inspect.signature(kind).parameters)
-    return {"network": kind.__name__, **_plain({name: getattr(net, name) for name in names})}
+    names = [] if kind is nn.Identity else list(inspect.signature(type(net)).parameters)
+    return {"network": type(net).__name__, **_plain({name: getattr(net, name) for name in names})}
 
 
 def build(described: Mapping[str, Any]) -> nn.Module:
@@ -68,7 +68,9 @@ def _build(described: Any, depth: int) -> nn.Module:
         raise ValueError(f"a network is described by at most {DEEPEST} levels of parts within parts")
     if not isinstance(described, Mapping) or not isinstance(described.get("network"), str):
         raise ValueError(f"a network is described by a dictionary with its name as 'network'; known are {KNOWN}")
-    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in described.items()}
+    arguments: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in described.items()
+    }
     name = arguments.pop("network")
     try:
         if name == "Sequential":

@@ -28,7 +28,8 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        n_in, layers = STEM, [_convolution(3, STEM, 3, stride=2)]
+        n_in = STEM
+        layers: list[nn.Module] = [_convolution(3, STEM, 3, stride=2)]
         for repeats, kernel_size, stride, expansion, n_out in STAGES:
             for number in range(repeats):
                 layers.append(_Block(n_in, n_out, kernel_size, stride if number == 0 else 1, expansion))

@@ -110,7 +110,9 @@ def _with_parameters(net: nn.Module) -> list[nn.Module]:
 
 def _in_a_row(module: nn.Module) -> list[nn.Module]:
     """List the blocks in a row that `module` consists of, or the module itself."""
-    if type(module) not in (nn.Sequential, nn.ModuleList) or not any(list(part.children()) for part in module):
+    if type(module) not in (nn.Sequential, nn.ModuleList) or not any(
+        list(part.children()) for part in module.children()
+    ):
         return [module]
     return [layer for part in _with_parameters(module) for layer in _in_a_row(part)]
 

@@ -213,7 +213,10 @@ def test_parts_are_thawed_from_the_last_to_the_first(model: nn.Sequential, every
     assert found == [stage for stage in stages for _ in range(every)]
 
 
-def test_dropout_works_in_thawed_parts_only(model: nn.Sequential) -> None:
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_dropout_works_in_thawed_parts_only(model: nn.Sequential, is_frozen: bool) -> None:
+    if is_frozen:  # before the run, as a loaded network is
+        freeze(model[0])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     modes = []
 
