@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +53,8 @@ def frozen_features(
     (torch.Size([20, 1280]), ['cat', 'dog', 'pizza'])
     """
     if preprocessing is None:
-        own: Any = getattr(net, "preprocessing", None)
-        preprocessing = own if isinstance(own, Preprocessing) else None
+        of_net = getattr(net, "preprocessing", None)
+        preprocessing = of_net if isinstance(of_net, Preprocessing) else None
     reader = _reader(images, preprocessing)
     files = None if cache is None else FeatureFiles(cache, network_key(net, preprocessing))
     found: dict[int, Tensor] = {}  # by number of the image

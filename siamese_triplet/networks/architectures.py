@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import nn
 
-from siamese_triplet._prelu import PReLU
 from siamese_triplet.networks.embedding import ConvEmbeddingNet, EmbeddingNet, EmbeddingNetL2
 from siamese_triplet.networks.heads import EmbeddingHead
 from siamese_triplet.networks.pretrained import Preprocessing, PretrainedNet, build_pretrained
@@ -20,7 +19,6 @@ CLASSES: dict[str, Callable[..., nn.Module]] = {  # their arguments are attribut
     "ResidualEmbeddingNet": ResidualEmbeddingNet,
     "EmbeddingHead": EmbeddingHead,
     "Identity": nn.Identity,
-    "PReLU": PReLU,
     "Upsample": nn.Upsample,
 }
 KNOWN = f"PretrainedNet, {', '.join(CLASSES)}, Linear, and Sequential of these"
@@ -47,14 +45,13 @@ def architecture(net: nn.Module) -> dict[str, Any]:
     if isinstance(net, nn.Linear):
         sizes = {"in_features": net.in_features, "out_features": net.out_features}
         return {"network": "Linear", **sizes, "bias": net.bias is not None}
-    known = CLASSES.get(kind.__name__)
-    if known is None or known is not kind:
+    if CLASSES.get(kind.__name__) is not kind:
         raise ValueError(
             f"a {kind.__module__}.{kind.__qualname__} cannot be rebuilt from its name; known are {KNOWN}. Keep the "
             "code that makes it, and its weights as net.state_dict()"
         )
-    names = [] if kind is nn.Identity else list(inspect.signature(known).parameters)
-    return {"network": kind.__name__, **_plain({name: getattr(net, name) for name in names})}
+    names = [] if kind is nn.Identity else list(inspect.signature(type(net)).parameters)
+    return {"network": type(net).__name__, **_plain({name: getattr(net, name) for name in names})}
 
 
 def build(described: Mapping[str, Any]) -> nn.Module:

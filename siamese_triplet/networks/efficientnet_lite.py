@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, for weights trained on ImageNet: 4.6 million parameters, fast on a CPU.
+"""EfficientNet-Lite0, for weights trained on ImageNet: 3.4 million parameters, fast on a CPU.
 
 Tan and Le (2019), in the variant for small devices: ReLU6 for Swish, no squeeze-and-excitation.
 """

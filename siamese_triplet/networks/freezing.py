@@ -70,14 +70,10 @@ def layers(net: nn.Module) -> list[nn.Module]:
     >>> len(layers(load_pretrained("efficientnet-lite0")))  # a convolution, 16 blocks, a convolution
     18
     """
-    children = [child for child in net.children() if any(True for _ in child.parameters())]
-    if len(children) == 1 and not list(net.parameters(recurse=False)):
-        return layers(children[0]) if list(children[0].children()) else children
-    found = []
-    for child in children:
-        has_blocks = any(list(part.children()) for part in child.children())
-        found += layers(child) if type(child) in (nn.Sequential, nn.ModuleList) and has_blocks else [child]
-    return found
+    children = _with_parameters(net)
+    if len(children) == 1 and not list(net.parameters(recurse=False)) and list(children[0].children()):
+        return layers(children[0])
+    return [layer for child in children for layer in _in_a_row(child)]
 
 
 def parameter_groups(
@@ -106,6 +102,19 @@ def parameter_groups(
     head = [parameter for parameter in model.parameters() if id(parameter) not in inner]
     groups = [{"params": head, "lr": learning_rate}] if head else []
     return [*groups, {"params": list(backbone.parameters()), "lr": backbone_learning_rate}]
+
+
+def _with_parameters(net: nn.Module) -> list[nn.Module]:
+    return [child for child in net.children() if any(True for _ in child.parameters())]
+
+
+def _in_a_row(module: nn.Module) -> list[nn.Module]:
+    """List the blocks in a row that `module` consists of, or the module itself."""
+    if type(module) not in (nn.Sequential, nn.ModuleList) or not any(
+        list(part.children()) for part in module.children()
+    ):
+        return [module]
+    return [layer for part in _with_parameters(module) for layer in _in_a_row(part)]
 
 
 def _stay_in_evaluation(module: nn.Module) -> None:

@@ -1,6 +1,8 @@
 """Networks trained on ImageNet, without their classifiers, and how their images are read."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -141,10 +143,23 @@ def _from_torchvision(model: str, has_weights: bool) -> tuple[nn.Module, Preproc
         weights = models.get_model_weights(model).DEFAULT
     except (ValueError, AttributeError) as error:
         raise ValueError(f"torchvision has no model {model!r}; torchvision.models.list_models() lists them") from error
-    net = models.get_model(model, weights=weights if has_weights else None)
+    with _download(f"torchvision/{model}"):
+        net = models.get_model(model, weights=weights if has_weights else None)
     _drop_classifier(model, net)
     usual = weights.transforms()
     return net, Preprocessing(usual.crop_size[0], 3, tuple(usual.mean), tuple(usual.std))
+
+
+@contextmanager
+def _download(name: str) -> Iterator[None]:
+    """Say what to do where weights cannot be downloaded."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # a RuntimeError for a damaged download
+        raise OSError(
+            f"the weights of {name} cannot be downloaded: {error}. Call this once with a network connection; "
+            f'"{LITE0}" needs none'
+        ) from error
 
 
 def _drop_classifier(model: str, net: nn.Module) -> None:
@@ -164,7 +179,8 @@ def _from_timm(model: str, has_weights: bool) -> tuple[nn.Module, Preprocessing]
         raise ImportError(f"timm/{model} needs timm: python -m pip install timm") from error
     if not timm.is_model(model):
         raise ValueError(f"timm has no model {model!r}; timm.list_models(pretrained=True) lists them")
-    net = timm.create_model(model, pretrained=has_weights, num_classes=0)
+    with _download(f"timm/{model}"):
+        net = timm.create_model(model, pretrained=has_weights, num_classes=0)
     usual: dict[str, Any] = timm.data.resolve_model_data_config(net)
     channels, height, width = usual["input_size"]
     size = height if height == width else (height, width)

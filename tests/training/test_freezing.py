@@ -155,6 +155,11 @@ class Named(nn.Module):
         return self.norm(self.scale * x)
 
 
+def test_a_stage_of_one_block_is_one_layer() -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Sequential(Named()), nn.Sequential(Named(), Named()), nn.ReLU())
+    assert layers(net) == [net[0], net[1][0], net[2][0], net[2][1]]
+
+
 def test_layers_of_a_net_of_another_form() -> None:
     net = Named()
     assert layers(net) == [*net.blocks, net.norm]
@@ -208,7 +213,10 @@ def test_parts_are_thawed_from_the_last_to_the_first(model: nn.Sequential, every
     assert found == [stage for stage in stages for _ in range(every)]
 
 
-def test_dropout_works_in_thawed_parts_only(model: nn.Sequential) -> None:
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_dropout_works_in_thawed_parts_only(model: nn.Sequential, is_frozen: bool) -> None:
+    if is_frozen:  # before the run, as a loaded network is
+        freeze(model[0])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     modes = []
 

@@ -1,6 +1,8 @@
 """Networks trained on ImageNet: their features, how their images are read, and how they are described and rebuilt."""
 
 import json
+from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -99,6 +101,26 @@ def test_a_network_of_torchvision_loses_its_classifier(name: str) -> None:
 def test_an_unknown_network_raises(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build({**TINY, "name": name, "image_size": 224})
+
+
+def test_weights_that_cannot_be_downloaded_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", lambda *args, **kwargs: (_ for _ in ()).throw(URLError("no network")))
+    with pytest.raises(OSError, match=r"weights of torchvision/resnet18 .*no network.*efficientnet-lite0. needs none"):
+        load_pretrained("torchvision/resnet18")
+
+
+@pytest.mark.parametrize(("name", "n_features"), [("resnet18", 512), ("vit_tiny_patch16_224", 192)])
+def test_a_network_of_timm_loses_its_classifier(name: str, n_features: int) -> None:
+    pytest.importorskip("timm")
+    net = build({**TINY, "name": f"timm/{name}", "image_size": 224})
+    assert net(torch.rand(2, 3, 224, 224)).shape == (2, net.embedding_size) == (2, n_features)
+
+
+def test_missing_timm_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "timm", None)
+    with pytest.raises(ImportError, match="timm/resnet18 needs timm: python -m pip install timm"):
+        build({**TINY, "name": "timm/resnet18"})
 
 
 def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
