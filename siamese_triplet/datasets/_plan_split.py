@@ -30,7 +30,7 @@ def split_images(
     sizes = images.targets[images.targets >= 0].bincount(minlength=len(images.classes))  # (C,)
     alone = torch.isin(images.targets, (sizes == 1).nonzero().squeeze(1))
     singles, nothing = images.subset(alone), images.subset([])
-    if images.parts is not None:
+    if images.parts is not None and bool((images.parts == 2).any()):  # a folder for training alone has no test
         return _keep_parts(images, seed, reasons)
     paired = [name for name, size in zip(images.classes, sizes.tolist(), strict=True) if size >= 2]
     n_families = len({family(name) if family else name for name in paired})

@@ -76,7 +76,7 @@ def plan_folder(
 ) -> FolderPlan:
     """Plan the training on `images`, and the test, from their number, classes, file sizes, and the memory.
 
-    - **Split.** A folder with parts, such as train and test, keeps them. Otherwise whole classes are held out (60 % for
+    - **Split.** A folder with parts for training and test keeps them. Otherwise whole classes are held out (60 % for
       training, 20 % for validation, 20 % for the test, by `family` as in `FolderImages.split_by_class`), if at least
       five classes of two images or more are left for each of the two. With fewer classes images of each class are held
       out. Without two classes of three images there is nothing to train and test on.

@@ -115,6 +115,12 @@ def test_parts_that_a_folder_has_are_kept(tmp_path: Path) -> None:
     assert "a fifth of its training images are for validation" in plan.reasons["split as given"]
 
 
+def test_a_folder_for_training_alone_is_split(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train", [5] * 4)
+    plan = plan_folder(read_folder(tmp_path).images, memory=GIGABYTE)
+    assert (plan.split, [len(part) for part in plan.parts]) == ("by image", [12, 4, 4, 0])
+
+
 def test_parts_without_a_pair_to_train_on_cannot_be_trained(tmp_path: Path) -> None:
     write_classes(tmp_path / "train", [1] * 10)
     write_classes(tmp_path / "test", [3] * 10)
@@ -185,7 +191,9 @@ def test_the_number_of_steps_can_be_asked_for(tmp_path: Path) -> None:
     assert [plan_folder(images, memory=GIGABYTE, n_steps=n).n_epochs for n in (1, 18, 19, 400)] == [1, 1, 2, 23]
     assert plan_folder(images, memory=GIGABYTE).n_epochs == 23
     assert plan_folder(images, memory=GIGABYTE, pretrained=True).n_epochs == 5
-    for given in ({"n_steps": 0}, {"memory": 0}):
+    assert plan_folder(images, memory=GIGABYTE, most_epochs=7).n_epochs == 7
+    assert plan_folder(images, memory=GIGABYTE, most_epochs=70).n_epochs == 23
+    for given in ({"n_steps": 0}, {"memory": 0}, {"most_epochs": 0}):
         with pytest.raises(ValueError, match="must be at least 1"):
             plan_folder(images, **{"memory": GIGABYTE, **given})
 

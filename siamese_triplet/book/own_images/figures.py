@@ -67,30 +67,26 @@ def list_copies(photos: FolderImages, pairs: Tensor) -> str:
 
 
 def show_neighbours(photos: FolderImages, embeddings: Tensor, plan: FolderPlan) -> Figure:
-    """Draw test images, or images far from each other without a test, and their nearest of all others.
+    """Draw test images, each with its nearest among the others of the test, or of all images if no class is new.
 
-    A cross marks a neighbour of another class. `embeddings` (N, D) are those of `photos`.
+    Without a test the images drawn are far from each other. A cross marks a neighbour of another class. `embeddings`
+    (N, D) are those of `photos`.
     """
-    queries = _queries(photos, embeddings, plan)
-    found = nearest(embeddings[queries], embeddings, k=min(N_NEIGHBOURS + 1, len(photos))).indices.tolist()
+    place = {path: number for number, path in enumerate(photos.paths)}
+    test = [place[path] for path in plan.parts.test.paths]
+    first = dict(zip(reversed(photos.targets[test].tolist()), reversed(test), strict=True))  # image of each class
+    queries = sorted(first.values())[:: max(1, len(first) // N_QUERIES)][:N_QUERIES]
+    if not queries:
+        queries = spread_out(embeddings, min(N_QUERIES, len(photos))).tolist()
+    gallery = torch.tensor(test if test and plan.new_classes else range(len(photos)))
+    found = nearest(embeddings[queries], embeddings[gallery], k=min(N_NEIGHBOURS + 1, len(gallery))).indices
     rows, titles = [], []
-    for query, row in zip(queries, found, strict=True):
+    for query, row in zip(queries, gallery[found].tolist(), strict=True):
         others = [number for number in row if number != query][:N_NEIGHBOURS]
-        is_wrong = [bool(photos.targets[number] != photos.targets[query]) for number in others]
+        is_wrong = (photos.targets[others] != photos.targets[query]).tolist()
         rows.append([query, *others])
         titles.append([name_of(photos, query), *("✗" if wrong else "" for wrong in is_wrong)])
     return show_images(photos, rows, titles)
-
-
-def _queries(photos: FolderImages, embeddings: Tensor, plan: FolderPlan) -> list[int]:
-    """Choose up to six images: of different classes of the test, or far from each other."""
-    place = {path: number for number, path in enumerate(photos.paths)}
-    test = plan.parts.test
-    first = {label: place[path] for label, path in zip(test.targets.tolist(), test.paths, strict=True)}
-    if first:
-        numbers = list(first.values())
-        return numbers[:: max(1, len(numbers) // N_QUERIES)][:N_QUERIES]
-    return spread_out(embeddings, min(N_QUERIES, len(photos))).tolist()
 
 
 def to_look_at(photos: FolderImages, embeddings: Tensor) -> tuple[str, list[int]]:
