@@ -22,7 +22,7 @@ STYLE = """
 .st-answer h2 {font-size: 16px; margin: 0 0 2px; overflow-wrap: anywhere; font-weight: 600}
 .st-answer .st-verdict {margin: 0 0 8px}
 .st-answer .st-row {display: flex; flex-wrap: wrap; gap: 14px; align-items: flex-start}
-.st-answer .st-query {width: 150px; flex: none}
+.st-answer .st-query {width: 150px; flex: none; font-size: 13px}
 .st-answer ol {display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 10px; flex: 1 1 240px;
   list-style: none; margin: 0; padding: 0; min-width: 0}
 .st-answer li {margin: 0; min-width: 0; font-size: 13px; overflow-wrap: anywhere}
@@ -103,7 +103,7 @@ def thumbnail(file: str | os.PathLike | io.BytesIO) -> str | None:
 
 def _section(answer: Answer, thumbnail_of: Callable[[Path | None], str | None], picture: bytes | None = None) -> str:
     own = thumbnail(io.BytesIO(picture)) if picture is not None else thumbnail_of(answer.file)
-    shown = f'<div class="st-query">{_image(own, f"query: {answer.query}")}</div>' if own else ""
+    shown = f'<div class="st-query">{_image(own, f"query: {answer.query}")}query</div>' if own else ""
     items = [_item(match, thumbnail_of) for match in answer]
     n_within = sum(match.is_accepted for match in answer)  # the nearest ones
     if n_within < len(items) and answer.threshold is not None:
