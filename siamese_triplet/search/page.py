@@ -22,7 +22,7 @@ STYLE = """
 .st-answer h2 {font-size: 16px; margin: 0 0 2px; overflow-wrap: anywhere; font-weight: 600}
 .st-answer .st-verdict {margin: 0 0 8px}
 .st-answer .st-row {display: flex; flex-wrap: wrap; gap: 14px; align-items: flex-start}
-.st-answer .st-query {width: 150px; flex: none}
+.st-answer .st-query {width: 150px; flex: none; font-size: 13px}
 .st-answer ol {display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 10px; flex: 1 1 240px;
   list-style: none; margin: 0; padding: 0; min-width: 0}
 .st-answer li {margin: 0; min-width: 0; font-size: 13px; overflow-wrap: anywhere}
@@ -30,9 +30,8 @@ STYLE = """
   margin: 0 0 4px}
 .st-answer img {height: auto; object-fit: cover}
 .st-answer .st-missing {display: grid; place-items: center; border: 1px dashed; opacity: .6; box-sizing: border-box}
-.st-answer .st-beyond img {opacity: .45}
-.st-answer .st-beyond {border-top: 3px dotted; padding-top: 5px}
-.st-answer .st-within {border-top: 3px solid; padding-top: 5px}
+.st-answer .st-beyond img {opacity: .5}
+.st-answer .st-limit {grid-column: 1 / -1; border-top: 2px dashed; padding-top: 3px; opacity: .85}
 .st-answer .st-path {opacity: .75; font-size: 12px; display: block}
 .st-answer b {font-weight: 600}
 """
@@ -64,10 +63,8 @@ def write_page(path: str | os.PathLike, answers: Sequence[Answer], title: str = 
     """
     thumbnail = _Thumbnails()
     shown = answers[:MOST]
-    limits = {answer.threshold for answer in answers if answer.threshold is not None}
     said = [f"{len(answers):,} {'query' if len(answers) == 1 else 'queries'}"]
     said += [f"the first {MOST} are shown"] * (len(answers) > MOST)
-    said += [f"matches with a dotted line are farther than {limit:.4g}, the threshold" for limit in sorted(limits)[:1]]
     page = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{_text(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -106,37 +103,42 @@ def thumbnail(file: str | os.PathLike | io.BytesIO) -> str | None:
 
 def _section(answer: Answer, thumbnail_of: Callable[[Path | None], str | None], picture: bytes | None = None) -> str:
     own = thumbnail(io.BytesIO(picture)) if picture is not None else thumbnail_of(answer.file)
-    shown = f'<div class="st-query">{_image(own, f"query: {answer.query}")}</div>' if own else ""
+    shown = f'<div class="st-query">{_image(own, f"query: {answer.query}")}query</div>' if own else ""
+    items = [_item(match, thumbnail_of) for match in answer]
+    n_within = sum(match.is_accepted for match in answer)  # the nearest ones
+    if n_within < len(items) and answer.threshold is not None:
+        items.insert(n_within, f'<li class="st-limit">{BEYOND}, {_number(answer.threshold)}:</li>')
     return (
         f'<section class="st-answer"><h2>{_text(answer.query)}</h2><p class="st-verdict">{_verdict(answer)}</p>'
-        f'<div class="st-row">{shown}<ol>{"".join(_item(match, thumbnail_of) for match in answer)}</ol></div></section>'
+        f'<div class="st-row">{shown}<ol>{"".join(items)}</ol></div></section>'
     )
 
 
 def _verdict(answer: Answer) -> str:
-    if answer.is_none:
-        nearest = f"; the nearest is at {answer[0].distance:.4g}" if len(answer) else ""
-        return f"<b>{NONE_OF_THESE}</b>{nearest}"
-    if answer.class_name is None:
-        return f"the nearest is at {answer[0].distance:.4g}"
-    return f"<b>{_text(answer.class_name)}</b>; the nearest is at {answer[0].distance:.4g}"
+    words = [f"<b>{NONE_OF_THESE}</b>"] if answer.is_none else []
+    words += [] if answer.class_name is None else [f"<b>{_text(answer.class_name)}</b>"]
+    words += [f"the nearest is at {_number(answer[0].distance)}"] if len(answer) else []
+    return "; ".join(words)
 
 
 def _item(match: Match, thumbnail_of: Callable[[Path | None], str | None]) -> str:
     kind = "within" if match.is_accepted else "beyond"
     name = f"<b>{_text(match.class_name)}</b> " if match.class_name is not None else ""
-    beyond = "" if match.is_accepted else f" ({BEYOND})"
-    alt = f"{match.class_name or 'image'} at distance {match.distance:.4g}"
+    alt = f"{match.class_name or 'image'} at distance {_number(match.distance)}"
     return (
-        f'<li class="st-{kind}">{_image(thumbnail_of(match.file), alt)}{name}{match.distance:.4g}{beyond}'
+        f'<li class="st-{kind}">{_image(thumbnail_of(match.file), alt)}{name}{_number(match.distance)}'
         f'<span class="st-path">{_text(match.path)}</span></li>'
     )
+
+
+def _number(distance: float) -> str:
+    return f"{distance:.3f}" if distance < 1000 else f"{distance:.4g}"
 
 
 def _image(source: str | None, alt: str) -> str:
     if source is None:
         return '<span class="st-missing">no picture</span>'
-    return f'<img src="{source}" alt="{_text(alt)}" width="{SIDE}" height="{SIDE}" loading="lazy">'
+    return f'<img src="{source}" alt="{_text(alt)}" width="{SIDE}" height="{SIDE}">'
 
 
 def _text(text: str) -> str:

@@ -54,7 +54,7 @@ def test_a_page_shows_query_neighbours_and_verdict(tmp_path: Path) -> None:
     outline = Outline(page)
     assert outline.text("title") == outline.text("h1") == ["My <photos>"]
     assert outline.text("h2") == [str(query), "an embedding"]
-    assert outline.text("p")[0] == "2 queries; matches with a dotted line are farther than 0.001, the threshold"
+    assert outline.text("p") == ["2 queries", "; the nearest is at 0.000", outline.text("p")[2]]
     names = [match.class_name for answer in answers for match in answer]
     assert outline.text("b") == ["cat", *names[:4], "none of these", *names[4:]]
     assert outline.images[0]["alt"] == f"query: {query}"
@@ -62,6 +62,8 @@ def test_a_page_shows_query_neighbours_and_verdict(tmp_path: Path) -> None:
     assert all(image["src"].startswith("data:image/jpeg;base64,") for image in outline.images)
     assert page.count('class="st-within"') == 1
     assert page.count('class="st-beyond"') == 5
+    assert page.count("beyond the threshold, 0.001:") == 2  # between the first and the second; before all
+    assert page.index('class="st-within"') < page.index('class="st-limit"') < page.index('class="st-beyond"')
     assert not {"script", "link", "iframe"} & outline.tags
     assert "http" not in page
     assert 'name="viewport"' in page
