@@ -28,7 +28,13 @@ def test_new_classes_are_searched_among_the_others_of_the_test(tmp_path: Path) -
     assert "24 test images of 6 new classes" in results.results_table(plan, {"pixels": (nn.Flatten(), parts)})
 
 
-def test_known_classes_are_searched_among_the_training_images_and_those_alone(tmp_path: Path) -> None:
+def test_known_classes_are_searched_among_the_training_images_and_those_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galleries = []
+    monkeypatch.setattr(
+        results, "retrieval_values", lambda *given, ks: galleries.append(given[2:]) or retrieval_values(*given, ks=ks)
+    )
     photos = FolderImages(write_classes(tmp_path, [1, 4] * 4))
     plan = plan_folder(photos, memory=GIGABYTE)
     parts = pixel_parts(plan, photos)
@@ -39,6 +45,8 @@ def test_known_classes_are_searched_among_the_training_images_and_those_alone(tm
     labels = torch.cat([parts.training.targets, parts.singles.targets])
     expected = retrieval_values(pixels, parts.test.targets, torch.cat([gallery, singles]), labels, ks=(1,))
     assert torch.equal(found["recall_at_1"], expected["recall_at_1"])
+    assert torch.equal(galleries[0][0], torch.cat([gallery, singles]))
+    assert galleries[0][1].tolist() == labels.tolist()
 
 
 def test_every_class_counts_alike_and_one_without_pairs_is_left_out() -> None:
