@@ -1,5 +1,6 @@
 """An index of images: search it, keep it in one file, and keep it in step with its folder."""
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -254,7 +255,8 @@ class Index:
         found = self.gallery.search(self.embeddings[[row]], min(k + 1, len(self)))
         pairs = zip(found.distances[0].tolist(), found.indices[0].tolist(), strict=True)
         others = [pair for pair in pairs if pair[1] != row][:k]
-        return self._answer(self.file_of(name), *([list(column) for column in zip(*others, strict=True)] or [[], []]))
+        columns = [list(column) for column in zip(*others, strict=True)] or [[], []]
+        return dataclasses.replace(self._answer(self.file_of(name), *columns), query=name)
 
     def near_duplicates(self, most: float = 0.3) -> list[tuple[str, str, float]]:
         """Find pairs of images whose embeddings are at most `most` apart: two paths and their distance, nearest first.

@@ -334,6 +334,7 @@ def test_similar_images_are_found_without_the_image_itself(index: Index) -> None
     answer = index.similar("cat/001.jpg", k=3)
     expected = [match.path for match in index.search(index.embeddings[index.paths.index("cat/001.jpg")], 4)]
     assert [match.path for match in answer] == expected[1:]
+    assert (answer.query, answer.file) == ("cat/001.jpg", index.file_of("cat/001.jpg"))
     assert len(index.similar("cat/001.jpg", k=100)) == 29
     one = Index()
     one.add(torch.zeros(1, 2), paths=["a"])
