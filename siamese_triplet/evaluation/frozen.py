@@ -47,10 +47,10 @@ def frozen_features(
     >>> from siamese_triplet.evaluation import frozen_features
     >>> from siamese_triplet.networks import load_pretrained
     >>> net = load_pretrained("efficientnet-lite0", image_size=32)
-    >>> images = load("emoji", train=False).of_classes(["cat", "dog", "pizza"])
+    >>> images = load("emoji", train=False).of_classes(["ant", "cat", "tiger"])
     >>> features = frozen_features(net, images, cache="features")
     >>> features.data.shape, features.classes
-    (torch.Size([20, 1280]), ['cat', 'dog', 'pizza'])
+    (torch.Size([21, 1280]), ['ant', 'cat', 'tiger'])
     """
     if preprocessing is None:
         of_net = getattr(net, "preprocessing", None)

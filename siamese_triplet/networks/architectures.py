@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from siamese_triplet._prelu import PReLU
 from siamese_triplet.networks.embedding import ConvEmbeddingNet, EmbeddingNet, EmbeddingNetL2
 from siamese_triplet.networks.heads import EmbeddingHead
 from siamese_triplet.networks.pretrained import Preprocessing, PretrainedNet, build_pretrained
@@ -19,6 +20,7 @@ CLASSES: dict[str, Callable[..., nn.Module]] = {  # their arguments are attribut
     "ResidualEmbeddingNet": ResidualEmbeddingNet,
     "EmbeddingHead": EmbeddingHead,
     "Identity": nn.Identity,
+    "PReLU": PReLU,
     "Upsample": nn.Upsample,
 }
 KNOWN = f"PretrainedNet, {', '.join(CLASSES)}, Linear, and Sequential of these"

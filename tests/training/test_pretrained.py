@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from siamese_triplet._prelu import PReLU
 from siamese_triplet.networks import (
     ConvEmbeddingNet,
     EmbeddingHead,
@@ -151,6 +152,7 @@ NETS = {
     "convolutions": lambda: ConvEmbeddingNet(4, (3, 16, 20), width=3, unit_sphere=False),
     "residual blocks": lambda: ResidualEmbeddingNet(4, (3, 16, 20), width=3, unit_sphere=False),
     "pretrained": lambda: build(TINY),
+    "of a classifier": lambda: nn.Sequential(ConvEmbeddingNet(4, (3, 16, 20), width=3), PReLU()),
     "linear": lambda: nn.Sequential(build(TINY), nn.Linear(1280, 5, bias=False)),
     "head": lambda: nn.Sequential(nn.Upsample(size=(40, 32), mode="bilinear"), build(TINY), EmbeddingHead(1280, 5)),
 }
