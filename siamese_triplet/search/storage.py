@@ -52,9 +52,8 @@ class StoredNet:
 
     def reading(self) -> Preprocessing:
         """Return how the images are read."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in self.preprocessing.items()
-        }
+        given = self.preprocessing
+        values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
         return Preprocessing(**values)
 
 
