@@ -170,6 +170,8 @@ def _read(
                 return image
     except TooLargeForThreadsError:
         raise
+    except FileNotFoundError as error:
+        raise ValueError(printable(f"there is no file {path}; check its name and its folder")) from error
     except Exception as error:  # Pillow raises errors of several kinds
         advice = f"remove it, copy it again, save it as {' or '.join(FORMATS[:2])}, or, if it is too large, smaller"
         raise ValueError(printable(f"{path} is not an image, or is truncated: {error}; {advice}")) from error

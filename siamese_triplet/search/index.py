@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_triplet._atomic_files import write_atomically
-from siamese_triplet.datasets._naming import expand
+from siamese_triplet.datasets._naming import expand, printable
 from siamese_triplet.evaluation import Threshold, choose_threshold, near_pairs
 from siamese_triplet.gallery import Gallery
 from siamese_triplet.networks import Preprocessing, load_pretrained
@@ -364,10 +364,13 @@ class Index:
 
         The images are sought where they were relative to the file, so that both can move together, and else where they
         were before; `folder` names another place. They are needed for `update` and for pictures, not for a search.
-        `net` takes the place of the network. The network is built when it is first needed. Raises ValueError for any
-        other file, for a damaged one, and for one that a newer version wrote.
+        `net` takes the place of the network. The network is built when it is first needed. Raises FileNotFoundError if
+        there is no such file, ValueError for any other file, for a damaged one, and for one that a newer version wrote.
         """
         path = expand(path)
+        if not path.is_file():
+            command = f"python -m siamese_triplet index FOLDER --out {path}"
+            raise FileNotFoundError(printable(f"there is no index {path}; make it with {command}"))
         table, facts, network = from_bytes(path.read_bytes(), path)
         if folder is None and facts["folder"] is not None:
             folder = find_folder(path, **facts["folder"])

@@ -1,6 +1,7 @@
 """The commands `index` and `search`, called in this process: their files, output and exit status."""
 
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -188,8 +189,18 @@ def test_a_query_that_cannot_be_read_leaves_the_others(
     printed = capsys.readouterr()
     assert printed.err.count("error: ") == 2
     assert "bad.jpg is not an image" in printed.err
+    assert re.search(r"there is no file .*nowhere.jpg; check its name", printed.err)
     assert "cat/002.png" in printed.out
     assert (tmp_path / "page.html").exists()
+
+
+def test_an_index_that_is_not_there_is_named_with_the_command_that_makes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["search", str(tmp_path / "no.index"), "query.jpg"]) == 1
+    assert re.search(
+        r"error: there is no index .*no.index; make it with python -m .* index FOLDER", capsys.readouterr().err
+    )
 
 
 def test_a_folder_that_has_moved_is_named(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
