@@ -120,6 +120,9 @@ def flat_metrics(result: dict[str, Any]) -> dict[str, float]:
     return {key: value for key, value in flat.items() if isinstance(value, float)}
 
 
+NOT_TRAINED = ("pixels", "untrained network", "frozen features")
+
+
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_results_state_their_date_machine_and_versions(path: Path) -> None:
     contents = json.loads(path.read_text())
@@ -131,4 +134,4 @@ def test_results_state_their_date_machine_and_versions(path: Path) -> None:
         assert made.get("device") or made.get("processor")
         if "made" in result:
             assert isinstance(result.get("seed", result.get("run", {}).get("seed")), int)
-            assert result["seconds"] > 0
+            assert result["seconds"] > 0 or result["name"] in NOT_TRAINED
