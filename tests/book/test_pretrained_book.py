@@ -106,10 +106,14 @@ def test_the_table_has_costs_and_the_runs_from_scratch() -> None:
     result = {"recall_at_1": 0.5, "map_at_r": 0.25, "seconds": 0.0, "megabytes": 12.0}
     scratch = {"recall_at_1": 0.76, "map_at_r": 0.5, "seconds": 60.0}
     emoji = [{**scratch, "name": "all classes", "seed": 0}, {**scratch, "name": "10 classes", "seed": 0}]
-    results = [{**result, "name": PIXELS}, {**result, "name": TUNED, "seconds": 600.0, "megabytes": None}]
+    results = [
+        {**result, "name": PIXELS},
+        {**result, "name": PIXELS, "megabytes": 0.5},
+        {**result, "name": TUNED, "seconds": 600.0, "megabytes": None},
+    ]
     lines = starts_table([*results, *from_scratch(emoji)]).splitlines()[2:]
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] == [
-        ["pixels", "50.0", "25.0", "–", "12"],
+        ["pixels", "50.0\u00a0±\u00a00.0", "25.0\u00a0±\u00a00.0", "–", "12"],
         ["small network from scratch", "76.0", "50.0", "1.0", "–"],
         ["whole network, fine-tuned", "50.0", "25.0", "10.0", "–"],
     ]
