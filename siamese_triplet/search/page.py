@@ -19,7 +19,7 @@ MOST = 200  # answers on one page: its pictures take some 50 KB each
 
 STYLE = """
 .st-answer {font: 14px/1.35 system-ui, sans-serif; margin: 0 0 28px; max-width: 1200px}
-.st-answer h2 {font-size: 16px; margin: 0 0 2px; overflow-wrap: anywhere; font-weight: 600}
+.st-answer h2 {font-size: 16px; margin: 0 0 2px; overflow-wrap: anywhere; font-weight: 600; color: inherit}
 .st-answer .st-verdict {margin: 0 0 8px}
 .st-answer .st-row {display: flex; flex-wrap: wrap; gap: 14px; align-items: flex-start}
 .st-answer .st-query {width: 150px; flex: none; font-size: 13px}
@@ -103,7 +103,11 @@ def thumbnail(file: str | os.PathLike | io.BytesIO) -> str | None:
 
 def _section(answer: Answer, thumbnail_of: Callable[[Path | None], str | None], picture: bytes | None = None) -> str:
     own = thumbnail(io.BytesIO(picture)) if picture is not None else thumbnail_of(answer.file)
-    shown = f'<div class="st-query">{_image(own, f"query: {answer.query}")}query</div>' if own else ""
+    shown = (
+        f'<div class="st-query">{_image(own, f"the image that was asked with: {answer.query}")}query</div>'
+        if own
+        else ""
+    )
     items = [_item(match, thumbnail_of) for match in answer]
     n_within = sum(match.is_accepted for match in answer)  # the nearest ones
     if n_within < len(items) and answer.threshold is not None:
@@ -124,7 +128,7 @@ def _verdict(answer: Answer) -> str:
 def _item(match: Match, thumbnail_of: Callable[[Path | None], str | None]) -> str:
     kind = "within" if match.is_accepted else "beyond"
     name = f"<b>{_text(match.class_name)}</b> " if match.class_name is not None else ""
-    alt = f"{match.class_name or 'image'} at distance {_number(match.distance)}"
+    alt = f"{match.class_name or 'image'}, a neighbour at distance {_number(match.distance)}"
     return (
         f'<li class="st-{kind}">{_image(thumbnail_of(match.file), alt)}{name}{_number(match.distance)}'
         f'<span class="st-path">{_text(match.path)}</span></li>'

@@ -57,7 +57,7 @@ def test_a_page_shows_query_neighbours_and_verdict(tmp_path: Path) -> None:
     assert outline.text("p") == ["2 queries", "; the nearest is at 0.000", outline.text("p")[2]]
     names = [match.class_name for answer in answers for match in answer]
     assert outline.text("b") == ["cat", *names[:4], "none of these", *names[4:]]
-    assert outline.images[0]["alt"] == f"query: {query}"
+    assert outline.images[0]["alt"] == f"the image that was asked with: {query}"
     assert len(outline.images) == 1 + 4 + 2
     assert all(image["src"].startswith("data:image/jpeg;base64,") for image in outline.images)
     assert page.count('class="st-within"') == 1
@@ -109,4 +109,4 @@ def test_an_answer_shows_its_pictures_in_a_notebook(tmp_path: Path) -> None:
     path = index.file_of("bee/001.jpg")
     assert len(Outline(index.search(path, 3)._repr_html_()).images) == 4
     given = answer_html(index.search(path.read_bytes(), 3), path.read_bytes())
-    assert Outline(given).images[0]["alt"] == "query: an image"
+    assert Outline(given).images[0]["alt"] == "the image that was asked with: an image"
