@@ -391,7 +391,12 @@ def test_labels_that_are_no_integers_raise(draw: Any, labels: Any, message: str)
         draw(POINTS, labels)
 
 
-@pytest.mark.parametrize("label", [-1, 3, 40])
+def test_images_without_a_class_are_drawn_as_such() -> None:
+    ax = plots.plot_embeddings(torch.rand(3, 2), torch.tensor([0, 1, -1]), classes=["a", "b"])
+    assert {text.get_text() for text in ax.get_legend().get_texts()} == {"a", "b", "no class"}
+
+
+@pytest.mark.parametrize("label", [-2, 3, 40])
 def test_a_label_without_a_name_raises(label: int) -> None:
     targets = torch.tensor([0, 1, label])
     for draw in (
