@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from siamese_triplet._progress import bar
 from siamese_triplet.datasets._naming import expand, printable
 from siamese_triplet.search.embedder import Embedder
 from siamese_triplet.search.files import NO_FILE, Changes, Stamp, changed_since, classes_of, list_images, stamp_of
-from siamese_triplet.search.progress import bar
 from siamese_triplet.search.table import Table
 
 CHUNK = 512  # files that are embedded before they are kept: an interruption loses no more
