@@ -155,7 +155,7 @@ def look_at(page, theme: str, width: int) -> None:
     assert overflow(page) <= 0, (theme, width)
 
 
-@pytest.mark.parametrize("name", ["book/09_comparison", "book/benchmarks"])
+@pytest.mark.parametrize("name", ["book/09_comparison", "book/speed"])
 def test_a_wide_chart_has_a_narrow_version_on_a_phone(name: str, context, site: str) -> None:
     with context.new_page() as page:
         visit(page, site, name)
