@@ -43,6 +43,14 @@ def words(path: Path) -> int:
     return sum(any(letter.isalpha() for letter in piece) for piece in FORMULA.sub(" ", text).split())
 
 
+def read_blocks(path: Path) -> list[str]:
+    """Return the paragraphs, list items, headings and rows of a page, each on one line, with code and formulas."""
+    text = re.sub(r"^:[\w-]+:.*$", "", _without_fenced_code(_markdown(path, with_alts=False)), flags=re.MULTILINE)
+    text = re.sub(r"(?<=\])\([^)\s]*\)|</?\w[^>\n]*>|\{[\w:]+\}(?=`)", "", text)
+    blocks = re.split(r"\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\.)\s)", text)
+    return [block for block in (" ".join(part.split()).lstrip("-# ") for part in blocks) if block]
+
+
 def _markdown(path: Path, with_alts: bool) -> str:
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".ipynb":
