@@ -47,11 +47,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def entry(greater: object, less: object, **more: object) -> dict:
+def entry(greater: object, less: object) -> dict:
     sides = {side: {"name": name, "change.margin": 1} for side, name in (("greater", greater), ("less", less))}
     return {
         "sentence": "One is better.",
-        "evidence": [{"file": "made.json", "metric": "unseen.map_at_r", **sides, **more}],
+        "evidence": [{"file": "made.json", "metric": "unseen.map_at_r", **sides}],
     }
 
 
