@@ -15,6 +15,12 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 PREDICTION = "Predict first."
 ANSWER = 'class="answer"'
+PARTS = {  # the parts of a chapter that stand in each, by their code
+    "installation": re.compile(r"google\.colab|pip install"),
+    "recipe": re.compile(r"recipes\.choose\("),
+    "origin of the outputs": re.compile(r"\.report\("),
+    "imports": re.compile(r"\A(?:(?:from .*)?\bimport (?:\([^)]*\)|.*)\s*)+\Z"),
+}
 CHECK = re.compile(r"^check\.", re.MULTILINE)
 LOG = re.compile(r"^epoch\b.*\n(?:.*\n)*?epoch\b", re.MULTILINE | re.IGNORECASE)  # two lines of a training
 NAMELESS = ' aria-label="Toggle hidden content"'
@@ -55,10 +61,9 @@ def cells(document: nodes.document) -> Iterator[tuple[nodes.container, bool]]:
 def content(cell: nodes.container, fold: HideCodeCellNode) -> str:
     """Say in a word or two what a fold has in it."""
     parts = [node.get("nb_element") for node in fold.children if isinstance(node, nodes.container)]
-    if "cell_code_source" in parts and "cell_code_output" in parts:
-        return "cell"
     if "cell_code_source" in parts:
-        return "code"
+        code = cell.children[0].astext()
+        return next((name for name, sign in PARTS.items() if sign.search(code)), "code")
     if CHECK.search(cell.astext()):
         return "verdict"
     return "log" if LOG.search(fold.astext()) else "output"
