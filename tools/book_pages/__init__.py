@@ -6,15 +6,16 @@
 - `tables`: marks on short cells.
 - `pictures`: wide charts on a phone.
 - `head`: metadata for search engines and social cards.
+- `glossary`: definitions in the links to terms.
 - `search`: both spellings of a word in the search, and its errors mended.
 """
 
 from typing import Any
 
-from book_pages import docstrings, files, head, names, pictures, search, tables
+from book_pages import docstrings, files, glossary, head, names, pictures, search, tables
 
 
 def setup(app: Any) -> dict[str, bool]:
-    for part in (files, docstrings, names, tables, pictures, head, search):
+    for part in (files, docstrings, names, tables, pictures, head, glossary, search):
         part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
