@@ -21,7 +21,7 @@ def setup(app: Any) -> None:
 
 def record_terms(app: Any, doctree: nodes.document) -> None:
     """Record the definitions of a page by the anchors of their terms, and let MyST link to these anchors."""
-    definitions = {}
+    definitions: dict[str, str] = {}
     for item in doctree.findall(nodes.definition_list_item):
         text = " ".join(item.children[-1].astext().split())
         for term in item.findall(nodes.term):
