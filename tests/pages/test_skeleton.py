@@ -16,7 +16,9 @@ from address import PLACEHOLDER, read_address
 IS_PLACEHOLDER = read_address()["slug"].startswith(PLACEHOLDER)
 
 BOOK = Path(__file__).parents[2] / "book"
-CHAPTERS = [path for path in sorted(BOOK.glob("*.ipynb")) if path.stem != "solutions"]
+ORDER = [name.partition("/")[2] for name in re.findall(r"- file: (\S+)", (BOOK.parent / "_toc.yml").read_text())]
+NOTEBOOKS = sorted(BOOK.glob("*.ipynb"), key=lambda path: [*ORDER, path.stem].index(path.stem))
+CHAPTERS = [path for path in NOTEBOOKS if path.stem != "solutions"]
 OPENING = [
     r"\A# .+\n",
     r"\n\*\*The question: [^*]+\?\*\*\n",
