@@ -31,7 +31,6 @@ from siamese_triplet.trainer import History
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 PARTS = ("epochs", "memory", "options", "gpu")
-MOST_GROWTH = 5  # MB
 
 
 def memory(n_epochs: int, early: int) -> dict:
@@ -47,7 +46,7 @@ def memory(n_epochs: int, early: int) -> dict:
     ]
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     sizes = json.loads(finished.stdout.splitlines()[-1])
-    return {"epochs": [early, n_epochs], "megabytes": sizes, "growth": sizes[1] - sizes[0], "most_growth": MOST_GROWTH}
+    return {"epochs": [early, n_epochs], "megabytes": sizes, "growth": sizes[1] - sizes[0]}
 
 
 def run_alone(n_epochs: int, early: int) -> None:

@@ -20,14 +20,6 @@ from siamese_triplet.loader import Batch, TensorLoader
 from siamese_triplet.methods import METHODS, Method, Speed
 
 SPEEDS = {"fp32": Speed(), "bf16": Speed(bfloat16=True, channels_last=True)}
-MOST_OVERHEAD = 0.1  # of our loop over the bare one
-TARGETS = {  # times faster than the original, at least
-    "softmax": {"fp32": 1.3, "bf16": 1.8},
-    "siamese": {"fp32": 1.15, "bf16": 1.8},
-    "triplet": {"fp32": 1.15, "bf16": 1.8},
-    "online-contrastive": {"fp32": 1.5, "bf16": 1.8},
-    "online-triplet": {"fp32": 3.0, "bf16": 5.0},
-}
 WARM_UP = 2500  # training images of the first, untimed turn
 
 Times = dict[str, float]  # seconds, and losses as evidence of learning
@@ -154,9 +146,7 @@ def _row(name: str, rounds: dict[str, list[Times]]) -> dict:
         seconds["bare"] = median(f"bare {kind}", "training")
         speeds[kind] = seconds | {
             "overhead": seconds["training"] / seconds["bare"] - 1,
-            "most_overhead": MOST_OVERHEAD,
             "ratio": original / seconds["whole"],
-            "target": TARGETS[name][kind],
         }
     return {"name": name, "original": original, "speeds": speeds, "rounds": rounds}
 

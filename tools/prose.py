@@ -1,4 +1,4 @@
-"""Find the numbers in the prose of a page, for the test that no result of a run is typed in.
+"""The prose of a page: its numbers, for the test that no result of a run is typed in, and its words.
 
 Prose is Markdown text, captions and alternative texts. Code, link targets, citations and the single digits of formulas
 are not prose.
@@ -21,20 +21,44 @@ NOT_PROSE = re.compile(
     re.MULTILINE,
 )
 FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.DOTALL)
+ALT = re.compile(r"^:alt:.*$|(?<=!)\[[^\]]*\]|\{[\w:]+\}(?=`)", re.MULTILINE)  # and the names of roles
 SINGLE_DIGIT = re.compile(r"(?<![\d.,])\d(?![\d.,]*\d)")
 
 
 def prose(path: Path) -> str:
     """Return the prose of a page, a notebook or Markdown, on one line."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".ipynb":
-        cells = json.loads(text)["cells"]
-        markdown = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-        alts = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "") for cell in cells]
-        text = "\n\n".join([*markdown, *alts])
+    text = _markdown(path, with_alts=True)
     text = NOT_PROSE.sub(" ", _without_fenced_code(text))
     text = FORMULA.sub(lambda formula: SINGLE_DIGIT.sub("", formula.group()), text)
     return " ".join(text.split())
+
+
+def words(path: Path) -> int:
+    """Count the words that a reader of a page has before the eyes, a notebook or Markdown.
+
+    A word is a piece of the text between spaces that has a letter. Headings, tables, captions and folded answers count;
+    code, formulas, citations, the targets of links, alternative texts, outputs and included tables do not.
+    """
+    text = NOT_PROSE.sub(" ", ALT.sub(" ", _without_fenced_code(_markdown(path, with_alts=False))))
+    return sum(any(letter.isalpha() for letter in piece) for piece in FORMULA.sub(" ", text).split())
+
+
+def read_blocks(path: Path) -> list[str]:
+    """Return the paragraphs, list items, headings and rows of a page, each on one line, with code and formulas."""
+    text = re.sub(r"^:[\w-]+:.*$", "", _without_fenced_code(_markdown(path, with_alts=False)), flags=re.MULTILINE)
+    text = re.sub(r"(?<=\])\([^)\s]*\)|</?\w[^>\n]*>|\{[\w:]+\}(?=`)", "", text)
+    blocks = re.split(r"\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\.)\s)", text)
+    return [block for block in (" ".join(part.split()).lstrip("-# ") for part in blocks) if block]
+
+
+def _markdown(path: Path, with_alts: bool) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    parts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    alts = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "") for cell in cells]
+    return "\n\n".join([*parts, *(alts if with_alts else [])])
 
 
 def _without_fenced_code(text: str) -> str:

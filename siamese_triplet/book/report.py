@@ -6,7 +6,7 @@ from typing import Any
 
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import DATASETS, N_SEEN
-from siamese_triplet.book.results import TITLES, origin, read_results, table
+from siamese_triplet.book.results import TITLES, folded, origin, read_results, table
 from siamese_triplet.book.sweep import SWEPT
 from siamese_triplet.datasets.mnist import n_training_images
 
@@ -59,10 +59,10 @@ def report(folder: Path) -> str:
         if selected := [result for result in seen if result["dataset"] == dataset]:
             parts += [f"**{TITLES[dataset]}**, all figures in per cent", _joint_table(selected, unseen, dataset)]
     if seen:
-        parts += ["What the table of classes that were trained on came from:", origin(seen, _n_images(seen))]
+        parts.append(folded("Where the columns on trained classes come from", origin(seen, _n_images(seen))))
     if seen and unseen:
         images = f"those of six classes of {_n_images(unseen)}"
-        parts += ["And the columns of one-shot accuracy, on held-out classes:", origin(unseen, images)]
+        parts.append(folded("Where the columns of one-shot accuracy come from", origin(unseen, images)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -74,7 +74,7 @@ def sweep_report(folder: Path) -> str:
         results = [result for result in swept if result["swept"] == name]
         parts += [f"**{name}**", _sweep_table(results)]
     if swept:
-        parts += ["What the sweep came from:", origin(swept, _n_images(swept))]
+        parts.append(folded("Where these numbers come from", origin(swept, _n_images(swept))))
     return "\n\n".join(parts) + "\n"
 
 

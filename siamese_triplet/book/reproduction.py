@@ -7,7 +7,17 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-from siamese_triplet.book.results import TITLES, Key, Results, collect, markdown_table, origin, read_results, spread
+from siamese_triplet.book.results import (
+    TITLES,
+    Key,
+    Results,
+    collect,
+    folded,
+    markdown_table,
+    origin,
+    read_results,
+    spread,
+)
 from siamese_triplet.methods import FULL_EPOCHS, METHODS, Speed
 from siamese_triplet.runs import Data, Run, train_run
 from siamese_triplet.runs.run import HISTORY
@@ -101,7 +111,7 @@ def summary(path: Path) -> str:
         parts += [f"**{TITLES[dataset]}**", markdown_table(["method", "quantity", "log", *kinds], rows)]
     n_images = " or ".join(f"{n:,}" for n in sorted({result["n_train"] for result in results}))
     layouts = ("channels last" if "channels last" in result["speed"] else "channels first" for result in results)
-    return "\n\n".join([*parts, origin(results, n_images, layout=layouts)])
+    return "\n\n".join([*parts, folded("Where these numbers come from", origin(results, n_images, layout=layouts))])
 
 
 def _rows(results: Results, dataset: str, method: str, kinds: Sequence[str]) -> list[list[str]]:

@@ -173,5 +173,10 @@ def origin(results: Results, n_images: str, **more: Iterable[str]) -> str:
     return "\n".join([*lines, f"- time to train, of {len(results)} runs together: {hours:.1f} hours"])
 
 
+def folded(summary: str, text: str) -> str:
+    """Format `text` in Markdown as a part of a page that opens at a click on `summary`."""
+    return f'<details class="origin"><summary>{summary}</summary>\n\n{text}\n\n</details>'
+
+
 def _distinct(values: Iterable[str]) -> list[str]:
     return sorted(set(values), key=lambda value: (len(value), value))

@@ -28,6 +28,8 @@ THEME_PAGES = ["genindex", "search", "_modules/siamese_triplet/trainer/loop"]  #
 LIGHT, DARK = ("light", 1300), ("dark", 360)  # theme and width; a layout breaks on a phone in both themes alike
 EVERY_LOOK = LIGHT, DARK, ("dark", 1300), ("light", 360)
 ALIKE = ".highlight", ".sig"  # code and signatures, which are checked on one page of each kind only
+FOLDED = "book/01_softmax"  # a page with folded cells
+UNLISTED: set[str] = set()  # pages that no other leads to
 MOST_BYTES = 2.5e6  # beyond the theme
 LIVE = {
     "01_softmax": ["embedding-viewer"],
@@ -155,7 +157,7 @@ def look_at(page, theme: str, width: int) -> None:
     assert overflow(page) <= 0, (theme, width)
 
 
-@pytest.mark.parametrize("name", ["book/09_comparison", "book/benchmarks"])
+@pytest.mark.parametrize("name", ["book/09_comparison", "book/speed"])
 def test_a_wide_chart_has_a_narrow_version_on_a_phone(name: str, context, site: str) -> None:
     with context.new_page() as page:
         visit(page, site, name)
@@ -259,6 +261,45 @@ def test_a_printed_page_is_only_its_article(context, site: str) -> None:
         assert overflow(page) <= 0
         cut = "all => all.filter(code => code.scrollWidth > code.clientWidth + 1).map(code => code.innerText)"
         assert page.locator("article pre").evaluate_all(cut) == []
+
+
+def test_each_page_leads_to_the_next_and_the_last_one_is_the_index(context, site: str) -> None:
+    seen, name = [], "book/index"
+    with context.new_page() as page:
+        while name:
+            seen.append(name)
+            page.goto(f"{site}/{name}.html", wait_until="domcontentloaded")
+            after = page.locator(".prev-next-area a.right-next")
+            name = after.evaluate("link => link.href")[len(site) + 1 : -len(".html")] if after.count() else None
+        assert page.locator(".prev-next-area a.left-prev").count() == 1
+    assert seen[-1] == "genindex"
+    assert set(CHAPTERS + ARTICLES + REFERENCE) - set(seen) == UNLISTED
+
+
+def test_a_fold_opens_by_the_keyboard_and_says_what_it_hides(context, site: str) -> None:
+    with context.new_page() as page:
+        visit(page, site, FOLDED)
+        fold = page.locator("article details.hide:has(> summary > p.collapsed:text('Show the code'))").first
+        button = fold.locator("summary")
+        assert button.inner_text().strip() == "Show the code"
+        assert not fold.locator("pre").first.is_visible()
+        button.focus()
+        page.keyboard.press("Enter")
+        assert fold.locator("pre").first.is_visible()
+        assert button.inner_text().strip() == "Hide the code"
+
+
+def test_a_printed_page_shows_what_is_folded_and_folds_it_again(context, site: str) -> None:
+    count = "document.querySelectorAll('article details:not([open])').length"
+    with context.new_page() as page:
+        visit(page, site, FOLDED)
+        folded = page.evaluate(count)
+        assert folded > 0
+        page.emulate_media(media="print")
+        page.wait_for_function(f"{count} === 0")
+        assert not page.locator("article details.hide > summary").first.is_visible()
+        page.emulate_media(media="screen")
+        page.wait_for_function(f"{count} === {folded}")
 
 
 def test_no_page_is_heavier_than_is_promised(site: str) -> None:

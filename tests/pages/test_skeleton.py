@@ -27,7 +27,8 @@ OPENING = [
     r"\nYou need: ",
 ]
 COLAB_LINK = r"\n\[Open this chapter in Colab\]\(https://colab\.research\.google\.com/\S+/book/NAME\.ipynb\)\Z"
-CLOSING = ["What goes wrong", "Take-aways", "Exercises", "Read on"]
+FAILURE = re.compile(r"\b(?:goes?|went|going) wrong\b|\bfail", re.IGNORECASE)  # in the heading before the take-aways
+CLOSING = ["Take-aways", "Exercises", "Read on"]
 INSTRUCTIONS = """
 Each cell below runs as it stands, and says what is not right yet. Put your own in place of what is marked
 `your code here`, and run it again. An exercise marked *open* has no check. The [solutions](solutions.ipynb) of the
@@ -97,8 +98,9 @@ def test_the_cost_of_a_chapter_includes_the_runs_that_it_read(lines: list[str], 
 
 def test_every_chapter_closes_alike(chapter: Path) -> None:
     headings = re.findall(r"^## (.+)$", markdown(chapter), re.MULTILINE)
-    assert headings[-4:] == CLOSING
-    assert not set(CLOSING) & set(headings[:-4])
+    assert headings[-3:] == CLOSING
+    assert FAILURE.search(headings[-4]), f"{headings[-4]!r} does not say what goes wrong, or fails"
+    assert not set(CLOSING) & set(headings[:-3])
     *_, text, code = cells(chapter)
     assert text.cell_type == "markdown"
     assert text.source.startswith("---\nWhat the outputs of this page came from")

@@ -4,6 +4,7 @@ While the repository's address is the placeholder, the site has no address, and 
 """
 
 import json
+import re
 from typing import Any
 
 from docutils import nodes
@@ -11,6 +12,7 @@ from docutils import nodes
 from book_pages.files import CARD
 
 PLACEHOLDER = "https://github.com/your--account/"  # no account can have this name
+TAG = re.compile(r"<[^>]+>")  # around the number of a chapter
 BUTTONS = ("use_repository_button", "use_issues_button", "use_edit_page_button", "use_source_button")
 
 
@@ -43,7 +45,7 @@ def add_structured_data(
     about: dict[str, Any] = {"@context": "https://schema.org", "inLanguage": "en", "author": author, **book}
     if page != app.config.root_doc:
         kind = "Chapter" if page in app.imports else "TechArticle"
-        about |= {"@type": kind, "name": context["title"], "isPartOf": book}
+        about |= {"@type": kind, "name": TAG.sub("", context["title"]), "isPartOf": book}
         about |= {"url": address["url"] + app.builder.get_target_uri(page)} if address else {}
     text = json.dumps(about, ensure_ascii=False).replace("<", "\\u003c")
     context["metatags"] = context.get("metatags", "") + f'<script type="application/ld+json">{text}</script>\n'

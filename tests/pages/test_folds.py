@@ -1,0 +1,133 @@
+"""What a reader need not scroll past is folded in the built page, and so is the answer to every prediction.
+
+The tags of a cell fold it: `hide-input` its code, `hide-output` its output, `hide-cell` both.
+"""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from browser import skip_or_fail
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tools"))
+from book_pages.folds import LOG  # noqa: E402
+
+HTML = ROOT / "_build" / "html"
+CHAPTERS = [path for path in sorted((ROOT / "book").glob("*.ipynb")) if path.stem != "solutions"]
+PREDICTION, ANSWER = "**Predict first.**", re.compile(r'<details class="answer">\s*<summary>')
+UNFINISHED = {  # chapters in which something is not folded yet
+    "01_softmax",
+    "02_siamese",
+    "03_triplet",
+    "04_online_pairs",
+    "05_online_triplets",
+    "06_fashion_mnist",
+    "07_selectors",
+    "08_hands_on",
+    "10_unseen_classes",
+    "11_omniglot",
+    "12_many_classes",
+    "13_choosing",
+    "14_what_goes_wrong",
+    "15_pretrained",
+    "16_your_own_images",
+    "17_search",
+    "18_using_embeddings",
+    "many_devices",
+    "training",
+}
+
+
+def is_folded(cell: nbformat.NotebookNode, part: str) -> bool:
+    return bool({f"hide-{part}", "hide-cell"} & set(cell.metadata.get("tags", [])))
+
+
+def only_imports(code: str) -> bool:
+    python = re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE)
+    return bool(code.strip()) and all(isinstance(part, ast.Import | ast.ImportFrom) for part in ast.parse(python).body)
+
+
+def printed(cell: nbformat.NotebookNode) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def unanswered(cells: list[nbformat.NotebookNode]) -> list[str]:
+    """List the predictions without a folded answer: in the text before the next one, or in the next cell of code."""
+    found, question = [], None
+    for cell in cells:
+        if cell.cell_type == "code":
+            if question and not is_folded(cell, "output"):
+                found.append(question)
+            question = None
+            continue
+        before, *texts = cell.source.split(PREDICTION)
+        question = None if ANSWER.search(before) else question
+        for text in texts:
+            found += [question] if question else []
+            question = None if ANSWER.search(text) else text.strip()[:60]
+    return found + ([question] if question else [])
+
+
+def unfolded(cells: list[nbformat.NotebookNode]) -> list[str]:
+    """List what should be folded and is not."""
+    head = next(number for number, cell in enumerate(cells[1:], 1) if cell.cell_type == "markdown")
+    found = [f"answer: {question}" for question in unanswered(cells)]
+    for number, cell in enumerate(cells):
+        if cell.cell_type != "code":
+            continue
+        if (number < head or only_imports(cell.source)) and not is_folded(cell, "input"):
+            found.append(f"cell {number}: set-up")
+        if LOG.search(printed(cell)) and not is_folded(cell, "output"):
+            found.append(f"cell {number}: log")
+        if re.search(r"^check\.", cell.source, re.MULTILINE) and not is_folded(cell, "output"):
+            found.append(f"cell {number}: verdict")
+    if "hide-cell" not in cells[-1].metadata.get("tags", []):
+        found.append("the provenance")
+    return found
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_all_that_can_wait_is_folded(chapter: Path) -> None:
+    left = unfolded(nbformat.read(chapter, as_version=4).cells)
+    if chapter.stem in UNFINISHED:
+        assert left, f"all of {chapter.stem} is folded: take it out of UNFINISHED"
+    else:
+        assert left == []
+
+
+def test_what_is_not_folded_is_found() -> None:
+    code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+    answer = '<details class="answer"><summary>Answer</summary>\n\nNo.\n\n</details>'
+    folded = {"metadata": {"tags": ["hide-output"]}}
+    log = nbformat.v4.new_output("stream", text="Epoch 1/2  train\nEpoch 2/2  train\n")
+    cells = [text("# A"), code("import a"), text(f"{PREDICTION} One? {PREDICTION} Two?\n\n{answer}"), code("1")]
+    cells += [text(f"{PREDICTION} Three?"), code("1", **folded), text(f"{PREDICTION} Four?"), code("1", outputs=[log])]
+    cells += [code("def f():\n    pass\ncheck.f(f)"), text("---"), code("print(report)")]
+    assert unfolded(cells) == [
+        "answer: One?", "answer: Four?", "cell 1: set-up", "cell 7: log", "cell 8: verdict", "the provenance",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_the_page_hides_what_is_tagged_and_says_what_it_hides(chapter: Path) -> None:
+    page = HTML / "book" / f"{chapter.stem}.html"
+    if not page.exists():
+        skip_or_fail("the book is not built; run jupyter-book build first")
+    html, cells = page.read_text(), nbformat.read(chapter, as_version=4).cells
+    source = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    answers = html.count("Show the answer") + len(ANSWER.findall(html)) - len(ANSWER.findall(source))
+    assert answers == source.count(PREDICTION) - answered_in_text(cells) or chapter.stem in UNFINISHED
+    assert not re.search(r"<details[^>]* open", html)
+    assert "Show code cell" not in html
+    assert "Toggle hidden content" not in html
+
+
+def answered_in_text(cells: list[nbformat.NotebookNode]) -> int:
+    """Count the predictions whose answer is text."""
+    markdown = [cell.source if cell.cell_type == "markdown" else "\0" for cell in cells]
+    parts = "\n".join(markdown).split(PREDICTION)[1:]
+    return sum(bool(ANSWER.search(part.partition("\0")[0])) for part in parts)

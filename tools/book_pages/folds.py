@@ -1,0 +1,69 @@
+"""What the folded parts of a page say on their buttons.
+
+MyST-NB folds a cell, its code or its output by the tags `hide-cell`, `hide-input` and `hide-output`. The buttons say
+what is below: an answer, after a prediction; what a check says; a log; the code. Their text is their name for a screen
+reader as well.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+PREDICTION = "Predict first."
+ANSWER = 'class="answer"'
+CHECK = re.compile(r"^check\.", re.MULTILINE)
+LOG = re.compile(r"^epoch\b.*\n(?:.*\n)*?epoch\b", re.MULTILINE | re.IGNORECASE)  # two lines of a training
+NAMELESS = ' aria-label="Toggle hidden content"'
+
+
+def setup(app: Any) -> None:
+    app.add_post_transform(NameFolds)
+    app.connect("html-page-context", uncover_names)
+
+
+class NameFolds(SphinxPostTransform):
+    """Name the folded parts of cells; after the cells are folded and the formats of their outputs chosen."""
+
+    default_priority = 205
+    formats = ("html",)
+
+    def run(self, **options: Any) -> None:
+        for cell, is_answer in cells(self.document):
+            for fold in cell.findall(HideCodeCellNode):
+                name = "answer" if is_answer and "above-input" not in fold["classes"] else content(cell, fold)
+                fold["prompt_show"], fold["prompt_hide"] = f"Show the {name}", f"Hide the {name}"
+                fold["classes"].append(name.replace(" ", "-"))
+
+
+def cells(document: nodes.document) -> Iterator[tuple[nodes.container, bool]]:
+    """Yield the code cells in order, each with whether it is the first after a prediction that has no other answer."""
+    is_open = False
+    for node in document.findall():
+        if isinstance(node, nodes.strong) and node.astext() == PREDICTION:
+            is_open = True
+        elif isinstance(node, nodes.raw) and ANSWER in node.astext():
+            is_open = False
+        elif isinstance(node, nodes.container) and node.get("nb_element") == "cell_code":
+            yield node, is_open
+            is_open = False
+
+
+def content(cell: nodes.container, fold: HideCodeCellNode) -> str:
+    """Say in a word or two what a fold has in it."""
+    parts = [node.get("nb_element") for node in fold.children if isinstance(node, nodes.container)]
+    if "cell_code_source" in parts and "cell_code_output" in parts:
+        return "cell"
+    if "cell_code_source" in parts:
+        return "code"
+    if CHECK.search(cell.astext()):
+        return "verdict"
+    return "log" if LOG.search(fold.astext()) else "output"
+
+
+def uncover_names(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Remove the label that would hide the text of each button from a screen reader."""
+    context["body"] = context.get("body", "").replace(NAMELESS, "")
