@@ -244,16 +244,6 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
             lambda distances, is_same, rate: 0.0,
         ],
     ),
-    "n_steps": (
-        lambda n, size, drop_last: n // size if drop_last else -(-n // size),
-        [
-            lambda n, size, drop_last: n / size,
-            lambda n, size, drop_last: n // size,
-            lambda n, size, drop_last: -(-n // size),
-            lambda n, size, drop_last: n // size if drop_last else n // size + 1,
-            lambda n, size, drop_last: max(1, n // size) if drop_last else -(-n // size),
-        ],
-    ),
     "stop_early": (
         stopper,
         [
@@ -264,15 +254,6 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
             lambda patience: stopper(patience, strictly=False),
             lambda patience: stopper(patience + 1),
             lambda patience: stopper(2),
-        ],
-    ),
-    "n_pairs_seen": (
-        lambda n, w: w * (n // w) * (n // w - 1) // 2,
-        [
-            lambda n, w: n * (n - 1) // 2,
-            lambda n, w: n * (n - 1) // 2 / w,
-            lambda n, w: (n // w) * (n // w - 1) // 2,
-            lambda n, w: w * (n // w) * (n // w - 1),
         ],
     ),
 }

@@ -7,19 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from siamese_triplet.book.check.own_images import families_in_both, mean_over_classes
+from siamese_triplet.book.check.own_images import families_in_both, interval_over_classes
 
 
-def mean_of_means(values: Tensor, labels: Tensor, labelled: bool = True, with_nan: bool = False) -> Tensor:
-    names = labels.unique() if labelled else torch.arange(len(labels.unique()))
-    means = torch.stack([values[labels == name].nanmean() for name in names])
-    return means.mean() if with_nan else means.nanmean()
+def interval(
+    values: Tensor, labels: Tensor, draws: Tensor, ends: tuple[float, float] = (0.025, 0.975), sort: bool = True
+) -> Tensor:
+    names = labels.unique() if sort else torch.tensor(list(dict.fromkeys(labels.tolist())))
+    means = torch.stack([values[labels == name].mean() for name in names])
+    return means[draws].mean(1).quantile(torch.tensor(ends))
 
 
 RIGHT = [
     (families_in_both, lambda train, test, family: sorted(set(map(family, train)) & set(map(family, test)))),
-    (mean_over_classes, mean_of_means),
-    (mean_over_classes, lambda values, labels: mean_of_means(values, labels).item()),
+    (interval_over_classes, interval),
+    (interval_over_classes, lambda values, labels, draws: interval(values, labels, draws).tolist()),
 ]
 WRONG = [
     (families_in_both, lambda train, test, family: []),
@@ -28,12 +30,13 @@ WRONG = [
     (families_in_both, lambda train, test, family: sorted({x.split("-")[0] for x in train} & set(map(family, test)))),
     (families_in_both, lambda train, test, family: sorted(set(map(family, train)) & set(map(family, test)))[::-1]),
     (families_in_both, None),
-    (mean_over_classes, lambda values, labels: values.mean()),
-    (mean_over_classes, lambda values, labels: values.nanmean()),
-    (mean_over_classes, lambda values, labels: mean_of_means(values, labels, labelled=False)),
-    (mean_over_classes, lambda values, labels: mean_of_means(values, labels, with_nan=True)),
-    (mean_over_classes, lambda values, labels: mean_of_means(values.nan_to_num(), labels)),
-    (mean_over_classes, lambda values: values),
+    (interval_over_classes, lambda values, labels, draws: (values.min(), values.max())),
+    (interval_over_classes, lambda values, labels, draws: interval(values, torch.arange(len(values)), draws)),
+    (interval_over_classes, lambda values, labels, draws: interval(values, labels, draws, ends=(0.05, 0.95))),
+    (interval_over_classes, lambda values, labels, draws: interval(values, labels, draws, sort=False)),
+    (interval_over_classes, lambda values, labels, draws: interval(values, labels, draws).mean()),
+    (interval_over_classes, lambda values, labels, draws: interval(values, labels, draws[:1])),
+    (interval_over_classes, None),
 ]  # fmt: skip
 
 

@@ -3,23 +3,50 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-from siamese_triplet.book.check.pretrained import mean_and_std, parts_trained
+from siamese_triplet.book.check.pretrained import mean_and_std, supervised_contrastive_loss
 
 
-def thawed(epoch: int, n_parts: int, every: int) -> list[int]:
-    return [part for part in range(n_parts) if epoch - 1 >= (n_parts - part) * every]
+def contrast(
+    x: Tensor,
+    y: Tensor,
+    t: float,
+    *,
+    cosine: bool = True,
+    with_itself: bool = False,
+    stable: bool = True,
+    all_anchors: bool = False,
+    log_of_mean: bool = False,
+    mean_of_pairs: bool = False,
+) -> Tensor:
+    units = F.normalize(x) if cosine else x
+    scores = units @ units.T / t
+    if not with_itself:
+        scores = scores.fill_diagonal_(-torch.inf)
+    logs = scores.log_softmax(1) if stable else (scores.exp() / scores.exp().sum(1, keepdim=True)).log()
+    positive = (y[:, None] == y).fill_diagonal_(False)
+    n = positive.sum(1)
+    if mean_of_pairs:
+        return -logs[positive].mean()
+    losses = -logs.masked_fill(~positive, 0).sum(1) / n.clamp(min=1)
+    if log_of_mean:
+        losses = -(logs.exp().masked_fill(~positive, 0).sum(1) / n.clamp(min=1)).log()
+    return losses.mean() if all_anchors else losses[n > 0].mean()
+
+
+def contrast_with(**faults: bool) -> Callable[[Tensor, Tensor, float], Tensor]:
+    return lambda x, y, t: contrast(x, y, t, **faults)
 
 
 RIGHT = [
     (mean_and_std, lambda a, b: (a / 255, b / 255)),
     (mean_and_std, lambda a, b: torch.tensor([a, b]) / 255),
-    (parts_trained, thawed),
-    (parts_trained, lambda *given: set(thawed(*given))),
-    (parts_trained, lambda *given: np.array(thawed(*given))),
+    (supervised_contrastive_loss, contrast),
+    (supervised_contrastive_loss, lambda x, y, t: contrast(x, y, t).detach()),
 ]
 WRONG = [
     (mean_and_std, lambda a, b: (a, b)),
@@ -28,13 +55,15 @@ WRONG = [
     (mean_and_std, lambda a, b: (a - 127, b - 127)),
     (mean_and_std, lambda a, b: a / 255),
     (mean_and_std, None),
-    (parts_trained, lambda epoch, n_parts, every: []),
-    (parts_trained, lambda epoch, n_parts, every: thawed(epoch + 1, n_parts, every)),
-    (parts_trained, lambda epoch, n_parts, every: list(range(min((epoch - 1) // every, n_parts)))),
-    (parts_trained, lambda epoch, n_parts, every: thawed(epoch, n_parts, 1)),
-    (parts_trained, lambda epoch, n_parts, every: [n_parts - 1 - i for i in range((epoch - 1) // every)]),
-    (parts_trained, lambda epoch, n_parts, every: len(thawed(epoch, n_parts, every))),
-    (parts_trained, lambda epoch: None),
+    (supervised_contrastive_loss, lambda x, y, t: torch.tensor(0.0)),
+    (supervised_contrastive_loss, lambda x, y, t: contrast(x, y, 1.0)),
+    (supervised_contrastive_loss, lambda x, y, t: contrast(x, y, t) * t),
+    (supervised_contrastive_loss, contrast_with(cosine=False)),
+    (supervised_contrastive_loss, contrast_with(with_itself=True)),
+    (supervised_contrastive_loss, contrast_with(stable=False)),
+    (supervised_contrastive_loss, contrast_with(all_anchors=True)),
+    (supervised_contrastive_loss, contrast_with(log_of_mean=True)),
+    (supervised_contrastive_loss, None),
 ]
 
 

@@ -1,12 +1,14 @@
-"""The exercises of chapter 17: they tell right answers from wrong ones."""
+"""The exercises of chapters 17 and 18 on searching: they tell right answers from wrong ones."""
 
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
-from siamese_triplet.book.check.search import chance_of_a_false_accept, none_of_these
+from siamese_triplet.book.check.search import approximate_search, none_of_these, search_threshold
 
 
 def most_frequent(distances: list[float], classes: list[str], threshold: float, strictly: bool = False) -> str | None:
@@ -14,16 +16,35 @@ def most_frequent(distances: list[float], classes: list[str], threshold: float, 
     return Counter(within).most_common(1)[0][0] if within else None
 
 
+def nearest_others(distances: Tensor, labels: Tensor) -> Tensor:
+    return distances.masked_fill(labels[:, None] == labels, torch.inf).amin(1)
+
+
+def below_the_next(distances: Tensor, labels: Tensor, share: float) -> Tensor:
+    nearest = nearest_others(distances, labels).sort().values
+    n_allowed = int(share * len(nearest))
+    return distances.max() if n_allowed == len(nearest) else distances[distances < nearest[n_allowed]].max()
+
+
+def in_cells(
+    queries: Tensor, points: Tensor, centres: Tensor, n_probe: int, none: int = -1, of_first: bool = False
+) -> Tensor:
+    cells = torch.cdist(points, centres).argmin(1)
+    order = torch.cdist(queries, centres).argsort(1)[:, :n_probe]
+    found = []
+    for query, probed in zip(queries, order[:1].expand_as(order) if of_first else order, strict=True):
+        rows = torch.isin(cells, probed).nonzero()[:, 0]
+        found.append(rows[torch.cdist(query[None], points[rows])[0].argmin()].item() if len(rows) else none)
+    return torch.tensor(found)
+
+
 RIGHT = [
-    (chance_of_a_false_accept, lambda p, n: 1 - (1 - p) ** n),
     (none_of_these, most_frequent),
+    (search_threshold, below_the_next),
+    (search_threshold, lambda d, y, share: below_the_next(d, y, share).item()),
+    (approximate_search, in_cells),
 ]
 WRONG = [
-    (chance_of_a_false_accept, lambda p, n: p),
-    (chance_of_a_false_accept, lambda p, n: n * p),
-    (chance_of_a_false_accept, lambda p, n: min(1, n * p)),
-    (chance_of_a_false_accept, lambda p, n: (1 - p) ** n),
-    (chance_of_a_false_accept, lambda p, n: 1 - p**n),
     (none_of_these, lambda d, c, t: c[0]),
     (none_of_these, lambda d, c, t: c[0] if d[0] <= t else None),
     (none_of_these, lambda d, c, t: Counter(c).most_common(1)[0][0] if d[0] <= t else None),
@@ -31,6 +52,17 @@ WRONG = [
     (none_of_these, lambda d, c, t: max(sorted(set(c)), key=[x for x, y in zip(c, d, strict=True) if y <= t].count)),
     (none_of_these, lambda d, c, t: most_frequent(d, c, t) or ""),
     (none_of_these, None),
+    (search_threshold, lambda d, y, share: d.quantile(share)),
+    (search_threshold, lambda d, y, share: d[y[:, None] != y].quantile(share)),  # of pairs
+    (search_threshold, lambda d, y, share: nearest_others(d, y).quantile(share)),
+    (search_threshold, lambda d, y, share: below_the_next(d, y, share) / 2),
+    (search_threshold, lambda d, y, share: 0.0),
+    (search_threshold, None),
+    (approximate_search, lambda q, x, c, n: torch.cdist(q, x).argmin(1)),
+    (approximate_search, lambda q, x, c, n: in_cells(q, x, c, 1)),
+    (approximate_search, lambda q, x, c, n: in_cells(q, x, c, n, none=0)),
+    (approximate_search, lambda q, x, c, n: in_cells(q, x, c, n, of_first=True)),
+    (approximate_search, None),
 ]  # fmt: skip
 
 

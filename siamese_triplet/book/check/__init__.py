@@ -12,6 +12,7 @@ not yet: n_classes=2, n_samples=2
 """
 
 from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
+from siamese_triplet.book.check.gradients import share_of_gradient, train_accumulated
 from siamese_triplet.book.check.losses import (
     contrastive_loss,
     kind_of_negative,
@@ -19,10 +20,10 @@ from siamese_triplet.book.check.losses import (
     share_with_a_loss,
     triplet_loss,
 )
-from siamese_triplet.book.check.own_images import families_in_both, mean_over_classes
-from siamese_triplet.book.check.pretrained import mean_and_std, parts_trained
+from siamese_triplet.book.check.own_images import families_in_both, interval_over_classes
+from siamese_triplet.book.check.pretrained import mean_and_std, supervised_contrastive_loss
 from siamese_triplet.book.check.retrieval import map_at_r
-from siamese_triplet.book.check.search import chance_of_a_false_accept, none_of_these
+from siamese_triplet.book.check.search import approximate_search, none_of_these, search_threshold
 from siamese_triplet.book.check.selection import (
     all_semihard,
     collapsed_loss,
@@ -32,38 +33,39 @@ from siamese_triplet.book.check.selection import (
     nearest_semihard,
     scaled_margin,
 )
-from siamese_triplet.book.check.training import batches_until_all_seen, n_pairs_seen, n_steps, stop_early
+from siamese_triplet.book.check.training import batches_until_all_seen, stop_early
 from siamese_triplet.book.check.use import classify, is_clear, nearest_prototype, threshold_at
 
 __all__ = [
     "all_semihard",
+    "approximate_search",
     "batches_until_all_seen",
-    "chance_of_a_false_accept",
     "chance_together",
     "classify",
     "collapsed_loss",
     "contrastive_loss",
     "families_in_both",
     "hard_negative_pairs",
+    "interval_over_classes",
     "is_clear",
     "kind_of_negative",
     "map_at_r",
     "mean_and_std",
-    "mean_over_classes",
     "n_pairs",
-    "n_pairs_seen",
-    "n_steps",
     "n_triplets",
     "nearest_prototype",
     "nearest_semihard",
     "negative_log_likelihood",
     "none_of_these",
-    "parts_trained",
     "scaled_margin",
+    "search_threshold",
+    "share_of_gradient",
     "share_with_a_loss",
     "squared_distance",
     "stop_early",
+    "supervised_contrastive_loss",
     "symptom",
     "threshold_at",
+    "train_accumulated",
     "triplet_loss",
 ]

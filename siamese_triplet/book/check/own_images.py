@@ -25,23 +25,41 @@ def families_in_both(function: Callable[[list[str], list[str], Callable[[str], s
     judge(function, cases, "these are the relatives that would flatter the test")
 
 
-def mean_over_classes(function: Callable[[Tensor, Tensor], float]) -> None:
-    """Check the mean of the class means, from values (N,), some of them NaN, and labels (N,) (chapter 16)."""
+def interval_over_classes(function: Callable[[Tensor, Tensor, Tensor], tuple[float, float]]) -> None:
+    """Check a 95 % interval over classes, from values (N,), labels (N,) and drawn classes (R, C) (chapter 16).
 
-    def case(name: str, values: list[float], labels: list[int], expected: float, hint: str) -> Case:
-        return Case(
-            f"{name}: values {values}, labels {labels}", (torch.tensor(values), torch.tensor(labels)), expected, hint
-        )
+    Each row of the draws holds C positions among the C classes in ascending order, with replacement.
+    """
 
-    nan = float("nan")
+    def case(name: str, values: Tensor, labels: list[int], draws: Tensor, hint: str) -> Case:
+        target = torch.tensor(labels)
+        means = torch.stack([values[target == label].mean() for label in target.unique()])
+        low, high = means[draws].mean(dim=1).quantile(torch.tensor([0.025, 0.975])).tolist()
+        return Case(name, (values, target, draws), (low, high), hint)
+
+    line, generator = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.4]), torch.Generator().manual_seed(0)
+    many = torch.rand(200, generator=generator)
+    values = "values 1, 1, 1, 0, 0.4"
     cases = [
-        case("one class", [1.0, 0.0], [0, 0], 0.5, "the mean of one class is the mean"),
-        case("a large and a small class", [1.0, 1.0, 1.0, 0.0], [0, 0, 0, 1], 0.5, "first the mean of each class"),
-        case("labels that are not 0, 1, …", [1.0, 0.0, 0.0], [7, 7, 3], 0.25, "labels.unique() gives those there are"),
-        case("a value is NaN", [1.0, nan, 0.5], [0, 0, 1], 0.75, "nanmean leaves NaN out"),
-        case("a class of NaN alone", [1.0, nan, 0.5], [0, 1, 2], 0.75, "such a class has no mean, and is left out too"),
+        case(f"one draw of both classes: {values}, labels 0, 0, 0, 1, 1, draws [[0, 1]]", line, [0, 0, 0, 1, 1],
+             torch.tensor([[0, 1]]), "the mean of each class first: a large class counts no more than a small one"),
+        case(f"one class drawn twice: {values}, labels 0, 0, 0, 1, 1, draws [[1, 1]]", line, [0, 0, 0, 1, 1],
+             torch.tensor([[1, 1]]), "draws are positions of classes: means[draws] has a row for each draw"),
+        case(f"labels with gaps: {values}, labels 7, 7, 3, 3, 9, draws [[0, 0, 2]]", line, [7, 7, 3, 3, 9],
+             torch.tensor([[0, 0, 2]]), "labels.unique() gives the classes in ascending order"),
+        case("200 values of 20 classes, 500 draws", many, [number % 20 for number in range(200)],
+             torch.randint(20, (500, 20), generator=generator),
+             "a mean for each draw, then the quantiles 0.025 and 0.975 of these means: torch.quantile"),
     ]  # fmt: skip
-    judge(function, cases, "every class counts alike")
+    judge(function, cases, "every class counts alike, and classes are what is drawn", _as_numbers)
+
+
+def _as_numbers(answer: object) -> object:
+    try:
+        low, high = (float(value) for value in answer)  # type: ignore[attr-defined]  # an error leaves it as it is
+    except Exception:
+        return answer
+    return (low, high)
 
 
 def _kind(name: str) -> str:

@@ -1,8 +1,12 @@
 """Exercises on pretrained networks: chapter 15."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
 
 from siamese_triplet.book.check.verdict import Case, judge
+from siamese_triplet.losses import SupervisedContrastiveLoss
 
 
 def mean_and_std(function: Callable[[float, float], tuple[float, float]]) -> None:
@@ -21,22 +25,29 @@ def mean_and_std(function: Callable[[float, float], tuple[float, float]]) -> Non
     judge(function, cases, "this is what normalization(mean, std) takes", _as_numbers)
 
 
-def parts_trained(function: Callable[[int, int, int], Sequence[int]]) -> None:
-    """Check which of `n_parts` are trained in an epoch, if one is thawed `every` few (chapter 15)."""
+def supervised_contrastive_loss(function: Callable[[Tensor, Tensor, float], Tensor]) -> None:
+    """Check a supervised contrastive loss of embeddings (B, D) with labels (B,) and a temperature (chapter 15)."""
 
-    def case(name: str, epoch: int, n_parts: int, every: int, hint: str) -> Case:
-        n_thawed = min((epoch - 1) // every, n_parts)
-        expected = list(range(n_parts - n_thawed, n_parts))
-        return Case(f"{name}: {epoch=}, {n_parts=}, {every=}", (epoch, n_parts, every), expected, hint)
+    def case(name: str, embeddings: Tensor, labels: list[int], temperature: float, hint: str) -> Case:
+        target = torch.tensor(labels)
+        expected = SupervisedContrastiveLoss(temperature)(embeddings, target)
+        return Case(f"{name}, labels {labels}, {temperature=}", (embeddings, target, temperature), expected, hint)
 
+    units = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0], [-1.0, 0.0]])
+    points = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    shown = f"embeddings {_rounded(units)}"
     cases = [
-        case("the first epoch", 1, 3, 1, "at first all parts are frozen, and only the head is trained"),
-        case("the second epoch", 2, 3, 1, "the last part is thawed first: its features are the most special ones"),
-        case("all but one", 3, 3, 1, "after two epochs, two parts are thawed"),
-        case("two epochs for each", 4, 3, 2, "epoch 4 comes after 3 complete epochs, and 3 // 2 parts"),
-        case("all of them", 9, 3, 2, "there are no more than n_parts"),
-    ]
-    judge(function, cases, "as LayerwiseThaw does it", _as_sorted_list)
+        case(shown, units, [0, 0, 1, 1], 1.0, "an image is not among its own candidates: leave the diagonal out"),
+        case("the same, at other lengths", units * torch.tensor([[1.0], [2.0], [3.0], [4.0]]), [0, 0, 1, 1], 1.0,
+             "cosine similarities: divide each embedding by its length first"),
+        case(shown, units, [0, 0, 1, 1], 0.2, "divide the cosines by the temperature, before the softmax"),
+        case(shown, units, [0, 0, 0, 1], 0.5,
+             "two positives: the mean of their −log p. An image without a positive is no anchor, and not in the mean"),
+        case("12 points", points, [0, 1, 2, 3] * 3, 0.1,
+             "first the mean over the positives of an anchor, then over anchors"),
+        case(shown, units, [0, 0, 1, 1], 0.001, "exp of large scores is infinite: logsumexp, or F.log_softmax"),
+    ]  # fmt: skip
+    judge(function, cases, "the loss of SupervisedContrastiveLoss")
 
 
 def _as_numbers(answer: object) -> object:
@@ -47,8 +58,5 @@ def _as_numbers(answer: object) -> object:
     return (first, second)
 
 
-def _as_sorted_list(answer: object) -> object:
-    try:
-        return sorted(int(value) for value in answer)  # type: ignore[attr-defined]  # an error leaves it as it is
-    except Exception:
-        return answer
+def _rounded(values: Tensor) -> list[list[float]]:
+    return [[round(value, 2) for value in row] for row in values.tolist()]
