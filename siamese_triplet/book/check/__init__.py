@@ -12,36 +12,39 @@ not yet: n_classes=2, n_samples=2
 """
 
 from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
+from siamese_triplet.book.check.experiments import mining_experiment
 from siamese_triplet.book.check.losses import (
     contrastive_loss,
     kind_of_negative,
     negative_log_likelihood,
-    share_with_a_loss,
+    triplet_gradients,
     triplet_loss,
 )
 from siamese_triplet.book.check.own_images import families_in_both, mean_over_classes
 from siamese_triplet.book.check.pretrained import mean_and_std, parts_trained
-from siamese_triplet.book.check.retrieval import map_at_r
+from siamese_triplet.book.check.retrieval import area_under_curve, average_precision, map_at_r
 from siamese_triplet.book.check.search import chance_of_a_false_accept, none_of_these
 from siamese_triplet.book.check.selection import (
     all_semihard,
-    collapsed_loss,
+    batch_hard,
     hard_negative_pairs,
     n_pairs,
     n_triplets,
     nearest_semihard,
     scaled_margin,
 )
-from siamese_triplet.book.check.training import batches_until_all_seen, n_pairs_seen, n_steps, stop_early
+from siamese_triplet.book.check.training import batches_until_all_seen, n_pairs_seen, n_steps, stop_early, training_loop
 from siamese_triplet.book.check.use import classify, is_clear, nearest_prototype, threshold_at
 
 __all__ = [
     "all_semihard",
+    "area_under_curve",
+    "average_precision",
+    "batch_hard",
     "batches_until_all_seen",
     "chance_of_a_false_accept",
     "chance_together",
     "classify",
-    "collapsed_loss",
     "contrastive_loss",
     "families_in_both",
     "hard_negative_pairs",
@@ -50,6 +53,7 @@ __all__ = [
     "map_at_r",
     "mean_and_std",
     "mean_over_classes",
+    "mining_experiment",
     "n_pairs",
     "n_pairs_seen",
     "n_steps",
@@ -60,10 +64,11 @@ __all__ = [
     "none_of_these",
     "parts_trained",
     "scaled_margin",
-    "share_with_a_loss",
     "squared_distance",
     "stop_early",
     "symptom",
     "threshold_at",
+    "training_loop",
+    "triplet_gradients",
     "triplet_loss",
 ]
