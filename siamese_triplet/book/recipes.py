@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,11 @@ class Recipe:
     def step_size(self) -> int:
         """The number of epochs after which the learning rate falls."""
         return step_size(self.n_epochs)
+
+    @property
+    def speed(self) -> dict[str, Any]:
+        """The arguments of `fit` that speed the full recipe up, on a GPU and on many CPUs; none in the quick one."""
+        return {"autocast": torch.bfloat16, "channels_last": True} if self.name == "full" else {}
 
     def __str__(self) -> str:
         _, _, per_class = (self.subset or "").partition(":")

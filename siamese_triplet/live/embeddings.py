@@ -22,6 +22,7 @@ from siamese_triplet.selectors.by_name import SELECTORS
 from siamese_triplet.trainer import History
 
 GREATEST = 2**15 - 1  # the largest 16-bit integer
+Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
 class EmbeddingRecorder:
@@ -69,24 +70,39 @@ class EmbeddingRecorder:
         self.record(model, str(epoch))
 
 
-def embedding_viewer(recorder: EmbeddingRecorder, name: str = "embeddings", title: str | None = None) -> LiveFigure:
+def embedding_viewer(
+    recorder: EmbeddingRecorder,
+    name: str = "embeddings",
+    title: str | None = None,
+    *,
+    step: str = "epoch",
+    one_scale: bool = False,
+) -> LiveFigure:
     """Show 2-D embeddings from a recorder through all epochs, with the images behind the points and their neighbours.
 
-    On paper it is a scatter plot of the last epoch. `name`: see `triplet_playground`. Raises ValueError for embeddings
-    that are not 2-D, and if none were recorded.
+    On paper it is a scatter plot of the last epoch. `step` is the word for what was recorded, if not epochs. With
+    `one_scale` all epochs are drawn on one scale, so that embeddings can be seen to shrink. `name`: see
+    `triplet_playground`. Raises ValueError for embeddings that are not 2-D, and if none were recorded.
     """
     images = recorder.images
     alt = (
         f"scatter plot of the embeddings of {len(images):,} {'training' if images.train else 'test'} images of "
-        f"{len(images.classes)} classes after the last epoch of training; in a browser, through all epochs."
+        f"{len(images.classes)} classes after the last {step} of training; in a browser, through all {step}s."
     )
+    options = {"step": step, "isOneScale": one_scale}
     return LiveFigure(
         "embedding-viewer",
         name,
-        title or "Embeddings through the epochs",
-        _recorded_data(recorder),
+        title or f"Embeddings through the {step}s",
+        _recorded_data(recorder) | options,
         alt,
-        still=scatter_image(recorder.embeddings[-1], recorder.labels, images.classes, alt),
+        still=scatter_image(
+            recorder.embeddings[-1],
+            recorder.labels,
+            images.classes,
+            alt,
+            limits=_limits(recorder.embeddings) if one_scale else None,
+        ),
     )
 
 
@@ -163,8 +179,10 @@ def _recorded_data(recorder: EmbeddingRecorder) -> dict[str, Any]:
     }
 
 
-def scatter_image(embeddings: Tensor, labels: Tensor, classes: Sequence[str], alt: str) -> str:
-    """Draw embeddings (N, 2) as an HTML image, described by `alt`."""
+def scatter_image(
+    embeddings: Tensor, labels: Tensor, classes: Sequence[str], alt: str, limits: Limits | None = None
+) -> str:
+    """Draw embeddings (N, 2) as an HTML image, described by `alt`, within the `limits` of x and y."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -172,7 +190,15 @@ def scatter_image(embeddings: Tensor, labels: Tensor, classes: Sequence[str], al
 
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
-    plot_embeddings(embeddings, labels, classes=classes, ax=figure.add_subplot())
+    plot_embeddings(embeddings, labels, *(limits or ()), classes=classes, ax=figure.add_subplot())
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=80)
     return f'<img alt="{alt}" src="{data_url("png", stream.getvalue())}">'
+
+
+def _limits(embeddings: Tensor) -> Limits:
+    """Return the limits of x and of y within which all embeddings (epochs, N, 2) lie, of a square."""
+    low, high = embeddings.amin(dim=(0, 1)), embeddings.amax(dim=(0, 1))
+    middle, reach = (low + high) / 2, 0.54 * float((high - low).max())
+    (x, y) = middle.tolist()
+    return (x - reach, x + reach), (y - reach, y + reach)

@@ -90,7 +90,7 @@ def page_weights(model: nn.Module) -> dict[str, Any]:
     name = _name_of(net) if isinstance(net, EmbeddingNet) else type(net).__name__
     if name not in NETWORKS:
         raise ValueError(f"a page cannot run the network {name}; it has {', '.join(NETWORKS)}, for images of 28 × 28")
-    numbers = nn.utils.parameters_to_vector(model.parameters()).detach().cpu()
+    numbers = torch.cat([weights.detach().reshape(-1) for weights in model.parameters()]).cpu()  # channels last, too
     weights = numbers.half().numpy().astype("<f2")  # too large a number becomes infinite
     if not np.isfinite(weights).all():
         raise ValueError("the network has weights that are not finite in 16 bits; has it diverged?")

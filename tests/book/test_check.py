@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from siamese_triplet import TripletSelector
@@ -47,6 +47,48 @@ def contrastive(d: Tensor, y: Tensor, m: float) -> Tensor:
 
 def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, m: float) -> Tensor:
     return ((anchor - positive).square().sum(1) - (anchor - negative).square().sum(1) + m).clamp(min=0)
+
+
+def gradients(anchor: Tensor, positive: Tensor, negative: Tensor, m: float) -> tuple[Tensor, Tensor, Tensor]:
+    share = (triplet(anchor, positive, negative, m) > 0).float()[:, None] / len(anchor)  # (T, 1)
+    return 2 * share * (negative - positive), 2 * share * (positive - anchor), 2 * share * (anchor - negative)
+
+
+def hard_triplets(distances: Tensor, labels: Tensor, needs_both: bool = True) -> Tensor:
+    same = labels[:, None] == labels
+    is_positive = same & ~torch.eye(len(labels), dtype=torch.bool)
+    farthest = distances.masked_fill(~is_positive, -torch.inf).argmax(dim=1)
+    nearest = distances.masked_fill(same, torch.inf).argmin(dim=1)
+    triplets = torch.stack([torch.arange(len(labels)), farthest, nearest], dim=1)
+    return triplets[is_positive.any(dim=1) & (~same).any(dim=1)] if needs_both else triplets
+
+
+def train_loop(
+    net: nn.Module,
+    loss_fn: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: list,
+    n_epochs: int,
+    zeroes: bool = True,
+    switches: bool = True,
+    steps: bool = True,
+    divides: bool = True,
+) -> list[float]:
+    means = []
+    if switches:
+        net.train()
+    for _ in range(n_epochs):
+        losses = []
+        for (first, second), target in batches:
+            if zeroes:
+                optimizer.zero_grad()
+            loss = loss_fn(*net(first, second), target)
+            loss.backward()
+            if steps:
+                optimizer.step()
+            losses.append(loss.item())
+        means.append(sum(losses) / (len(losses) if divides else 1))
+    return means
 
 
 def kind(d_ap: float, d_an: float, m: float) -> str:
@@ -116,15 +158,6 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
             lambda d, y, m: 0.5 * y * d + 0.5 * (1 - y) * (m - d).clamp(min=0),
         ],
     ),
-    "share_with_a_loss": (
-        lambda d, m: (d < m).double().mean(),
-        [
-            lambda d, m: (d <= m).double().mean(),
-            lambda d, m: (d > m).double().mean(),
-            lambda d, m: (d < 1.0).double().mean(),
-            lambda d, m: (d < m).sum(),
-        ],
-    ),
     "triplet_loss": (
         lambda *triplets: triplet(*triplets).mean(),
         [
@@ -135,6 +168,18 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
             lambda a, p, n, m: ((a - p).square().sum(1) - (a - n).square().sum(1) + m).mean().clamp(min=0),
             lambda a, p, n, m: triplet(a, p, n, 1.0).mean(),
             lambda a, p, n, m: triplet(a, p, n, m).mean().view(1),
+        ],
+    ),
+    "triplet_gradients": (
+        gradients,
+        [
+            lambda a, p, n, m: (torch.zeros_like(a),) * 3,
+            lambda a, p, n, m: tuple(len(a) * gradient for gradient in gradients(a, p, n, m)),
+            lambda a, p, n, m: tuple(-gradient for gradient in gradients(a, p, n, m)),
+            lambda a, p, n, m: gradients(a, p, n, 1e6),
+            lambda a, p, n, m: gradients(a, p, n, 1.0),
+            lambda a, p, n, m: gradients(a, p, n, m)[:2],
+            lambda a, p, n, m: torch.stack(gradients(a, p, n, m)),
         ],
     ),
     "kind_of_negative": (
@@ -190,7 +235,17 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
             lambda losses: choose(losses, 0, 1)[:1],
         ],
     ),
-    "collapsed_loss": (0.3, [0, 0.0, 1.0, 0.09, "0.3", torch.zeros(2), [0.3]]),
+    "batch_hard": (
+        hard_triplets,
+        [
+            lambda distances, labels: torch.empty(0, 3, dtype=torch.int64),
+            lambda distances, labels: hard_triplets(-distances, labels),
+            lambda distances, labels: hard_triplets(distances, labels)[:, [0, 2, 1]],
+            lambda distances, labels: hard_triplets(distances, labels)[:2],
+            lambda distances, labels: hard_triplets(distances, labels, needs_both=False),
+            lambda distances, labels: hard_triplets(distances, labels).tolist(),
+        ],
+    ),
     "all_semihard": (
         Selector(0, 1),
         [
@@ -244,6 +299,18 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
             lambda distances, is_same, rate: 0.0,
         ],
     ),
+    "training_loop": (
+        train_loop,
+        [
+            lambda net, loss_fn, optimizer, batches, n_epochs: [0.0] * n_epochs,
+            lambda *given: train_loop(*given, zeroes=False),
+            lambda *given: train_loop(*given, switches=False),
+            lambda *given: train_loop(*given, steps=False),
+            lambda *given: train_loop(*given, divides=False),
+            lambda *given: train_loop(*given)[-1:],
+            lambda net, loss_fn, optimizer, batches, n_epochs: train_loop(net, loss_fn, optimizer, batches, 1),
+        ],
+    ),
     "stop_early": (
         stopper,
         [
@@ -257,7 +324,7 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
         ],
     ),
 }
-VALUES = {"collapsed_loss", "scaled_margin"}  # the answer is a value, not a function
+VALUES = {"scaled_margin"}  # the answer is a value, not a function
 every_exercise = pytest.mark.parametrize("name", EXERCISES)
 
 

@@ -1,4 +1,4 @@
-"""The exercises of chapter 12: they tell right answers from wrong ones."""
+"""The exercises on metrics, of chapters 1 and 12: they tell right answers from wrong ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from siamese_triplet.book.check.retrieval import map_at_r
+from siamese_triplet.book.check.retrieval import area_under_curve, average_precision, map_at_r
 
 
 def by_hand(
@@ -56,6 +56,68 @@ def test_the_right_answer_is_correct(answer: Callable, capsys: pytest.CaptureFix
 @pytest.mark.parametrize("answer", WRONG)
 def test_a_wrong_answer_has_a_hint(answer: Any, capsys: pytest.CaptureFixture) -> None:
     map_at_r(answer)
+    text = capsys.readouterr().out
+    assert text.startswith("not yet: ")
+    assert "\n  hint " in text
+
+
+def precision(hits: list[bool], r: int, depth: int | None = None, by: int | None = None, misses: bool = False) -> float:
+    """Compute the average precision at R, or with one of the usual mistakes."""
+    places = range(1, (depth or r) + 1)
+    return sum(sum(hits[:place]) / place for place in places if misses or hits[place - 1]) / (by or r)
+
+
+RIGHT_PRECISIONS = [precision, lambda hits, r: torch.tensor(precision(hits, r))]
+WRONG_PRECISIONS = [
+    lambda hits, r: 0.0,
+    lambda hits, r: sum(hits[:r]) / r,
+    lambda hits, r: precision(hits, r, depth=len(hits)),
+    lambda hits, r: precision(hits, r, by=max(1, sum(hits))),
+    lambda hits, r: precision(hits, r, misses=True),
+    lambda hits, r: precision(hits, r, by=len(hits)),
+    lambda hits: 0.0,
+    None,
+]
+
+
+def area(distances: Tensor, is_positive: Tensor, ties: float = 0.5) -> Tensor:
+    """Compute the AUC by ranks."""
+    negative = distances[~is_positive].double().sort().values
+    before, until = (torch.searchsorted(negative, distances[is_positive].double(), right=r) for r in (False, True))
+    farther, tied = len(negative) - until, until - before
+    return (farther + ties * tied).mean() / len(negative)
+
+
+RIGHT_AREAS = [area, lambda distances, is_positive: area(distances, is_positive).item()]
+WRONG_AREAS = [
+    lambda distances, is_positive: 1.0,
+    lambda distances, is_positive: area(-distances, is_positive),
+    lambda distances, is_positive: area(distances, ~is_positive),
+    lambda distances, is_positive: area(distances, is_positive, ties=0),
+    lambda distances, is_positive: area(distances, is_positive, ties=1),
+    lambda distances, is_positive: area(distances, is_positive) * (~is_positive).sum(),
+    lambda distances: distances,
+    None,
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "answer"),
+    [(average_precision, answer) for answer in RIGHT_PRECISIONS]
+    + [(area_under_curve, answer) for answer in RIGHT_AREAS],
+)
+def test_the_right_precision_or_area_is_correct(check: Callable, answer: Any, capsys: pytest.CaptureFixture) -> None:
+    check(answer)
+    assert capsys.readouterr().out.startswith("correct: ")
+
+
+@pytest.mark.parametrize(
+    ("check", "answer"),
+    [(average_precision, answer) for answer in WRONG_PRECISIONS]
+    + [(area_under_curve, answer) for answer in WRONG_AREAS],
+)
+def test_a_wrong_precision_or_area_has_a_hint(check: Callable, answer: Any, capsys: pytest.CaptureFixture) -> None:
+    check(answer)
     text = capsys.readouterr().out
     assert text.startswith("not yet: ")
     assert "\n  hint " in text

@@ -323,7 +323,54 @@ def test_the_bench_opens_at_the_first_trained_epoch(show: Callable, recorder: li
     assert page.get_by_role("status").inner_text().startswith("untrained: ")
 
 
+def test_epochs_without_a_triplet_are_one_row_of_the_bench(browser: Any, tmp_path: Path) -> None:
+    recorder = live.EmbeddingRecorder(part(False, 4), 40)
+    apart = torch.stack([recorder.labels * 50.0, recorder.labels * 50.0], dim=1)
+    noise = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    for name, points in (("1", noise), ("2", apart), ("3", apart), ("4", noise), ("5", apart)):
+        recorder.keep(points, name)
+    page = opened(browser, tmp_path, live.selector_bench(recorder).to_html())
+    assert page.locator(".bars div span:first-child").all_inner_texts() == ["1", "2 … 3", "4", "5"]
+    assert page.locator(".bars b").all_inner_texts()[1::2] == ["0", "0"]
+    slide(page, "epoch", 2)
+    assert page.locator(".bars [aria-current]").inner_text().startswith("2 … 3")
+    page.close()
+
+
+def opened(browser: Any, folder: Path, html: str) -> Any:
+    """Open a page with one figure, which records the labels of the ticks that it draws."""
+    path = folder / "figure.html"
+    path.write_text(f'<meta charset="utf-8">{html}', encoding="utf-8")
+    page = browser.new_page()
+    page.add_init_script("""
+        window.ticks = [];
+        const write = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+          window.ticks.push(text);
+          return write.call(this, text, ...place);
+        };
+    """)
+    page.goto(f"file://{path}")
+    return page
+
+
 # the viewer
+
+
+@pytest.mark.parametrize("one_scale", [True, False])
+def test_steps_that_shrink_are_drawn_on_one_scale(browser: Any, tmp_path: Path, one_scale: bool) -> None:
+    recorder = live.EmbeddingRecorder(part(False, 4), 40)
+    points = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    for name, size in (("1", 1.0), ("10", 0.01)):
+        recorder.keep(size * points, name)
+    page = opened(browser, tmp_path, live.embedding_viewer(recorder, step="step", one_scale=one_scale).to_html())
+    ticks = []
+    for number in (0, 1):
+        page.evaluate("window.ticks = []")
+        slide(page, "step", number)
+        ticks.append(set(page.evaluate("window.ticks")))
+    assert (ticks[0] == ticks[1]) == one_scale
+    page.close()
 
 
 def test_the_viewer_shows_an_image_and_the_neighbours_of_the_picked_one(

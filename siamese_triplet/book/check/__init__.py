@@ -12,37 +12,40 @@ not yet: n_classes=2, n_samples=2
 """
 
 from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
+from siamese_triplet.book.check.experiments import mining_experiment
 from siamese_triplet.book.check.gradients import share_of_gradient, train_accumulated
 from siamese_triplet.book.check.losses import (
     contrastive_loss,
     kind_of_negative,
     negative_log_likelihood,
-    share_with_a_loss,
+    triplet_gradients,
     triplet_loss,
 )
 from siamese_triplet.book.check.own_images import families_in_both, interval_over_classes
 from siamese_triplet.book.check.pretrained import mean_and_std, supervised_contrastive_loss
-from siamese_triplet.book.check.retrieval import map_at_r
+from siamese_triplet.book.check.retrieval import area_under_curve, average_precision, map_at_r
 from siamese_triplet.book.check.search import approximate_search, none_of_these, search_threshold
 from siamese_triplet.book.check.selection import (
     all_semihard,
-    collapsed_loss,
+    batch_hard,
     hard_negative_pairs,
     n_pairs,
     n_triplets,
     nearest_semihard,
     scaled_margin,
 )
-from siamese_triplet.book.check.training import batches_until_all_seen, stop_early
+from siamese_triplet.book.check.training import batches_until_all_seen, stop_early, training_loop
 from siamese_triplet.book.check.use import classify, is_clear, nearest_prototype, threshold_at
 
 __all__ = [
     "all_semihard",
     "approximate_search",
+    "area_under_curve",
+    "average_precision",
+    "batch_hard",
     "batches_until_all_seen",
     "chance_together",
     "classify",
-    "collapsed_loss",
     "contrastive_loss",
     "families_in_both",
     "hard_negative_pairs",
@@ -51,6 +54,7 @@ __all__ = [
     "kind_of_negative",
     "map_at_r",
     "mean_and_std",
+    "mining_experiment",
     "n_pairs",
     "n_triplets",
     "nearest_prototype",
@@ -60,12 +64,13 @@ __all__ = [
     "scaled_margin",
     "search_threshold",
     "share_of_gradient",
-    "share_with_a_loss",
     "squared_distance",
     "stop_early",
     "supervised_contrastive_loss",
     "symptom",
     "threshold_at",
     "train_accumulated",
+    "training_loop",
+    "triplet_gradients",
     "triplet_loss",
 ]

@@ -39,30 +39,15 @@ def contrastive_loss(function: Callable[[Tensor, Tensor, float], Tensor]) -> Non
         return Case(name, (torch.tensor(d), torch.tensor(y), margin), expected, hint)
 
     cases = [
-        case([0.5], [1.0], 1.0, "a positive pair (y = 1) costs ½ d², whatever the margin"),
+        case(
+            [0.5], [1.0], 1.0, "one loss for each pair, (P,); a positive pair (y = 1) costs ½ d², whatever the margin"
+        ),
         case([0.25], [0.0], 1.0, "a negative pair (y = 0) nearer than the margin costs ½ (margin − d)²"),
         case([1.5], [0.0], 1.0, "a negative pair beyond the margin costs nothing: max(0, …) before the square"),
-        case([0.0, 3.0, 1.0, 2.0], [0.0, 1.0, 0.0, 0.0], 2.0, "one loss for each pair, not their mean"),
+        case([0.0, 3.0, 1.0, 2.0], [0.0, 1.0, 0.0, 0.0], 2.0, "the margin is an argument"),
         case([], [], 1.0, "no pairs have no losses: compute with whole tensors, not with single numbers"),
     ]
     judge(function, cases, "pair by pair what ContrastiveLoss gives")
-
-
-def share_with_a_loss(function: Callable[[Tensor, float], float]) -> None:
-    """Check the share of negative pairs that has a loss, from their distances d (N,) and a margin (chapter 2)."""
-
-    def case(d: list[float], margin: float, hint: str) -> Case:
-        distances = torch.tensor(d)
-        losses = _contrastive_losses(distances, torch.zeros_like(distances), margin)
-        return Case(f"d {d}, margin {margin}", (distances, margin), (losses > 0).float().mean().item(), hint)
-
-    cases = [
-        case([0.5, 1.5, 2.5, 3.5], 1.0, "a negative pair has a loss where it is nearer than the margin"),
-        case([0.5, 1.5, 2.5, 3.5], 3.0, "the margin is an argument"),
-        case([1.0, 0.5], 1.0, "at the margin itself the loss is zero"),
-        case([2.0, 3.0], 1.0, "none of them is a share of 0"),
-    ]
-    judge(function, cases, "the share for which ContrastiveLoss is greater than zero")
 
 
 def triplet_loss(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> None:
@@ -81,6 +66,33 @@ def triplet_loss(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) ->
         case("both", [hard, easy], 10.0, "the margin is added to d² of the positive"),
     ]
     judge(function, cases, "what TripletLoss gives")
+
+
+def triplet_gradients(function: Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor, Tensor]]) -> None:
+    """Check the gradients of the mean triplet loss, from anchors, positives, negatives (T, D) and a margin (chapter 3).
+
+    They are three tensors (T, D): by the anchors, the positives and the negatives.
+    """
+
+    def case(name: str, points: Tensor, margin: float, hint: str) -> Case:
+        triplets = [column.clone().requires_grad_() for column in points.unbind(1)]  # each (T, D)
+        TripletLoss(margin)(*triplets).backward()
+        gradients = tuple(column.grad for column in triplets)
+        return Case(f"{name}, margin {margin}", (*points.unbind(1), margin), gradients, hint)
+
+    hard = torch.tensor([[[0.0, 0.0], [3.0, 0.0], [0.0, 2.0]]])
+    easy = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]]])
+    many = torch.randn(20, 3, 4, generator=torch.Generator().manual_seed(0))
+    both = torch.cat([hard, easy])
+    cases = [
+        case(f"a hard triplet {hard.tolist()}", hard, 1.0,
+             "d² = (a − p)·(a − p): by a it is 2 (a − p), by p it is −2 (a − p); d² of the negative is subtracted"),
+        case(f"an easy triplet {easy.tolist()}", easy, 1.0, "no loss, no gradient: three tensors of zeros"),
+        case(f"both {both.tolist()}", both, 1.0, "the loss is a mean: divide by the number of triplets, easy ones too"),
+        case(f"both {both.tolist()}", both, 20.0, "with this margin both triplets have a loss"),
+        case("20 triplets in four dimensions", many, 0.5, "mask the triplets row by row: (T,) becomes (T, 1)"),
+    ]  # fmt: skip
+    judge(function, cases, "what autograd gives for TripletLoss")
 
 
 def kind_of_negative(function: Callable[[float, float, float], str]) -> None:

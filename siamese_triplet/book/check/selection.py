@@ -1,6 +1,7 @@
 """Exercises on the pairs and triplets of a batch: chapters 4, 5, 7 and 8."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,15 +9,14 @@ from torch import Tensor
 
 from siamese_triplet.book.check.verdict import Case, judge, judge_value
 from siamese_triplet.distances import pairwise_distances
-from siamese_triplet.losses import OnlineTripletLoss
 from siamese_triplet.selectors import (
     AllPositivePairSelector,
     AllSemihardTripletSelector,
     AllTripletSelector,
+    BatchHardTripletSelector,
     FunctionNegativeTripletSelector,
     HardestSemihardTripletSelector,
     HardNegativePairSelector,
-    RandomNegativeTripletSelector,
     TripletSelector,
 )
 
@@ -52,7 +52,7 @@ def hard_negative_pairs(function: Callable[[Tensor, Tensor], Tensor]) -> None:
     There are as many of them as positive pairs.
     """
     hints = [
-        "the closest of the pairs whose labels differ, as many as there are positive pairs",
+        "the closest of the pairs whose labels differ, each pair once, as many as there are positive pairs",
         "each pair once, i < j; three positive pairs allow for three negative ones",
         "where negative pairs are fewer than positive ones, all of them",
         "one positive pair allows for one negative pair, however far away",
@@ -100,12 +100,25 @@ def nearest_semihard(function: Callable[[Tensor], Tensor]) -> None:
     )
 
 
-def collapsed_loss(answer: float) -> None:
-    """Check the loss of random negatives at margin 0.3 when all embeddings coincide (chapter 5)."""
-    _, labels = _batch(4, 3)
-    loss, _ = OnlineTripletLoss(0.3, RandomNegativeTripletSelector(0.3))(torch.ones(12, 2), labels)
-    hint = "all distances are zero: what is left of max(0, d² − d² + margin), and of the mean over such triplets?"
-    judge_value(answer, loss.item(), "the loss of a collapsed batch, margin 0.3", hint)
+def batch_hard(function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Check the batch-hard triplets (N, 3), from squared distances (B, B) and labels (B,) (chapter 5).
+
+    Each image with a positive and a negative is an anchor once, with its farthest positive and its nearest negative.
+    """
+    hints = [
+        "an anchor needs a positive: images alone in their class are none",
+        "the farthest positive and the nearest negative of each anchor: fill the others with −∞ or ∞ before max or min",
+        "each image is an anchor once, so there are at most B triplets",
+        "the only negative may be far away: batch-hard takes it even if the loss is zero",
+        "without negatives there are no triplets: an int64 tensor of shape (0, 3)",
+        "without positives there are no triplets: an int64 tensor of shape (0, 3)",
+        "rows are anchor, positive, negative, as indices into the batch",
+    ]
+    cases = [
+        replace(case, arguments=(pairwise_distances(case.arguments[0]), case.arguments[1]), hint=hint)
+        for case, hint in zip(_cases(BatchHardTripletSelector(), ""), hints, strict=True)
+    ]
+    judge(function, cases, "the triplets that BatchHardTripletSelector finds", _sort_rows)
 
 
 def all_semihard(selector: TripletSelector) -> None:

@@ -17,14 +17,14 @@ def classifier() -> Diagram:
     bars = [box(404, y - 40 + 8 * row, 48 * score, 6, fill=SOFT, edge="none") for row, score in enumerate(SCORES)]
     return Diagram(
         "A classifier and its embedding",
-        "An image goes through a convolutional network, which gives an embedding of two numbers. A linear layer makes "
-        "ten scores of them, one for each class, and the softmax makes probabilities of the scores. The embedding is "
-        "taken from between the network and the linear layer.",
+        "An image goes through a convolutional network and a PReLU, which give an embedding of two numbers. A linear "
+        "layer makes ten scores of them, one for each class, and the softmax makes probabilities of the scores. The "
+        "embedding is what the linear layer sees, after the PReLU.",
         172,
         [
             _digit(32, y, TWO, 2),
             arrow((58, y), (82, y)),
-            box(82, y - 30, 136, 60, "convolutional", "network"),
+            box(82, y - 30, 136, 60, "convolutional", "network, PReLU"),
             arrow((218, y), (242, y)),
             box(242, y - 28, 38, 28, "z₁", fill="white", edge=PULL),
             box(242, y, 38, 28, "z₂", fill="white", edge=PULL),

@@ -135,12 +135,24 @@ function linesOf(tuples) {
 
 function drawBars(box, results, epochs, current, kind) {
   const most = Math.max(1, ...results.map(({ active }) => active));
-  const rows = results.map(({ active }, epoch) => {
+  const rows = runs(results.map(({ active }) => active)).map(({ first, last, active }) => {
     const bar = element("i");
     bar.style.width = `${(100 * active) / most}%`;
-    const row = element("div", {}, element("span", { textContent: epochs[epoch].name }), element("span", {}, bar), element("b", { textContent: active.toLocaleString("en") }));
-    if (epoch === current) row.setAttribute("aria-current", "true");
+    const name = first === last ? epochs[first].name : `${epochs[first].name} … ${epochs[last].name}`;
+    const row = element("div", {}, element("span", { textContent: name }), element("span", {}, bar), element("b", { textContent: active.toLocaleString("en") }));
+    if (first <= current && current <= last) row.setAttribute("aria-current", "true");
     return row;
   });
   box.replaceChildren(element("span", { className: "hint", textContent: `${kind} with a loss, of this selector and margin, at each epoch:` }), ...rows);
+}
+
+/** The epochs with their numbers of active tuples; those without any, one after the other, are one run. */
+function runs(counts) {
+  const found = [];
+  counts.forEach((active, epoch) => {
+    const before = found.at(-1);
+    if (before && !active && !before.active) before.last = epoch;
+    else found.push({ first: epoch, last: epoch, active });
+  });
+  return found;
 }

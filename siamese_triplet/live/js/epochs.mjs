@@ -9,12 +9,12 @@ const SECONDS_AN_EPOCH = 0.9;
  * Calls `onTime(time)` with the number of an epoch, or a number between two while one moves into the next. Readers who
  * prefer reduced motion get whole epochs only.
  */
-export function epochSlider({ names, value, onTime }) {
+export function epochSlider({ names, value, onTime, label = "epoch" }) {
   const last = names.length - 1;
   let running = null;
   let time = value;
   const control = slider({
-    label: "epoch",
+    label,
     min: 0,
     max: last,
     step: 1,

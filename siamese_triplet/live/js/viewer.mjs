@@ -12,7 +12,7 @@ const MANY = 20; // classes, whose list gets a bar to scroll it
 export function embeddingViewer(view, data) {
   const { host, address } = view;
   const epochs = data.epochs.map(({ points, unit }) => decodePoints(points, unit));
-  const frames = epochs.map((points) => frameOf(points));
+  const frames = epochs.map((points) => frameOf(data.isOneScale ? epochs.flat() : points));
   const show = imageSheet(data.sheet);
   const last = epochs.length - 1;
   const hidden = new Set(address.numbers("off", [], [[0, data.classes.length - 1]], ".").map(Math.round));
@@ -23,7 +23,7 @@ export function embeddingViewer(view, data) {
   };
 
   const drawing = scatter(host, { label: `embeddings of ${data.labels.length} test images, a point each`, onPoint: (image, isPick) => (isPick ? change({ image, picked: image }) : image !== state.image && change({ image })) });
-  const steps = epochSlider({ names: data.epochs.map(({ name }) => name), value: state.time, onTime: (time) => change({ time }) });
+  const steps = epochSlider({ names: data.epochs.map(({ name }) => name), value: state.time, onTime: (time) => change({ time }), label: data.step });
   const shown = element("div", { className: "shown" });
   const says = announcement();
   const thumbs = element("ol", { className: "thumbs" });
