@@ -8,6 +8,13 @@ from typing import Any
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import Settings, compare, compare_unseen
 from siamese_triplet.book.many_classes import Emoji, compare_numbers, emoji_runs, metrics_table
+from siamese_triplet.book.official import (
+    choice_runs,
+    official_runs,
+    official_table,
+    reproduce_official,
+    reproduce_references,
+)
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.book.pretrained import FineTuning, compare_starts, from_scratch, starts_table
 from siamese_triplet.book.report import COMPARISON, SWEEP, UNSEEN, write_report
@@ -80,10 +87,16 @@ def _add_omniglot(commands: Any) -> None:
     parser.set_defaults(command=_omniglot)
     parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
     parser.add_argument("--epochs", type=count, default=Characters.n_epochs, help="default: %(default)s")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--selection",
         action="store_true",
         help="compare selectors and losses instead, in a quarter of the epochs",
+    )
+    what.add_argument(
+        "--official",
+        action="store_true",
+        help="train for the 20 official one-shot runs instead, on one minimal set and on both; epochs are fixed",
     )
     parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("runs/omniglot"), help="folder of the runs (%(default)s)")
@@ -166,6 +179,8 @@ def _compare(given: argparse.Namespace) -> int:
 
 
 def _omniglot(given: argparse.Namespace) -> int:
+    if given.official:
+        return _official(given)
     chosen = dataclasses.replace(Characters(n_epochs=given.epochs), bfloat16=given.bfloat16)
     seeds = range(given.seeds)
     if given.selection:
@@ -175,6 +190,15 @@ def _omniglot(given: argparse.Namespace) -> int:
     name = "omniglot-selection.json" if given.selection else "omniglot.json"
     results = reproduce_characters(given.results / name, given.out, runs, root=given.data, device=given.device)
     print(error_table(results))
+    return 0
+
+
+def _official(given: argparse.Namespace) -> int:
+    runs = [*official_runs(range(given.seeds)), *choice_runs()]
+    references = reproduce_references(given.results / "omniglot-references.json", root=given.data)
+    path = given.results / "omniglot-official.json"
+    results = reproduce_official(path, given.out, runs, root=given.data, device=given.device)
+    print(official_table([*references, *results]))
     return 0
 
 

@@ -27,7 +27,7 @@ def modified_hausdorff(left: Tensor, right: Tensor) -> Tensor:
 
 
 def hausdorff_errors(runs: OneShotRuns) -> Tensor:
-    """Compute the error (E,) of each run in the original size, by the nearest support; of equally near ones, the first."""
+    """Compute the error (E,) of each run by the nearest support, the first of equally near ones."""
     points = [ink_points(drawing) for drawing in runs.images.data]
     errors = []
     for support, queries in zip(runs.support.squeeze(2).tolist(), runs.queries.squeeze(2).tolist(), strict=True):

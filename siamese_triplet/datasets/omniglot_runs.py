@@ -76,8 +76,8 @@ def _find(path: Path, wanted: bool) -> None:
     problem = fetch(lambda: _download(path), path.parent) if wanted else "download=False"
     if problem:
         raise MissingDataError(
-            f"no one-shot runs of omniglot: there is no {printable(path)}, and it was not downloaded: {problem}. Connect "
-            f"once, or name the folder that has them with root= or {DATA_VARIABLE}"
+            f"no one-shot runs of omniglot: there is no {printable(path)}, and it was not downloaded: {problem}. "
+            f"Connect once, or name the folder that has them with root= or {DATA_VARIABLE}"
         )
 
 
