@@ -11,6 +11,7 @@ not yet: n_classes=2, n_samples=2
   hint      every image is an anchor: how many positives has it, and how many negatives?
 """
 
+from siamese_triplet.book.check.characters import few_shot_error
 from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
 from siamese_triplet.book.check.losses import (
     contrastive_loss,
@@ -32,18 +33,18 @@ from siamese_triplet.book.check.selection import (
     nearest_semihard,
     scaled_margin,
 )
-from siamese_triplet.book.check.training import batches_until_all_seen, n_pairs_seen, n_steps, stop_early
+from siamese_triplet.book.check.training import n_pairs_seen, n_steps, stop_early
 from siamese_triplet.book.check.use import classify, is_clear, nearest_prototype, threshold_at
 
 __all__ = [
     "all_semihard",
-    "batches_until_all_seen",
     "chance_of_a_false_accept",
     "chance_together",
     "classify",
     "collapsed_loss",
     "contrastive_loss",
     "families_in_both",
+    "few_shot_error",
     "hard_negative_pairs",
     "is_clear",
     "kind_of_negative",

@@ -1,4 +1,4 @@
-"""Exercises on batches, epochs and processes: chapters 11, 19 and 20."""
+"""Exercises on batches, epochs and processes: chapters 19 and 20."""
 
 from collections.abc import Callable
 
@@ -8,26 +8,8 @@ from siamese_triplet.book.check.verdict import Case, judge
 from siamese_triplet.datasets import Images, normalization
 from siamese_triplet.distributed import Share
 from siamese_triplet.loader import TensorLoader
-from siamese_triplet.samplers import BalancedBatchSampler
 
 StopsEarly = Callable[[int, dict[str, list[float]], object], bool]  # a callback of `fit`: epoch, history, model
-
-
-def batches_until_all_seen(function: Callable[[int, int], int]) -> None:
-    """Check the number of batches until each class was in one, from the classes in all and in a batch (chapter 11)."""
-
-    def case(n_classes: int, n_in_batch: int, hint: str) -> Case:
-        n_batches = _count_until_all_seen(n_classes, n_in_batch)
-        return Case(f"{n_classes=}, {n_in_batch=}", (n_classes, n_in_batch), n_batches, hint)
-
-    cases = [
-        case(10, 10, "all classes are in every batch"),
-        case(10, 5, "no class comes again before all others had their turn"),
-        case(10, 4, "what is left over needs a batch as well: round up"),
-        case(544, 40, "what is left over needs a batch as well: round up"),
-        case(7, 1, "one class a batch"),
-    ]
-    judge(function, cases, "as many as BalancedBatchSampler takes")
 
 
 def n_steps(function: Callable[[int, int, bool], int]) -> None:
@@ -90,14 +72,3 @@ def n_pairs_seen(function: Callable[[int, int], int]) -> None:
         case(8, 8, "a share of one image has no pair"),
     ]
     judge(function, cases, "the pairs within the shares of all processes")
-
-
-def _count_until_all_seen(n_classes: int, n_in_batch: int) -> int:
-    labels = torch.arange(n_classes).repeat(n_in_batch + 1)  # enough images for an epoch with all classes
-    seen: set[int] = set()
-    batches = iter(BalancedBatchSampler(labels, n_in_batch, 1))
-    n_batches = 0
-    while len(seen) < n_classes:
-        seen.update(labels[next(batches)].tolist())
-        n_batches += 1
-    return n_batches
