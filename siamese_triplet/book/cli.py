@@ -15,6 +15,7 @@ from siamese_triplet.book.official import (
     official_table,
     reproduce_official,
     reproduce_references,
+    reproduce_together,
 )
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.book.plane import Plane, measure_plane
@@ -242,11 +243,13 @@ def _omniglot(given: argparse.Namespace) -> int:
 
 
 def _official(given: argparse.Namespace) -> int:
-    runs = [*official_runs(range(given.seeds)), *choice_runs()]
     references = reproduce_references(given.results / "omniglot-references.json", root=given.data)
-    path = given.results / "omniglot-official.json"
+    path, runs = given.results / "omniglot-official.json", official_runs(range(given.seeds))
     results = reproduce_official(path, given.out, runs, root=given.data, device=given.device)
+    results += reproduce_together(path, given.out, runs, root=given.data, device=given.device)
     print(official_table([*references, *results]))
+    results = reproduce_official(path, given.out, choice_runs(), root=given.data, device=given.device)
+    print(official_table(results))
     return 0
 
 

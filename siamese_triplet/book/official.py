@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from siamese_triplet.book.hausdorff import hausdorff_errors
 from siamese_triplet.book.official_settings import OfficialCharacters
-from siamese_triplet.book.omniglot import checkpoint_name, embed_views, train_characters
+from siamese_triplet.book.omniglot import Characters, checkpoint_name, embed_views, train_characters
 from siamese_triplet.book.results import check_complete, collect, markdown_table, quantities, spread
 from siamese_triplet.datasets import Images, OneShotRuns, load_one_shot_runs, rotations_as_classes
 from siamese_triplet.evaluation import episode_accuracy, few_shot_accuracy
@@ -57,17 +57,25 @@ def evaluate_own(embeddings: Tensor, images: Images, n_episodes: int | None = No
 
 def official_runs(seeds: Iterable[int] = range(3)) -> list[Run]:
     """List the runs for the official figure: both training sets, in about as many steps, each with every seed."""
-    sets = [OfficialCharacters(), OfficialCharacters(n_epochs=9, background="both")]
+    sets = [OfficialCharacters(), OfficialCharacters(n_epochs=3, background="both")]
     return [(NAMES[settings.background], settings, seed) for settings in sets for seed in seeds]
 
 
 def choice_runs(seeds: Iterable[int] = (0,)) -> list[Run]:
-    """List the runs by which the settings were chosen, in a quarter of the steps, on the alphabets held out."""
-    plain = OfficialCharacters(background="held out", mirrored=False)
+    """List the runs by which the settings were chosen, one change after the other, on the alphabets held out.
+
+    Each has 448 batches of 200 images, but for the last, with three times as many.
+    """
+    mirrored = OfficialCharacters(background="held out", n_epochs=8, n_classes=40, n_samples=5, strong=False)
+    plain = replace(mirrored, n_epochs=16, mirrored=False, residual=False, width=64)
     variants = {
         "all triplets, 32 × 32": replace(plain, temperature=None, image_size=32),
         "supervised contrastive, 28 × 28": plain,
-        "and mirrored characters as classes": replace(plain, mirrored=True, n_epochs=plain.n_epochs // 2),
+        "+ mirrored characters": replace(mirrored, residual=False, width=64),
+        "+ residual net": mirrored,
+        "+ strong warps": replace(mirrored, strong=True),
+        "+ 20 × 10 images": replace(mirrored, strong=True, n_classes=20, n_samples=10),
+        "+ three times as long": replace(mirrored, strong=True, n_classes=20, n_samples=10, n_epochs=24),
     }
     return [(name, settings, seed) for seed in seeds for name, settings in variants.items()]
 
@@ -92,23 +100,92 @@ def reproduce_official(
     """
 
     def compute(key: dict[str, Any]) -> dict[str, Any]:
-        settings, seed = by_key[key["name"], key["seed"]], key["seed"]
-        is_choice = settings.background == "held out"
-        official = None if is_choice else load_one_shot_runs(root, image_size=settings.image_size)
-        train_set = settings.load(True, root)
-        checkpoint = work and work / checkpoint_name(key["name"], settings, seed)
-        model, history = train_characters(
-            settings, train_set, seed, device=device, checkpoint=checkpoint, verbose=verbose
-        )
-        check_complete(history, settings.n_epochs)
-        own = None if settings.background == "both" else settings.load(False, root)
-        metrics = evaluate_model(model, official, own, n_views, n_episodes)
-        sizes = {"train_classes": len(train_set.classes), "train_images": len(train_set), "n_views": 4 * n_views}
-        return metrics | sizes | {"seconds": sum(history["seconds"]), "made": provenance(model)}
+        settings = by_key[key["name"], key["seed"]]
+        model, seconds = _train(key["name"], settings, key["seed"], work, root, device, verbose)
+        return _measure(model, settings, root, n_views, n_episodes) | {"seconds": seconds, "made": provenance(model)}
 
     by_key = {(name, seed): settings for name, settings, seed in runs}
     keys = ({"name": name, "seed": seed, "settings": asdict(settings)} for (name, seed), settings in by_key.items())
     return collect(path, keys, compute, verbose)
+
+
+def reproduce_together(
+    path: Path | None,
+    work: Path | None,
+    runs: Iterable[Run],
+    *,
+    root: str | os.PathLike | None = None,
+    device: torch.device | str | None = None,
+    n_views: int = VIEWS,
+    n_episodes: int | None = None,
+    verbose: bool = True,
+) -> list[dict[str, Any]]:
+    """Evaluate the nets of `runs` with the same name side by side, as one `SideBySide`; return a result for each name.
+
+    Their checkpoints in `work` are read; what is missing is trained. For the rest see `reproduce_official`.
+    """
+
+    def compute(key: dict[str, Any]) -> dict[str, Any]:
+        of_name = [run for run in listed if key["name"] == together(run[0])]
+        trained = [_train(*run, work, root, device, verbose) for run in of_name]
+        model = SideBySide([net for net, _ in trained])
+        metrics = _measure(model, of_name[0][1], root, n_views, n_episodes)
+        return metrics | {"seconds": 0.0, "made": provenance(model)}  # their training is counted already
+
+    listed = list(runs)
+    settings_of = {name: asdict(settings) for name, settings, _ in listed}
+    seeds_of = {name: [seed for other, _, seed in listed if other == name] for name in settings_of}
+    keys = ({"name": together(name), "seed": seeds_of[name], "settings": settings_of[name]} for name in settings_of)
+    return collect(path, keys, compute, verbose)
+
+
+def together(name: str) -> str:
+    return f"{name}, the nets side by side"
+
+
+class SideBySide(nn.Module):
+    """Several nets as one: the embeddings of all, side by side, so that squared distances add up."""
+
+    def __init__(self, nets: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([net(x) for net in self.nets], dim=1)
+
+    def get_embedding(self, x: Tensor) -> Tensor:
+        return self(x)
+
+
+def _train(
+    name: str,
+    settings: OfficialCharacters,
+    seed: int,
+    work: Path | None,
+    root: str | os.PathLike | None,
+    device: torch.device | str | None,
+    verbose: bool,
+) -> tuple[nn.Module, float]:
+    """Train a run, or read it from its complete checkpoint; return the net and the seconds."""
+    checkpoint = work and work / checkpoint_name(name, settings, seed)
+    train_set = settings.load(True, root)
+    model, history = train_characters(settings, train_set, seed, device=device, checkpoint=checkpoint, verbose=verbose)
+    check_complete(history, settings.n_epochs)
+    return model, sum(history["seconds"])
+
+
+def _measure(
+    model: nn.Module,
+    settings: OfficialCharacters,
+    root: str | os.PathLike | None,
+    n_views: int,
+    n_episodes: int | None,
+) -> dict[str, Any]:
+    is_choice, is_both = (settings.background == background for background in ("held out", "both"))
+    official = None if is_choice else load_one_shot_runs(root, image_size=settings.image_size)
+    own = None if is_both else settings.load(False, root)
+    metrics = evaluate_model(model, official, own, n_views, n_episodes)
+    return metrics | {"train_classes": len(settings.load(True, root).classes), "n_views": 4 * n_views}
 
 
 def evaluate_model(
@@ -134,28 +211,35 @@ def reproduce_references(
     seeds: Iterable[int] = range(3),
     *,
     root: str | os.PathLike | None = None,
+    with_official: bool = True,
     n_episodes: int | None = None,
     verbose: bool = True,
 ) -> list[dict[str, Any]]:
     """Evaluate what needs no training, with one view: pixels, untrained nets, and the baseline of the data's authors.
 
-    Pixels and nets are evaluated on the official runs and on the alphabets that only the second minimal set has; the
-    modified Hausdorff distance on the official runs alone, in the original size. Results in the list `path` are not
+    Pixels and nets are evaluated on the official runs, by the settings of `OfficialCharacters`, and on the alphabets
+    that only the second minimal set has, by those of `Characters`; the modified Hausdorff distance on the official runs
+    alone, in the original size. `with_official=False` leaves the official runs out. Results in the list `path` are not
     computed again. Raises the errors of `load_one_shot_runs`.
     """
-    settings = OfficialCharacters()
 
     def compute(key: dict[str, Any]) -> dict[str, Any]:
         if key["name"] == HAUSDORFF:
             errors = hausdorff_errors(load_one_shot_runs(root))
             return {"one_view": {"official": errors.mean().item()}, "errors": errors.tolist()}
-        official, own = load_one_shot_runs(root, image_size=settings.image_size), settings.load(False, root)
-        torch.manual_seed(key["seed"])
-        model = settings.network() if key["name"] == UNTRAINED else nn.Flatten()
-        metrics = evaluate_official(embed_views(model, official.images)[0], official)
-        return {"one_view": metrics | evaluate_own(embed_views(model, own)[0], own, n_episodes)}
 
-    rows = [(HAUSDORFF, 0), ("pixels", 0), *((UNTRAINED, seed) for seed in seeds)]
+        def embed(settings: Characters, images: Images) -> Tensor:
+            torch.manual_seed(key["seed"])
+            return embed_views(settings.network() if key["name"] == UNTRAINED else nn.Flatten(), images)[0]
+
+        own = Characters().load(False, root)
+        metrics = evaluate_own(embed(Characters(), own), own, n_episodes)
+        if with_official:
+            official = load_one_shot_runs(root, image_size=OfficialCharacters.image_size)
+            metrics |= evaluate_official(embed(OfficialCharacters(), official.images), official)
+        return {"one_view": metrics}
+
+    rows = [(HAUSDORFF, 0)] * with_official + [("pixels", 0), *((UNTRAINED, seed) for seed in seeds)]
     return collect(path, ({"name": name, "seed": seed} for name, seed in rows), compute, verbose)
 
 

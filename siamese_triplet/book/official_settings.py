@@ -3,32 +3,42 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from siamese_triplet.book.omniglot import Characters
-from siamese_triplet.datasets import Images, load_omniglot, rotations_as_classes
+from siamese_triplet.datasets import Images, RandomWarp, load_omniglot, rotations_as_classes
 from siamese_triplet.losses import SupervisedContrastiveLoss
+from siamese_triplet.networks import ConvEmbeddingNet, ResidualEmbeddingNet
 
 HELD_OUT = ("Korean", "Latin")  # alphabets of the first minimal set for the choice of settings
+STRONG: dict[str, Any] = {"degrees": 20, "scale": 0.3, "elastic": 0.045}
 
 
 @dataclass(frozen=True)
 class OfficialCharacters(Characters):
-    """The settings of a run for the official figure: `Characters` with another loss, and the set to train on.
+    """The settings of a run for the official figure: `Characters` with another net and loss, and the set to train on.
 
     - `background`: "small1" for the first minimal set, "both" for both, "held out" for the choice of settings.
     - `temperature`: that of the supervised contrastive loss; with None, the loss is that of `Characters`.
+    - `residual`: a `ResidualEmbeddingNet` of this `width`, instead of a `ConvEmbeddingNet`.
     - `mirrored`: mirrored characters are classes of their own, as turned ones.
+    - `strong`: stronger warps than those of `Characters`.
     """
 
-    n_epochs: int = 16
+    n_epochs: int = 6
+    n_classes: int = 20
+    n_samples: int = 10
     image_size: int = 28
+    width: int = 32
     bfloat16: bool = True
     background: str = "small1"
     temperature: float | None = 0.1
+    residual: bool = True
     mirrored: bool = True
+    strong: bool = True
 
     def load(self, train: bool, root: str | os.PathLike | None = None, subset: str | None = "minimal") -> Images:
         """Load the characters to train on, or to validate on: those held out, or else the three of the second set."""
@@ -41,6 +51,14 @@ class OfficialCharacters(Characters):
             return images
         images = mirrored_as_classes(images) if self.mirrored else images
         return rotations_as_classes(images) if self.turned else images
+
+    def network(self) -> nn.Module:
+        size = (1, self.image_size, self.image_size)
+        cls = ResidualEmbeddingNet if self.residual else ConvEmbeddingNet
+        return cls(self.embedding_size, size, self.width, self.unit_sphere)
+
+    def warp(self, seed: int) -> RandomWarp | None:
+        return RandomWarp(**STRONG, seed=seed) if self.warped and self.strong else super().warp(seed)
 
     def loss(self, seed: int) -> nn.Module:
         return super().loss(seed) if self.temperature is None else SupervisedContrastiveLoss(self.temperature)
