@@ -28,17 +28,14 @@ class OfficialCharacters(Characters):
     - `strong`: stronger warps than those of `Characters`.
     """
 
-    n_epochs: int = 6
-    n_classes: int = 20
-    n_samples: int = 10
+    n_epochs: int = 16
     image_size: int = 28
-    width: int = 32
     bfloat16: bool = True
     background: str = "small1"
     temperature: float | None = 0.1
-    residual: bool = True
+    residual: bool = False
     mirrored: bool = True
-    strong: bool = True
+    strong: bool = False
 
     def load(self, train: bool, root: str | os.PathLike | None = None, subset: str | None = "minimal") -> Images:
         """Load the characters to train on, or to validate on: those held out, or else the three of the second set."""
