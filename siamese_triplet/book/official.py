@@ -1,8 +1,8 @@
 """The experiment on Omniglot's official one-shot runs, with training on one or both of the minimal sets.
 
-Settings were chosen on two alphabets of the first minimal set, with training on its other three (`choice_runs`), and the
-last choice, between this net and a residual one in fewer steps, on the three alphabets that only the second set has.
-The official error of one seed of each was known by then, and had no part in it.
+Settings were chosen on two alphabets of the first minimal set, with training on its other three (`choice_runs`). The
+last choice, between this net and a residual one in fewer steps, was made on the three alphabets that only the second
+set has. The official error of one seed of each was known by then, and had no part in it.
 """
 
 import os
