@@ -9,6 +9,14 @@ from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import Settings, compare, compare_unseen
 from siamese_triplet.book.evidence import ARMS, compare_arms, evidence_table, measure_references
 from siamese_triplet.book.many_classes import Emoji, compare_numbers, emoji_runs, metrics_table
+from siamese_triplet.book.official import (
+    choice_runs,
+    official_runs,
+    official_table,
+    reproduce_official,
+    reproduce_references,
+    reproduce_together,
+)
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.book.plane import Plane, measure_plane
 from siamese_triplet.book.pretrained import FineTuning, compare_starts, from_scratch, starts_table
@@ -105,10 +113,16 @@ def _add_omniglot(commands: Any) -> None:
     parser.set_defaults(command=_omniglot)
     parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
     parser.add_argument("--epochs", type=count, default=Characters.n_epochs, help="default: %(default)s")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--selection",
         action="store_true",
         help="compare selectors and losses instead, in a quarter of the epochs",
+    )
+    what.add_argument(
+        "--official",
+        action="store_true",
+        help="train for the 20 official one-shot runs instead, on one minimal set and on both; epochs are fixed",
     )
     parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("runs/omniglot"), help="folder of the runs (%(default)s)")
@@ -214,6 +228,8 @@ def _settings(given: argparse.Namespace) -> Settings:
 
 
 def _omniglot(given: argparse.Namespace) -> int:
+    if given.official:
+        return _official(given)
     chosen = dataclasses.replace(Characters(n_epochs=given.epochs), bfloat16=given.bfloat16)
     seeds = range(given.seeds)
     if given.selection:
@@ -223,6 +239,17 @@ def _omniglot(given: argparse.Namespace) -> int:
     name = "omniglot-selection.json" if given.selection else "omniglot.json"
     results = reproduce_characters(given.results / name, given.out, runs, root=given.data, device=given.device)
     print(error_table(results))
+    return 0
+
+
+def _official(given: argparse.Namespace) -> int:
+    references = reproduce_references(given.results / "omniglot-references.json", root=given.data)
+    path, runs = given.results / "omniglot-official.json", official_runs(range(given.seeds))
+    results = reproduce_official(path, given.out, runs, root=given.data, device=given.device)
+    results += reproduce_together(path, given.out, runs, root=given.data, device=given.device)
+    print(official_table([*references, *results]))
+    results = reproduce_official(path, given.out, choice_runs(), root=given.data, device=given.device)
+    print(official_table(results))
     return 0
 
 

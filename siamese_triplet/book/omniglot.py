@@ -64,7 +64,7 @@ class Characters:
         images = load_omniglot(train, root, subset=subset, image_size=self.image_size)
         return rotations_as_classes(images) if train and self.turned else images
 
-    def network(self) -> ConvEmbeddingNet:
+    def network(self) -> nn.Module:
         size = (1, self.image_size, self.image_size)
         return ConvEmbeddingNet(self.embedding_size, size, self.width, self.unit_sphere)
 
@@ -75,6 +75,9 @@ class Characters:
         if images.groups is None:
             raise ValueError(f"n_groups={self.n_groups}, but the images have no groups; leave it out")
         return GroupedBatchSampler(images.targets, images.groups, self.n_groups, self.n_classes, self.n_samples, seed)
+
+    def warp(self, seed: int) -> RandomWarp | None:
+        return RandomWarp(seed=seed) if self.warped else None
 
     def loss(self, seed: int) -> nn.Module:
         return Method("online-triplet", selector=self.selector, margin=self.margin).loss(seed)
@@ -101,9 +104,9 @@ def train_characters(
     optimizer = AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=0, fused=device.type in ("cpu", "cuda")
     )
-    warp = RandomWarp(seed=seed) if settings.warped else None
+    sampler = settings.sampler(train_set, seed)
     history = fit(
-        TensorLoader(train_set, batch_sampler=settings.sampler(train_set, seed), device=device, augment=warp),
+        TensorLoader(train_set, batch_sampler=sampler, device=device, augment=settings.warp(seed)),
         None,
         model,
         settings.loss(seed),

@@ -13,6 +13,7 @@ from siamese_triplet.datasets.images import Images, LabelledImages, normalizatio
 from siamese_triplet.datasets.layouts import read_folder
 from siamese_triplet.datasets.mnist import load
 from siamese_triplet.datasets.omniglot import has_omniglot, load_omniglot, rotations_as_classes
+from siamese_triplet.datasets.omniglot_runs import OneShotRuns, has_one_shot_runs, load_one_shot_runs
 from siamese_triplet.datasets.pairs_and_triplets import SiameseMNIST, TripletMNIST
 from siamese_triplet.datasets.photos import read_photo
 from siamese_triplet.datasets.plan import FolderPlan, plan_folder
@@ -26,15 +27,18 @@ __all__ = [
     "Images",
     "LabelledImages",
     "MissingDataError",
+    "OneShotRuns",
     "RandomColour",
     "RandomWarp",
     "SiameseMNIST",
     "TripletMNIST",
     "has_omniglot",
+    "has_one_shot_runs",
     "load",
     "load_emoji",
     "load_folder",
     "load_omniglot",
+    "load_one_shot_runs",
     "normalization",
     "plan_folder",
     "read_folder",

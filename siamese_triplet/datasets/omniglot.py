@@ -80,9 +80,7 @@ def load_omniglot(
     """
     if subset not in (None, "minimal"):
         raise ValueError(f"unknown {subset=} of omniglot; it is None for all alphabets or 'minimal'")
-    image_size = IMAGE_SIZE if image_size is None else image_size
-    if not 8 <= image_size <= IMAGE_SIZE:
-        raise ValueError(f"{image_size=} of omniglot must be between 8 and {IMAGE_SIZE}")
+    image_size = check_image_size(image_size)
     folder = named_folder(root) or cache_directory()
     archive, alphabets = _find(folder, train, download, subset)
     return _make_images(*_read(archive, alphabets, image_size), train)
@@ -156,23 +154,40 @@ def _read(archive: Archive, alphabets: tuple[str, ...] | None, image_size: int) 
             for name in names:
                 alphabet, character = name.split("/")[1:3]
                 if alphabets is None or alphabet in alphabets:
-                    drawings.append(_read_drawing(file, name))
+                    drawings.append(read_drawing(file, name))
                     characters.append((alphabet, character))
         data = 255 - torch.stack(drawings)
     except Exception as error:  # zipfile, zlib and Pillow raise errors of several kinds
-        problem = f"{archive.path} is truncated or corrupt: {error or type(error).__name__}"
-        advice = "delete it to have it downloaded again, or copy it again"
-        raise ValueError(printable(f"{problem}; {advice}")) from error
-    if image_size < IMAGE_SIZE:
-        shrunk = [
-            F.interpolate(part[:, None].float(), (image_size, image_size), mode="bilinear", antialias=True)
-            for part in data.split(1000)
-        ]
-        data = torch.cat(shrunk).squeeze(1).round().clamp(0, 255).byte()
-    return data, characters
+        raise damaged(archive.path, error) from error
+    return shrink(data, image_size), characters
 
 
-def _read_drawing(file: zipfile.ZipFile, name: str) -> Tensor:
+def damaged(path: Path, error: Exception) -> ValueError:
+    """Make the error for an archive that cannot be read, or that holds something else."""
+    problem = f"{path} is truncated or corrupt: {error or type(error).__name__}"
+    return ValueError(printable(f"{problem}; delete it to have it downloaded again, or copy it again"))
+
+
+def shrink(data: Tensor, image_size: int) -> Tensor:
+    """Shrink drawings, uint8 (N, 105, 105), to `image_size` with antialiasing."""
+    if image_size == IMAGE_SIZE:
+        return data
+    shrunk = [
+        F.interpolate(part[:, None].float(), (image_size, image_size), mode="bilinear", antialias=True)
+        for part in data.split(1000)
+    ]
+    return torch.cat(shrunk).squeeze(1).round().clamp(0, 255).byte()
+
+
+def check_image_size(image_size: int | None) -> int:
+    """Return `image_size`, by default that of the drawings. Raises ValueError for one below 8 or above it."""
+    image_size = IMAGE_SIZE if image_size is None else image_size
+    if not 8 <= image_size <= IMAGE_SIZE:
+        raise ValueError(f"{image_size=} of omniglot must be between 8 and {IMAGE_SIZE}")
+    return image_size
+
+
+def read_drawing(file: zipfile.ZipFile, name: str) -> Tensor:
     """Read a drawing, uint8 (105, 105), whose declared sizes are checked before it is unpacked and decoded."""
     n_bytes = file.getinfo(name).file_size
     if n_bytes > MAX_BYTES:

@@ -6,7 +6,7 @@ the embedding: one that puts all images on one point scores nothing.
 """
 
 from siamese_triplet.evaluation.embeddings import embed, extract_embeddings
-from siamese_triplet.evaluation.few_shot import few_shot_accuracy
+from siamese_triplet.evaluation.few_shot import episode_accuracy, few_shot_accuracy
 from siamese_triplet.evaluation.frozen import frozen_features
 from siamese_triplet.evaluation.intervals import bootstrap_interval
 from siamese_triplet.evaluation.neighbours import Neighbours, knn_accuracy, knn_predictions, nearest
@@ -24,6 +24,7 @@ __all__ = [
     "choose_threshold",
     "doubtful_labels",
     "embed",
+    "episode_accuracy",
     "extract_embeddings",
     "few_shot_accuracy",
     "frozen_features",

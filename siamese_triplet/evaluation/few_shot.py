@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from siamese_triplet._validation import check_batch, check_known
+from siamese_triplet._validation import check_batch, check_finite, check_known, check_matrix
 from siamese_triplet.distances import exponent_of, full_precision, scale, wide_dtype
 from siamese_triplet.evaluation.intervals import bootstrap_intervals
 from siamese_triplet.evaluation.neighbours import check_not_empty
@@ -77,9 +77,7 @@ def few_shot_accuracy(
     }
     generator = torch.Generator().manual_seed(seed)
     scores = torch.empty(n_episodes, 2, dtype=torch.float64)
-    wide = full_precision(embeddings).to(wide_dtype(embeddings))
-    wide = wide - wide.mean(dim=0)
-    wide = scale(wide, -exponent_of(wide))  # so that squares, as float32, neither vanish nor overflow
+    wide = _centre(embeddings)
     for number, (group, group_classes) in enumerate(classes.items()):
         if number >= n_episodes:
             break  # fewer episodes than groups
@@ -89,10 +87,71 @@ def few_shot_accuracy(
             drawn = [_draw_episode(group_classes, members, ways[group], k_shot + n_queries, generator) for _ in chunk]
             images = torch.stack(drawn).to(wide.device)
             scores[chunk] = _scores(wide, Episodes(*images.split([k_shot, n_queries], dim=2))).cpu()
-    values = dict(zip(("prototype", "neighbour"), scores.T, strict=True))
-    results: dict[str, Any] = {name: accuracies.mean().item() for name, accuracies in values.items()}
-    results |= bootstrap_intervals(values, seed=seed)
+    results = _summarise(scores, seed)
     return results if groups is None else results | {"n_way_of_groups": ways}
+
+
+def episode_accuracy(embeddings: Tensor, support: Tensor, queries: Tensor, seed: int = 0) -> dict[str, Any]:
+    """Compute the accuracy of few-shot classification in given episodes, such as the official runs of Omniglot.
+
+    `support` (E, n_way, k_shot) and `queries` (E, n_way, n_queries) are indices of `embeddings` (N, D): in each of E
+    episodes the images of each class. Queries are classified as by `few_shot_accuracy`, and the result has the same
+    entries; `seed` is that of the bootstrap over the episodes.
+
+    Raises ValueError for no images, embeddings that are not finite, indices that are no integers from 0 to N − 1, other
+    shapes, fewer than two classes, and a query that is in the support of its episode.
+
+    >>> import torch
+    >>> from siamese_triplet.evaluation import episode_accuracy
+    >>> embeddings = torch.tensor([[0.0], [1.0], [0.1], [0.4]])
+    >>> support, queries = torch.tensor([[[0], [1]]]), torch.tensor([[[2], [3]]])  # one episode, two classes
+    >>> episode_accuracy(embeddings, support, queries)["prototype"]  # 0.4 is nearer to 0 than to 1
+    0.5
+    """
+    check_not_empty("embeddings", embeddings)
+    check_matrix("embeddings", embeddings)
+    check_finite("embeddings", embeddings)
+    _check_episodes(support, queries, len(embeddings))
+    wide = _centre(embeddings)
+    n_images = support[0].numel() + queries[0].numel()
+    chunk_size = max(1, CHUNK // (n_images * max(1, wide.shape[1])))
+    chunks = zip(support.to(wide.device).split(chunk_size), queries.to(wide.device).split(chunk_size), strict=True)
+    return _summarise(torch.cat([_scores(wide, Episodes(*chunk)) for chunk in chunks]).cpu(), seed)
+
+
+def _check_episodes(support: Tensor, queries: Tensor, n_images: int) -> None:
+    for name, indices in (("support", support), ("queries", queries)):
+        if not isinstance(indices, Tensor) or indices.ndim != 3 or indices.dtype not in (torch.int32, torch.int64):
+            raise ValueError(f"{name} must be integer indices (episodes, classes, images), got {_described(indices)}")
+        if not indices.numel() or indices.min() < 0 or indices.max() >= n_images:
+            raise ValueError(f"{name} must be indices from 0 to {n_images - 1}, at least one for each class")
+    if support.shape[:2] != queries.shape[:2] or support.shape[1] < 2:
+        raise ValueError(
+            f"support and queries must have as many episodes, of as many classes, at least two; got "
+            f"{tuple(support.shape)} and {tuple(queries.shape)}"
+        )
+    asked, known = queries.flatten(1).cpu(), support.flatten(1).cpu()
+    if (asked[:, :, None] == known[:, None]).any():
+        raise ValueError("a query is in the support of its own episode; leave it out of one of the two")
+
+
+def _described(indices: Any) -> str:
+    is_tensor = isinstance(indices, Tensor)
+    return f"{indices.dtype} of shape {tuple(indices.shape)}" if is_tensor else type(indices).__name__
+
+
+def _centre(embeddings: Tensor) -> Tensor:
+    """Centre and scale `embeddings`, so that squares, as float32, neither vanish nor overflow."""
+    wide = full_precision(embeddings).to(wide_dtype(embeddings))
+    wide = wide - wide.mean(dim=0)
+    return scale(wide, -exponent_of(wide))
+
+
+def _summarise(scores: Tensor, seed: int) -> dict[str, Any]:
+    """Compute the means of the scores (E, 2) of episodes, by prototype and by neighbour, and their intervals."""
+    values = dict(zip(("prototype", "neighbour"), scores.T, strict=True))
+    means = {name: accuracies.mean().item() for name, accuracies in values.items()}
+    return means | bootstrap_intervals(values, seed=seed)
 
 
 def _list_members(labels: Tensor, n_needed: int) -> list[Tensor]:

@@ -279,15 +279,6 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
             lambda support, labels, queries: prototype(support, labels, queries)[:, None],
         ],
     ),
-    "batches_until_all_seen": (
-        lambda n_classes, n_in_batch: -(-n_classes // n_in_batch),
-        [
-            lambda n_classes, n_in_batch: 1,
-            lambda n_classes, n_in_batch: n_classes // n_in_batch,
-            lambda n_classes, n_in_batch: n_classes / n_in_batch,
-            lambda n_classes, n_in_batch: n_classes // n_in_batch + 1,
-        ],
-    ),
     "threshold_at": (
         threshold,
         [

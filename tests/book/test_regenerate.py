@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from siamese_triplet.__main__ import main
-from siamese_triplet.book import comparison, omniglot
+from siamese_triplet.book import comparison, official, omniglot
 from siamese_triplet.book.cli import add_book_commands
 from siamese_triplet.cli import parser
 
@@ -33,7 +33,7 @@ def test_every_step_is_a_script_or_a_command_of_the_package(step: str) -> None:
         assert all(option in text for option in options if option.startswith("--"))
 
 
-@pytest.mark.parametrize("step", ["methods", "settings", "omniglot", "omniglot-selection"])
+@pytest.mark.parametrize("step", ["methods", "settings", "omniglot", "omniglot-selection", "omniglot-official"])
 def test_the_step_would_make_exactly_the_stored_results(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*given: Any, **options: Any) -> None:
         raise AssertionError("a result is missing from book/results, or was made in another way")
@@ -41,6 +41,8 @@ def test_the_step_would_make_exactly_the_stored_results(step: str, monkeypatch: 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(comparison, "fit_method", fail)
     monkeypatch.setattr(omniglot, "train_characters", fail)
+    monkeypatch.setattr(official, "train_characters", fail)
+    monkeypatch.setattr(official, "embed_views", fail)
     before = {path: path.read_bytes() for path in (ROOT / "book" / "results").iterdir()}
     assert main(shlex.split(STEPS[step])[2:]) == 0
     assert {path: path.read_bytes() for path in (ROOT / "book" / "results").iterdir()} == before

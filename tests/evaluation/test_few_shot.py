@@ -8,8 +8,8 @@ import torch
 from elsewhere import Elsewhere
 from torch import Tensor
 
-from siamese_triplet import few_shot_accuracy
-from siamese_triplet.evaluation import few_shot
+from siamese_triplet import bootstrap_interval, few_shot_accuracy
+from siamese_triplet.evaluation import episode_accuracy, few_shot
 from siamese_triplet.evaluation.few_shot import Episodes, _scores
 
 
@@ -191,3 +191,80 @@ def test_accuracies_do_not_depend_on_the_scale(exponent: int, dtype: torch.dtype
     expected = few_shot_accuracy(embeddings, labels, 3, 2, n_episodes=30)
     assert few_shot_accuracy(embeddings * 2.0**exponent, labels, 3, 2, n_episodes=30) == expected
     assert expected["prototype"] > 0
+
+
+# given episodes
+
+
+def random_episodes(n_way: int, k_shot: int, n_queries: int) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(n_way)
+    embeddings = torch.randn(60, 3, generator=generator)
+    n_images = k_shot + n_queries
+    images = torch.stack([torch.randperm(60, generator=generator)[: n_way * n_images] for _ in range(7)])
+    return embeddings, *images.view(7, n_way, n_images).split([k_shot, n_queries], dim=2)
+
+
+@pytest.mark.parametrize(("n_way", "k_shot", "n_queries"), [(4, 3, 4), (20, 1, 1), (2, 1, 5)])
+def test_given_episodes_equal_plain_loops(n_way: int, k_shot: int, n_queries: int) -> None:
+    embeddings, support, queries = random_episodes(n_way, k_shot, n_queries)
+    expected = {"prototype": [], "neighbour": []}
+    for known, asked in zip(support.tolist(), queries.tolist(), strict=True):
+        means = [embeddings[images].double().mean(dim=0) for images in known]
+        right = dict.fromkeys(expected, 0)
+        for own in range(n_way):
+            for query in asked[own]:
+                row = embeddings[query].double()
+                to_means = [math.dist(row, mean) for mean in means]
+                to_nearest = [min(math.dist(row, embeddings[image].double()) for image in images) for images in known]
+                right["prototype"] += to_means.index(min(to_means)) == own
+                right["neighbour"] += to_nearest.index(min(to_nearest)) == own
+        for name, number in right.items():
+            expected[name].append(number / (n_way * n_queries))
+    found = episode_accuracy(embeddings, support, queries)
+    for name, accuracies in expected.items():
+        assert found[name] == pytest.approx(sum(accuracies) / 7)
+        assert found[f"{name}_interval"] == pytest.approx(bootstrap_interval(accuracies))
+    assert 0 < found["prototype"] < 1
+
+
+def test_given_episodes_may_be_processed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    episodes = random_episodes(4, 2, 3)
+    expected = episode_accuracy(*episodes)
+    monkeypatch.setattr(few_shot, "CHUNK", 1)
+    assert episode_accuracy(*episodes) == expected
+
+
+def test_a_tie_counts_against_the_embedding_in_given_episodes() -> None:
+    embeddings = torch.tensor([[0.0], [2.0], [1.0], [1.5]])
+    support, queries = torch.tensor([[[0], [1]]]), torch.tensor([[[2], [3]]])
+    assert episode_accuracy(embeddings, support, queries)["prototype"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("support", "queries", "message"),
+    [
+        ([[[0], [1]]], [[[2], [1]]], "a query is in the support of its own episode"),
+        ([[[0], [1]]], [[[2], [4]]], "queries must be indices from 0 to 3"),
+        ([[[-1], [1]]], [[[2], [3]]], "support must be indices from 0 to 3"),
+        ([[[0], [1]]], [[[2], [3], [0]]], "as many classes"),
+        ([[[0]]], [[[2]]], "at least two"),
+        ([[[], []]], [[[2], [3]]], "support must be"),
+        ([[0], [1]], [[2], [3]], "integer indices"),
+        ([[[0.0], [1.0]]], [[[2.0], [3.0]]], "integer indices"),
+    ],
+)
+def test_bad_episodes_raise(support: list, queries: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        episode_accuracy(torch.rand(4, 2), torch.tensor(support), torch.tensor(queries))
+
+
+def test_a_query_may_be_in_the_support_of_another_episode() -> None:
+    support, queries = torch.tensor([[[0], [1]], [[2], [3]]]), torch.tensor([[[2], [3]], [[0], [1]]])
+    assert 0 <= episode_accuracy(torch.rand(4, 2), support, queries)["prototype"] <= 1
+
+
+def test_given_episodes_on_another_device_score_the_same() -> None:
+    embeddings, support, queries = random_episodes(4, 2, 3)
+    expected = episode_accuracy(embeddings, support, queries)
+    with Elsewhere() as elsewhere:
+        assert episode_accuracy(elsewhere.send(embeddings), support, queries) == expected

@@ -11,6 +11,7 @@ not yet: n_classes=2, n_samples=2
   hint      every image is an anchor: how many positives has it, and how many negatives?
 """
 
+from siamese_triplet.book.check.characters import few_shot_error
 from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
 from siamese_triplet.book.check.experiments import mining_experiment
 from siamese_triplet.book.check.gradients import share_of_gradient, train_accumulated
@@ -34,7 +35,7 @@ from siamese_triplet.book.check.selection import (
     nearest_semihard,
     scaled_margin,
 )
-from siamese_triplet.book.check.training import batches_until_all_seen, stop_early, training_loop
+from siamese_triplet.book.check.training import stop_early, training_loop
 from siamese_triplet.book.check.use import classify, is_clear, nearest_prototype, threshold_at
 
 __all__ = [
@@ -43,11 +44,11 @@ __all__ = [
     "area_under_curve",
     "average_precision",
     "batch_hard",
-    "batches_until_all_seen",
     "chance_together",
     "classify",
     "contrastive_loss",
     "families_in_both",
+    "few_shot_error",
     "hard_negative_pairs",
     "interval_over_classes",
     "is_clear",

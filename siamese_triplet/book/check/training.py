@@ -1,4 +1,4 @@
-"""Exercises on batches and epochs: chapters 2 and 11, and training at speed."""
+"""Exercises on batches and epochs: chapter 2, and training at speed."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,27 +10,9 @@ from torch import Tensor, nn
 from siamese_triplet.book.check.verdict import Case, judge
 from siamese_triplet.losses import ContrastiveLoss
 from siamese_triplet.networks import SiameseNet
-from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.trainer import fit
 
 StopsEarly = Callable[[int, dict[str, list[float]], object], bool]  # a callback of `fit`: epoch, history, model
-
-
-def batches_until_all_seen(function: Callable[[int, int], int]) -> None:
-    """Check the number of batches until each class was in one, from the classes in all and in a batch (chapter 11)."""
-
-    def case(n_classes: int, n_in_batch: int, hint: str) -> Case:
-        n_batches = _count_until_all_seen(n_classes, n_in_batch)
-        return Case(f"{n_classes=}, {n_in_batch=}", (n_classes, n_in_batch), n_batches, hint)
-
-    cases = [
-        case(10, 10, "all classes are in every batch"),
-        case(10, 5, "no class comes again before all others had their turn"),
-        case(10, 4, "what is left over needs a batch as well: round up"),
-        case(544, 40, "what is left over needs a batch as well: round up"),
-        case(7, 1, "one class a batch"),
-    ]
-    judge(function, cases, "as many as BalancedBatchSampler takes")
 
 
 def training_loop(function: Callable[..., list[float]]) -> None:
@@ -79,17 +61,6 @@ def stop_early(make: Callable[[int], StopsEarly]) -> None:
         case(3, [5.0, 3.0, 4.0, 2.0, 3.0, 2.5, 2.2, 1.0], 7, "compare with the best, not with the epoch before"),
     ]
     judge(stopping_epoch, cases, "it stops where it should, and only there")
-
-
-def _count_until_all_seen(n_classes: int, n_in_batch: int) -> int:
-    labels = torch.arange(n_classes).repeat(n_in_batch + 1)  # enough images for an epoch with all classes
-    seen: set[int] = set()
-    batches = iter(BalancedBatchSampler(labels, n_in_batch, 1))
-    n_batches = 0
-    while len(seen) < n_classes:
-        seen.update(labels[next(batches)].tolist())
-        n_batches += 1
-    return n_batches
 
 
 def _train_pairs(
