@@ -4,12 +4,12 @@ import { announcement, button, element, readout, slider } from "./controls.mjs";
 import { LOSSES, weightsOf } from "./weights.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, RADIUS] = [520, 292, 226];
-const [MIDDLE, FLOOR] = [WIDTH / 2, HEIGHT - 34];
-const START = { p1: 35, p2: 65, n1: 25, n2: 70, n3: 100, n4: 150 }; // degrees from the anchor
+const [WIDTH, HEIGHT, RADIUS] = [520, 336, 226];
+const [MIDDLE, FLOOR] = [WIDTH / 2, HEIGHT - 70];
+const START = { p1: 35, p2: 60, n1: 47, n2: 66, n3: 100, n4: 150 }; // degrees from the anchor
 const RANGE = [1, 180];
 const NUDGE = 5;
-const LONGEST = 42; // degrees of the arrow of a pair that has all the weight
+const LONGEST = 40; // degrees of the arrow of a pair with the greatest weight
 const STEP = 6; // degrees that such a pair moves in a step of descent
 const NAMES = Object.keys(START);
 
@@ -19,7 +19,7 @@ export function familyFigure(view, data) {
   const state = { loss: address.choice("loss", data.loss, Object.keys(LOSSES)) };
   const { slider: first, temperature: usual = null, margin: given = null } = LOSSES[state.loss];
   state.temperature = usual && address.number("temperature", usual, [0.01, 1]);
-  state.margin = first ? address.number("margin", given, [first.least, first.most]) : null;
+  state.margin = first ? address.number("margin", given, [0, first.most]) : null;
 
   const settings = element("div", { className: "controls" });
   const scene = halfCircle(angles, (name, angle) => place({ [name]: angle }));
@@ -37,7 +37,7 @@ export function familyFigure(view, data) {
     const { temperature, margin, slider: kind } = LOSSES[state.loss];
     const made = [];
     if (temperature) made.push(slider({ label: "temperature", min: -2, max: 0, step: 0.05, value: Math.log10(state.temperature), format: (power) => temperatureText(10 ** power), onInput: (power) => change("temperature", 10 ** power) }));
-    if (kind) made.push(slider({ label: kind.label, min: kind.least, max: kind.most, step: kind.step, value: state.margin ?? margin, format: (value) => value.toFixed(2), onInput: (value) => change("margin", value) }));
+    if (kind) made.push(slider({ label: kind.label, min: 0, max: kind.most, step: 0.05, value: state.margin ?? margin, format: (value) => value.toFixed(2), onInput: (value) => change("margin", value) }));
     settings.replaceChildren(...made.map(({ box }) => box), button("One step of descent", descend), button("Reset", reset));
   }
 
@@ -52,8 +52,8 @@ export function familyFigure(view, data) {
   }
 
   function descend() {
-    const { share } = outcome(state.loss, angles, state);
-    place(Object.fromEntries(NAMES.map((name) => [name, angles[name] + STEP * share[name]])));
+    const { turn } = outcome(state.loss, angles, state);
+    place(Object.fromEntries(NAMES.map((name) => [name, angles[name] + STEP * turn[name]])));
   }
 
   function reset() {
@@ -63,9 +63,9 @@ export function familyFigure(view, data) {
 
   function update() {
     const now = outcome(state.loss, angles, state);
-    scene.draw(now.share);
+    scene.draw(now.turn);
     numbers.set(Object.fromEntries(NAMES.map((name) => [name, signed(now.weight[name])])));
-    const text = `${LOSSES[state.loss].title}: ${sentence(now)}`;
+    const text = `${LOSSES[state.loss].note} ${sentence(now)}`;
     if (says.textContent !== text) says.textContent = text;
     for (const { name, draw } of tiles) draw(name === state.loss ? now : outcome(name, angles, LOSSES[name]), name === state.loss);
     address.keep({ loss: state.loss, ...kept("temperature"), ...kept("margin"), ...angles });
@@ -76,31 +76,31 @@ export function familyFigure(view, data) {
     return LOSSES[state.loss][field] === undefined ? {} : { [field]: Number(state[field].toPrecision(4)) };
   }
 
-  const hint = element("p", { className: "hint", textContent: "Drag the points, or move to one with Tab and press the arrow keys. The numbers are −∂L/∂s: the weight of each pair, a pull above zero, a push below." });
-  const others = element("p", { className: "hint", textContent: "All losses at these points, with their usual settings. A bar is a pair’s part of the whole: upwards a pull, downwards a push. Choose one:" });
+  const hint = element("p", { className: "hint", textContent: "Drag the points, or move to one with Tab and press the arrow keys. The numbers are the weights, −∂L/∂s: a pull above zero, a push below." });
+  const others = element("p", { className: "hint", textContent: "All losses at these points, the others with their usual settings: a pull upwards, a push downwards, each relative to the greatest weight that a pair can have. Choose one:" });
   view.body.append(settings, scene.box, numbers.box, says, hint, others, element("div", { className: "tiles" }, ...tiles.map(({ box }) => box)));
   showSettings();
   update();
 }
 
-/** What a loss does at these angles: `weight` by name, a pull above zero, and `share`, the weights over the sum of their sizes. */
+/** What a loss does at these angles: `weight` by name, a pull above zero, and `turn`, by how much of the greatest weight a
+ * point moves, where a pull makes the angle to the anchor smaller. */
 function outcome(loss, angles, settings) {
   const cosines = (letter) => NAMES.filter((name) => name[0] === letter).map((name) => Math.cos((angles[name] * Math.PI) / 180));
   const { positive, negative } = weightsOf(loss, cosines("p"), cosines("n"), settings);
-  const values = [...positive, ...negative].map((value) => -value);
-  const total = values.reduce((sum, value) => sum + Math.abs(value), 0);
-  const byName = (scale) => Object.fromEntries(NAMES.map((name, i) => [name, values[i] * scale]));
-  const share = byName(total > 1e-9 ? 1 / total : 0);
-  for (const name of NAMES) share[name] = -share[name]; // as an angle: a pull makes it smaller
-  return { weight: byName(1), share, total };
+  const slopes = [...positive, ...negative];
+  const greatest = LOSSES[loss].greatest(settings);
+  const byName = (of) => Object.fromEntries(NAMES.map((name, i) => [name, of(slopes[i])]));
+  return { weight: byName((slope) => -slope), turn: byName((slope) => Math.max(-1, Math.min(1, slope / greatest))) };
 }
 
-function sentence({ share, total }) {
-  if (total <= 1e-9) return "no pair has a weight; there is nothing to learn here.";
-  const [most] = NAMES.toSorted((a, b) => Math.abs(share[b]) - Math.abs(share[a]));
-  const idle = NAMES.filter((name) => Math.abs(share[name]) < 0.005);
+function sentence({ weight, turn }) {
+  const [most] = NAMES.toSorted((a, b) => Math.abs(weight[b]) - Math.abs(weight[a]));
+  if (Math.abs(turn[most]) < 0.005) return "Here no pair has a weight worth mentioning.";
+  const total = NAMES.reduce((sum, name) => sum + Math.abs(weight[name]), 0);
+  const idle = NAMES.filter((name) => Math.abs(turn[name]) < 0.005);
   const rest = idle.length ? ` Next to nothing: ${idle.join(", ")}.` : "";
-  return `${most} has most of the weight, ${Math.round(100 * Math.abs(share[most]))} %, as a ${share[most] < 0 ? "pull" : "push"}.${rest}`;
+  return `Here ${most} has the most weight, ${Math.round((100 * Math.abs(weight[most])) / total)} % of all, as a ${weight[most] > 0 ? "pull" : "push"}.${rest}`;
 }
 
 function signed(value) {
@@ -117,13 +117,13 @@ function tile(name, onClick) {
   const svg = shape("svg", { viewBox: "0 0 108 76", "aria-hidden": "true" });
   const box = button("", onClick, { className: "tile" });
   box.append(element("span", { textContent: LOSSES[name].title }), svg);
-  function draw({ share }, isChosen) {
+  function draw({ turn }, isChosen) {
     box.setAttribute("aria-pressed", isChosen);
-    const parts = NAMES.map((pair) => `${pair} ${Math.round(-100 * share[pair])} %`).join(", ");
+    const parts = NAMES.map((pair) => `${pair} ${Math.round(-100 * turn[pair])} %`).join(", ");
     box.setAttribute("aria-label", `${LOSSES[name].title}: ${parts}`);
     const bars = NAMES.map((pair, i) => {
-      const high = 34 * Math.abs(share[pair]);
-      return shape("rect", { x: 6 + 17 * i, y: share[pair] < 0 ? 34 - high : 34, width: 11, height: high, class: pair[0] === "p" ? "pull" : "push" });
+      const high = 30 * Math.abs(turn[pair]);
+      return shape("rect", { x: 6 + 17 * i, y: turn[pair] < 0 ? 34 - high : 34, width: 11, height: high, class: pair[0] === "p" ? "pull" : "push" });
     });
     const letters = NAMES.map((pair, i) => text(pair, { x: 11.5 + 17 * i, y: 75, "text-anchor": "middle" }));
     svg.replaceChildren(...bars, shape("line", { x1: 2, x2: 106, y1: 34, y2: 34, class: "axis" }), ...letters);
@@ -164,18 +164,18 @@ function halfCircle(angles, onMove) {
     return group;
   }
 
-  function draw(share = last) {
-    last = share;
+  function draw(turn = last) {
+    last = turn;
     const zoom = Math.min(1.7, Math.max(1, WIDTH / (svg.clientWidth || WIDTH)));
     const label = (content, x, y, place = "middle") => text(content, { x, y, "text-anchor": place, style: `fill: var(--quiet); font: ${12 * zoom}px system-ui` });
     const arc = shape("path", { d: `M${at(180).join(",")} A${RADIUS},${RADIUS} 0 0 1 ${at(0).join(",")}`, class: "axis" });
-    const ticks = [-1, -0.5, 0, 0.5, 1].flatMap((s) => [shape("line", { x1: MIDDLE + s * RADIUS, x2: MIDDLE + s * RADIUS, y1: FLOOR, y2: FLOOR + 5, class: "axis" }), label(`${s}`.replace("-", "−"), MIDDLE + s * RADIUS, FLOOR + 7 + 11 * zoom)]);
-    background.replaceChildren(arc, shape("path", { d: `M${MIDDLE - RADIUS},${FLOOR} h${2 * RADIUS}`, class: "axis" }), ...ticks, label("cosine similarity to the anchor", MIDDLE, FLOOR - 8));
+    const ticks = [-1, -0.5, 0, 0.5, 1].flatMap((s) => [shape("line", { x1: MIDDLE + s * RADIUS, x2: MIDDLE + s * RADIUS, y1: FLOOR, y2: FLOOR + 5, class: "axis" }), label(`${s}`.replace("-", "−"), MIDDLE + s * RADIUS, FLOOR + 24 * zoom)]);
+    background.replaceChildren(arc, shape("path", { d: `M${MIDDLE - RADIUS},${FLOOR} h${2 * RADIUS}`, class: "axis" }), ...ticks, label("cosine similarity to the anchor", MIDDLE, FLOOR + 39 * zoom));
     for (const name of NAMES) {
       const [x, y] = at(angles[name]);
       const colour = name[0] === "p" ? "positive" : "negative";
       background.append(shape("line", { x1: x, x2: x, y1: y, y2: FLOOR, style: `stroke: var(--${colour}); opacity: 0.45`, "stroke-dasharray": colour === "negative" ? "3 4" : "none" }));
-      if (Math.abs(share[name]) > 0.004) background.append(...arrow(angles[name], share[name] * LONGEST, colour));
+      if (Math.abs(turn[name]) > 0.004) background.append(...arrow(angles[name], turn[name] * LONGEST, colour));
       handles[name].setAttribute("transform", `translate(${x} ${y}) scale(${zoom})`);
       handles[name].setAttribute("aria-valuenow", angles[name]);
       handles[name].setAttribute("aria-valuetext", `${angles[name]} degrees, similarity ${Math.cos((angles[name] * Math.PI) / 180).toFixed(2)}`);
@@ -187,9 +187,9 @@ function halfCircle(angles, onMove) {
   return { box: element("div", { className: "plane" }, svg), draw };
 }
 
-/** An arrow along the circle, outside of it, from an angle by so many degrees. */
+/** An arrow along the circle from an angle by so many degrees: outside of the circle for a push, inside for a pull. */
 function arrow(from, by, colour) {
-  const radius = RADIUS + 23;
+  const radius = RADIUS + (by > 0 ? 22 : -24);
   const to = Math.max(-6, Math.min(186, from + by));
   const [start, tip, sweep] = [at(from, radius), at(to, radius), to > from ? 0 : 1];
   const path = shape("path", { d: `M${start.join(",")} A${radius},${radius} 0 0 ${sweep} ${tip.join(",")}`, style: `fill: none; stroke: var(--${colour}); stroke-width: 4` });

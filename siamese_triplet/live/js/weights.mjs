@@ -5,22 +5,62 @@
 // positive is that of the anchor's class, and the others take no part.
 
 const ALPHA = 2; // of the positives in MultiSimilarity, as in its paper
-const NARROW = { label: "margin", least: 0, most: 2, step: 0.05 };
-const DISTANCE = { ...NARROW, label: "margin, a distance" };
-const SQUARED = { ...NARROW, label: "margin, in d²" };
-const COSINE = { ...NARROW, label: "margin, a cosine", most: 0.8 };
+const DISTANCE = { label: "margin", most: 2 };
+const COSINE = { label: "margin", most: 0.8 };
+const softmaxScale = ({ temperature }) => 1 / temperature;
 
+// `greatest`: the greatest weight that a pair can have, or a positive one where there is no limit.
 export const LOSSES = {
-  pairs: { title: "Pairs", margin: 1, slider: DISTANCE, of: pairs },
-  triplets: { title: "Triplets, all", margin: 0.2, slider: SQUARED, of: allTriplets },
-  "semi-hard": { title: "Triplets, semi-hard", margin: 0.2, slider: SQUARED, of: semiHardTriplets },
-  infonce: { title: "N-pairs, InfoNCE", temperature: 0.1, of: infoNCE },
-  supcon: { title: "SupCon", temperature: 0.1, of: supCon },
-  multisimilarity: { title: "MultiSimilarity", temperature: 0.02, margin: 0.5, slider: { ...COSINE, label: "threshold, a cosine" }, of: multiSimilarity },
-  proxyanchor: { title: "ProxyAnchor", temperature: 0.03125, margin: 0.1, slider: COSINE, of: proxyAnchor },
-  normalised: { title: "Normalised softmax", temperature: 0.05, of: (p, n, settings) => marginSoftmax(p, n, { ...settings, margin: 0 }, minusMargin) },
-  cosface: { title: "CosFace", temperature: 0.015625, margin: 0.35, slider: COSINE, of: (p, n, settings) => marginSoftmax(p, n, settings, minusMargin) },
-  arcface: { title: "ArcFace", temperature: 0.015625, margin: 0.5, slider: { ...COSINE, label: "margin, an angle" }, of: (p, n, settings) => marginSoftmax(p, n, settings, plusAngle) },
+  pairs: {
+    title: "Pairs",
+    note: "Each pair for itself. A positive always pulls; a negative pushes within the margin, a distance.",
+    margin: 1, slider: DISTANCE, of: pairs, greatest: () => 1 / 6,
+  },
+  triplets: {
+    title: "Triplets, all",
+    note: "Each positive against each negative that is not farther by the margin, in squared distances.",
+    margin: 0.2, slider: DISTANCE, of: allTriplets, greatest: () => 2,
+  },
+  "semi-hard": {
+    title: "Triplets, semi-hard",
+    note: "Each positive against the negatives that are farther, but by less than the margin.",
+    margin: 0.2, slider: DISTANCE, of: semiHardTriplets, greatest: () => 2,
+  },
+  infonce: {
+    title: "N-pairs, InfoNCE",
+    note: "A softmax for each positive, against all negatives.",
+    temperature: 0.1, of: infoNCE, greatest: softmaxScale,
+  },
+  supcon: {
+    title: "SupCon",
+    note: "A softmax in which the positives also compete with each other, so that a near one may be pushed.",
+    temperature: 0.1, of: supCon, greatest: softmaxScale,
+  },
+  multisimilarity: {
+    title: "MultiSimilarity",
+    note: "Positives and negatives are weighed apart, around a threshold.",
+    temperature: 0.02, margin: 0.5, slider: { ...COSINE, label: "threshold" }, of: multiSimilarity, greatest: () => 1,
+  },
+  proxyanchor: {
+    title: "ProxyAnchor",
+    note: "The anchor is the vector of a class, and the points are the images of the batch.",
+    temperature: 0.03125, margin: 0.1, slider: COSINE, of: proxyAnchor, greatest: softmaxScale,
+  },
+  normalised: {
+    title: "Normalised softmax",
+    note: "The anchor is an image, and the points are vectors, one per class: p2 takes no part.",
+    temperature: 0.05, of: (p, n, settings) => marginSoftmax(p, n, { ...settings, margin: 0 }, minusMargin), greatest: softmaxScale,
+  },
+  cosface: {
+    title: "CosFace",
+    note: "The normalised softmax, with the margin taken off the cosine of the anchor’s own class.",
+    temperature: 0.015625, margin: 0.35, slider: COSINE, of: (p, n, settings) => marginSoftmax(p, n, settings, minusMargin), greatest: softmaxScale,
+  },
+  arcface: {
+    title: "ArcFace",
+    note: "The normalised softmax, with the margin added to the angle to the anchor’s own class.",
+    temperature: 0.015625, margin: 0.5, slider: COSINE, of: (p, n, settings) => marginSoftmax(p, n, settings, plusAngle), greatest: softmaxScale,
+  },
 };
 
 /** The loss and its derivatives: `positive` and `negative`, one number per similarity. */
