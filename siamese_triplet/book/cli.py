@@ -17,7 +17,8 @@ from siamese_triplet.book.reproduction import DATASETS, REPRODUCTION, reproduce,
 from siamese_triplet.book.results import read_results
 from siamese_triplet.book.settings_grid import train_settings
 from siamese_triplet.book.sweep import sweep
-from siamese_triplet.book.today import TODAY, Today, compare_today
+from siamese_triplet.book.today import EMOJI, FASHION, TODAY, Today, compare_today
+from siamese_triplet.book.today_report import today_table
 from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
 from siamese_triplet.datasets import load_emoji
 from siamese_triplet.methods import FULL_EPOCHS, METHODS
@@ -263,5 +264,6 @@ def _today(given: argparse.Namespace) -> int:
     settings = Today(
         given.fashion_steps, given.emoji_steps, seeds=tuple(range(given.seeds)), root=given.data and str(given.data)
     )
-    compare_today(given.results / TODAY, settings)
+    results = compare_today(given.results / TODAY, settings)
+    print(today_table(results, FASHION), today_table(results, EMOJI), sep="\n\n")
     return 0
