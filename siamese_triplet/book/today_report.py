@@ -12,10 +12,11 @@ from torch import Tensor
 from siamese_triplet._style import COLOURS, MARKERS, SOFT
 from siamese_triplet.book.modern_losses import LOSSES
 from siamese_triplet.book.results import TITLES, Results, interval, markdown_table, spread, table
-from siamese_triplet.book.today import EMOJI, FASHION
+from siamese_triplet.book.today import EMOJI, FASHION, PIXELS, UNTRAINED
 from siamese_triplet.plots import new_figure
 
 PERPLEXITIES = (2, 30, 100)
+ORDER = [PIXELS, UNTRAINED, *LOSSES]
 METRICS = {"recall@1": "recall_at_1", "MAP@R": "map_at_r"}
 
 
@@ -32,8 +33,9 @@ def today_table(results: Results, data: str) -> str:
 
 
 def of_data(results: Results, data: str) -> list[Mapping[str, Any]]:
-    """Select the final results on `data`."""
-    return [result for result in results if result["data"] == data and result["part"] == "final"]
+    """Select the final results on `data`, in the order of the losses, after what was not trained."""
+    chosen = [result for result in results if result["data"] == data and result["part"] == "final"]
+    return sorted(chosen, key=lambda result: ORDER.index(result["loss"]))
 
 
 def differences(results: Results, reference: str = "semi-hard", metric: str = "map_at_r") -> str:
@@ -72,19 +74,20 @@ def _difference(values: Sequence[float]) -> str:
 def plot_today(results: Results) -> Figure:
     """Plot MAP@R of unseen classes, a row per loss and a panel per data set: small marks are seeds, bars the means."""
     panels = [data for data in (FASHION, EMOJI) if of_data(results, data)]
-    names = list(dict.fromkeys(result["loss"] for result in results if result["part"] == "final"))
-    figure, axes = new_figure(1, len(panels), height=0.6 + 0.3 * len(names))
+    names = list(dict.fromkeys(result["loss"] for data in panels for result in of_data(results, data)))
+    figure, axes = new_figure(1, len(panels), height=0.7 + 0.27 * len(names))
     for ax, data in zip(axes[0], panels, strict=True):
         for row, name in enumerate(names):
             found = [100 * result["map_at_r"] for result in of_data(results, data) if result["loss"] == name]
-            colour, marker = (COLOURS[row % 10], MARKERS[row % 10]) if name in LOSSES else (SOFT, "o")
-            ax.plot(found, [row] * len(found), marker, color=colour, ms=5, alpha=0.7, ls="")
+            colour = COLOURS[0] if name in LOSSES else SOFT
+            ax.plot(found, [row] * len(found), "o", color=colour, ms=5, alpha=0.5, ls="")
             if found:
-                ax.plot([mean(found)] * 2, [row - 0.3, row + 0.3], color=colour, lw=2)
+                ax.plot([mean(found)] * 2, [row - 0.35, row + 0.35], color=colour, lw=2)
         ax.set(title=TITLES.get(data, "emoji"), xlabel="MAP@R of unseen classes, %")
-        ax.set_yticks(range(len(names)), names if ax is axes[0, 0] else [])
+        ax.set_xlim(left=0)
+        ax.set_yticks(range(len(names)), names if ax is axes[0, 0] else [""] * len(names))
         ax.invert_yaxis()
-        ax.grid(axis="y", color="0.92")
+        ax.grid(axis="y", color="0.9")
     return figure
 
 

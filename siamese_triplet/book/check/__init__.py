@@ -12,6 +12,7 @@ not yet: n_classes=2, n_samples=2
 """
 
 from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
+from siamese_triplet.book.check.family import supervised_contrastive
 from siamese_triplet.book.check.losses import (
     contrastive_loss,
     kind_of_negative,
@@ -63,6 +64,7 @@ __all__ = [
     "share_with_a_loss",
     "squared_distance",
     "stop_early",
+    "supervised_contrastive",
     "symptom",
     "threshold_at",
     "triplet_loss",
