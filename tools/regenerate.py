@@ -21,7 +21,7 @@ CHAPTERS_OF = {
     "": "01_softmax 02_siamese 03_triplet 04_online_pairs 05_online_triplets 07_selectors 14_what_goes_wrong "
     "16_your_own_images 17_search 18_using_embeddings training many_devices solutions",
     KEPT: "06_fashion_mnist",
-    "book/results": "08_hands_on 10_unseen_classes 11_omniglot 12_many_classes 13_choosing 15_pretrained",
+    "book/results": "08_hands_on 10_unseen_classes 11_omniglot 12_many_classes 13_choosing 15_pretrained 19_today",
 }
 
 STEPS = {
@@ -34,6 +34,7 @@ STEPS = {
     "omniglot-official": "-m siamese_triplet omniglot --official",
     "emoji": "-m siamese_triplet emoji",
     "pretrained": "-m siamese_triplet pretrained",
+    "today": "-m siamese_triplet today",
     "selection-speed": "benchmarks/selection.py --out book/results",
     "training-speed": "benchmarks/training.py --out book/results",
     "evaluation-speed": "benchmarks/evaluation.py --out book/results",

@@ -25,6 +25,8 @@ from siamese_triplet.book.reproduction import DATASETS, REPRODUCTION, reproduce,
 from siamese_triplet.book.results import read_results
 from siamese_triplet.book.settings_grid import train_settings
 from siamese_triplet.book.sweep import sweep
+from siamese_triplet.book.today import EMOJI, FASHION, TODAY, Today, compare_today
+from siamese_triplet.book.today_report import today_table
 from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
 from siamese_triplet.datasets import load_emoji
 from siamese_triplet.methods import FULL_EPOCHS, METHODS
@@ -42,6 +44,7 @@ def add_book_commands(commands: Any) -> None:
     _add_omniglot(commands)
     _add_emoji(commands)
     _add_pretrained(commands)
+    _add_today(commands)
 
 
 def _add_reproduce(commands: Any) -> None:
@@ -161,6 +164,22 @@ def _add_pretrained(commands: Any) -> None:
     parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
 
 
+def _add_today(commands: Any) -> None:
+    parser = commands.add_parser(
+        "today",
+        help="run the book's experiment with the losses after triplets",
+        description="Tune the losses that came after triplets on classes held out of the training classes, train them "
+        "on FashionMNIST and on emoji, and print their metrics on unseen classes. It takes pytorch-metric-learning. "
+        "Results that exist are not computed again.",
+    )
+    parser.set_defaults(command=_today)
+    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser.add_argument("--fashion-steps", type=count, default=Today.fashion_steps, help="default: %(default)s")
+    parser.add_argument("--emoji-steps", type=count, default=Today.emoji_steps, help="default: %(default)s")
+    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of FashionMNIST; see load")
+
+
 def _reproduce(given: argparse.Namespace) -> int:
     reproduce(
         given.results / REPRODUCTION,
@@ -265,4 +284,13 @@ def _pretrained(given: argparse.Namespace) -> int:
     path = given.results / "pretrained.json"
     results = compare_starts(path, given.out, settings, range(given.seeds), device=given.device)
     print(starts_table([*results, *from_scratch(read_results(given.results / "emoji.json"))]))
+    return 0
+
+
+def _today(given: argparse.Namespace) -> int:
+    settings = Today(
+        given.fashion_steps, given.emoji_steps, seeds=tuple(range(given.seeds)), root=given.data and str(given.data)
+    )
+    results = compare_today(given.results / TODAY, settings)
+    print(today_table(results, FASHION), today_table(results, EMOJI), sep="\n\n")
     return 0

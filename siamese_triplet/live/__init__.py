@@ -7,7 +7,7 @@ browser, by the JavaScript in `js/*.mjs`; a test compares it with the package.
 from siamese_triplet.live.element import IN_BOOK, LiveFigure, script
 from siamese_triplet.live.embeddings import EmbeddingRecorder, embedding_viewer, selector_bench
 from siamese_triplet.live.in_page import digit_pad, train_in_page
-from siamese_triplet.live.playgrounds import pair_playground, triplet_playground
+from siamese_triplet.live.playgrounds import loss_family, pair_playground, triplet_playground
 from siamese_triplet.live.search import search_figure
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "LiveFigure",
     "digit_pad",
     "embedding_viewer",
+    "loss_family",
     "pair_playground",
     "script",
     "search_figure",

@@ -58,6 +58,8 @@ MODULES = (  # in the order of their imports
     "datasets",
     "training",
     "drawing",
+    "weights",
+    "family",
     "main",
 )
 

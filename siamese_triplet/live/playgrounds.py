@@ -1,9 +1,21 @@
-"""Playgrounds: two or three points to drag, with their loss."""
+"""Playgrounds: points to drag, with the loss of a pair, of a triplet, or of one of the family of losses."""
 
 from siamese_triplet._validation import check_margin
 from siamese_triplet.live.element import LiveFigure
 
 GREATEST_MARGIN = 100.0  # far beyond all squared distances in the plane of a playground
+FAMILY = {
+    "pairs": "pairs",
+    "triplets": "all triplets",
+    "semi-hard": "semi-hard triplets",
+    "infonce": "N-pairs and InfoNCE",
+    "supcon": "supervised contrastive",
+    "multisimilarity": "MultiSimilarity",
+    "proxyanchor": "ProxyAnchor",
+    "normalised": "normalised softmax",
+    "cosface": "CosFace",
+    "arcface": "ArcFace",
+}  # as in js/weights.mjs
 
 
 def triplet_playground(margin: float = 1.0, name: str = "triplet") -> LiveFigure:
@@ -30,6 +42,23 @@ def pair_playground(margin: float = 1.0, name: str = "pair") -> LiveFigure:
         "apart while one lies within a circle around the other, whose radius is the margin."
     )
     return LiveFigure("pair-playground", name, "Pair playground", {"margin": _check_drawable(margin)}, alt)
+
+
+def loss_family(loss: str = "infonce", name: str = "family") -> LiveFigure:
+    """Show an anchor with two positives and four negatives, to drag, and the weight of each pair in ten losses.
+
+    The weight is minus the derivative of the loss with respect to the cosine similarity of the pair. `loss` is a key of
+    `FAMILY`, the one that the figure begins with. `name`: see `triplet_playground`. Raises ValueError for an unknown
+    loss.
+    """
+    if loss not in FAMILY:
+        raise ValueError(f"unknown loss {loss!r}; there are {', '.join(map(repr, FAMILY))}")
+    alt = (
+        "an anchor, two positives and four negatives on a half circle, over an axis of their cosine similarity to the "
+        "anchor. Arrows along the circle show how strongly a loss pulls each positive and pushes each negative. Below, "
+        f"the same weights as bars, for {len(FAMILY)} losses side by side: {', '.join(FAMILY.values())}."
+    )
+    return LiveFigure("loss-family", name, "One family of losses", {"loss": loss}, alt)
 
 
 def _check_drawable(margin: float) -> float:

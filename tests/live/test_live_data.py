@@ -87,6 +87,12 @@ def test_a_negative_margin_raises(make) -> None:
         make(margin=-1)
 
 
+def test_an_unknown_loss_of_the_family_raises() -> None:
+    assert data_of(live.loss_family("arcface").to_html())["loss"] == "arcface"
+    with pytest.raises(ValueError, match="unknown loss 'arc'; there are 'pairs', "):
+        live.loss_family("arc")
+
+
 def test_the_script_has_every_module_after_its_imports() -> None:
     assert {path.stem for path in LIBRARY.glob("*.mjs")} == set(element.MODULES)
     for place, name in enumerate(element.MODULES):

@@ -1,5 +1,6 @@
 """The interactive figures in a real browser, by mouse and keyboard, against the package."""
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,6 +92,7 @@ def make_figures(recorder: live.EmbeddingRecorder) -> dict[str, live.LiveFigure]
         live.embedding_viewer(recorder),
         settings_gallery(runs),
         live.search_figure(recorder.images, {"after the last epoch": recorder.embeddings[2]}),
+        live.loss_family(),
     ]
     return {figure.name: figure for figure in made}
 
@@ -243,6 +245,62 @@ def test_reset_restores_all_of_a_playground(show: Callable, name: str, point: st
     reset = page.evaluate(as_it_is)
     assert reset != linked
     assert reset == show(name).evaluate(as_it_is)
+
+
+# the family of losses
+
+
+def turned(page: Any) -> dict[str, float]:
+    """Read the angles of the points, in degrees."""
+    return {name: float(angle) for name, angle in state(page, "family").items() if re.fullmatch(r"[pn]\d", name)}
+
+
+def test_dragged_points_have_the_weights_of_the_softmax(show: Callable) -> None:
+    page = show("family")
+    drag(page, "negative 3", 160, 30)
+    slide(page, "temperature", -0.5)
+    angles = turned(page)
+    assert angles["n3"] < 80
+    cosines = torch.tensor([math.cos(math.radians(angle)) for angle in angles.values()], requires_grad=True)
+    temperature = float(state(page, "family")["temperature"])
+    assert temperature == pytest.approx(10**-0.5, rel=1e-3)
+    scores = [torch.cat([cosines[i : i + 1], cosines[2:]]) / temperature for i in (0, 1)]
+    torch.stack([-row.log_softmax(0)[0] for row in scores]).mean().backward()
+    for name, slope in zip(angles, cosines.grad.tolist(), strict=True):
+        assert float(value(page, name).replace("−", "-")) == pytest.approx(-slope, rel=0.06, abs=0.01), name
+
+
+def test_a_tile_chooses_a_loss_and_the_address_keeps_it(show: Callable) -> None:
+    page = show("family")
+    page.get_by_role("button", name="ArcFace").click()
+    assert page.get_by_role("button", name="ArcFace").get_attribute("aria-pressed") == "true"
+    assert page.locator(".tile[aria-pressed=true]").count() == 1
+    assert page.get_by_role("slider", name="margin").input_value() == "0.5"
+    assert value(page, "p2") == "0"  # a class has one vector
+    page.get_by_role("slider", name="negative 1").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowRight")
+    slide(page, "margin", 0.2)
+    kept = state(page, "family")
+    assert (kept["loss"], kept["margin"], kept["n1"]) == ("arcface", "0.2", "51")
+    again = show("family", query=page.evaluate("location.search"))
+    seen = f"{ROOT}.querySelector('.readout').innerText + {ROOT}.querySelector('.tiles').innerHTML"
+    assert again.evaluate(seen) == page.evaluate(seen)
+    assert show("family", query="?family.loss=cosface&family.margin=1.5").evaluate(seen) == show(
+        "family", query="?family.loss=cosface"
+    ).evaluate(seen)  # a margin that the slider does not offer
+
+
+def test_steps_of_descent_end_where_a_loss_is_content(show: Callable) -> None:
+    page = show("family")
+    page.get_by_role("button", name="Triplets, all").click()
+    for _ in range(30):
+        page.get_by_role("button", name="One step of descent").click()
+    angles = turned(page)
+    assert max(angles["p1"], angles["p2"]) < min(angle for name, angle in angles.items() if name[0] == "n")
+    assert "no pair has a weight" in page.locator(".says").inner_text()
+    page.get_by_role("button", name="Reset").click()
+    assert value(page, "p2") != "0"
 
 
 @pytest.mark.parametrize("same", [0, 1])

@@ -40,6 +40,7 @@ LIVE = {
     "06_fashion_mnist": ["embedding-viewer"],
     "08_hands_on": ["settings-gallery", "selector-bench", "training"],
     "12_many_classes": ["search"],
+    "19_today": ["loss-family"],
     "index": ["training"],
 }
 

@@ -14,6 +14,7 @@ not yet: n_classes=2, n_samples=2
 from siamese_triplet.book.check.characters import few_shot_error
 from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
 from siamese_triplet.book.check.experiments import mining_experiment
+from siamese_triplet.book.check.family import supervised_contrastive
 from siamese_triplet.book.check.gradients import share_of_gradient, train_accumulated
 from siamese_triplet.book.check.losses import (
     contrastive_loss,
@@ -67,6 +68,7 @@ __all__ = [
     "share_of_gradient",
     "squared_distance",
     "stop_early",
+    "supervised_contrastive",
     "supervised_contrastive_loss",
     "symptom",
     "threshold_at",

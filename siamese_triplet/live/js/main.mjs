@@ -4,6 +4,7 @@ import { addressOf } from "./address.mjs";
 import { selectorBench } from "./bench.mjs";
 import { element } from "./controls.mjs";
 import { drawingFigure } from "./drawing.mjs";
+import { familyFigure } from "./family.mjs";
 import { settingsGallery } from "./gallery.mjs";
 import { pairPlayground, tripletPlayground } from "./playground.mjs";
 import { searchFigure } from "./search.mjs";
@@ -22,6 +23,7 @@ const KINDS = {
   search: searchFigure,
   training: trainingFigure,
   drawing: drawingFigure,
+  "loss-family": familyFigure,
 };
 
 class SiameseTripletFigure extends HTMLElement {

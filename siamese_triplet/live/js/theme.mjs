@@ -140,10 +140,14 @@ input[type="number"] { font: inherit; width: 4.5em; min-height: 2rem; color: var
 .bars i { display: block; height: 0.75em; background: var(--negative); border-radius: 2px; }
 .bars b { font-weight: 400; text-align: right; font-variant-numeric: tabular-nums; }
 .bars [aria-current] { font-weight: 700; } .bars [aria-current] b { font-weight: 700; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.2rem, 1fr)); gap: 0.4rem; margin-top: 0.4rem; }
+.tile { display: grid; align-content: space-between; gap: 0.2rem; padding: 0.3rem; border-color: var(--line); font-size: 0.82em; line-height: 1.2; text-align: left; }
+button.tile[aria-pressed="true"] { background: var(--surface); color: var(--text); border-color: var(--accent); box-shadow: 0 0 0 2px var(--accent); font-weight: 600; }
+.tile .pull { fill: var(--positive); } .tile .push { fill: var(--negative); } .tile text { fill: var(--quiet); font-size: 9.5px; font-weight: 400; }
 .choices { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; margin: 0.4rem 0; }
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--negative); font-weight: 600; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .print { display: none; }
-@media (max-width: 640px) { .sides, .pair, .two .runs, .board:not(.two) { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } }
+@media (max-width: 640px) { .sides, .pair, .two .runs, .board:not(.two) { grid-template-columns: minmax(0, 1fr); } .figure { padding: 0.5rem; } .tiles { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
 @media print { :host { color: #1f2430; } .figure { display: none; } .print { display: block; } }
 `;
