@@ -11,7 +11,13 @@ not yet: n_classes=2, n_samples=2
   hint      every image is an anchor: how many positives has it, and how many negatives?
 """
 
-from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
+from siamese_triplet.book.check.choosing import (
+    balanced_batches,
+    chance_together,
+    label_doubts,
+    squared_distance,
+    symptom,
+)
 from siamese_triplet.book.check.losses import (
     contrastive_loss,
     kind_of_negative,
@@ -21,7 +27,7 @@ from siamese_triplet.book.check.losses import (
 )
 from siamese_triplet.book.check.own_images import families_in_both, mean_over_classes
 from siamese_triplet.book.check.pretrained import mean_and_std, parts_trained
-from siamese_triplet.book.check.retrieval import map_at_r
+from siamese_triplet.book.check.retrieval import map_at_r, one_shot
 from siamese_triplet.book.check.search import chance_of_a_false_accept, none_of_these
 from siamese_triplet.book.check.selection import (
     all_semihard,
@@ -37,6 +43,7 @@ from siamese_triplet.book.check.use import classify, is_clear, nearest_prototype
 
 __all__ = [
     "all_semihard",
+    "balanced_batches",
     "batches_until_all_seen",
     "chance_of_a_false_accept",
     "chance_together",
@@ -47,6 +54,7 @@ __all__ = [
     "hard_negative_pairs",
     "is_clear",
     "kind_of_negative",
+    "label_doubts",
     "map_at_r",
     "mean_and_std",
     "mean_over_classes",
@@ -58,6 +66,7 @@ __all__ = [
     "nearest_semihard",
     "negative_log_likelihood",
     "none_of_these",
+    "one_shot",
     "parts_trained",
     "scaled_margin",
     "share_with_a_loss",
