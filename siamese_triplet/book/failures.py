@@ -84,19 +84,22 @@ def train_copies(
     *,
     first_seed: int = 0,
     **options: Any,
-) -> list[nn.Module]:
-    """Train a copy of each of `models` by `train_steps`, each on batches of its own seed, and return the copies.
+) -> tuple[list[nn.Module], History]:
+    """Train a copy of each of `models` by `train_steps`, each on batches of its own seed.
+
+    Return the copies, and the history of the first, which alone is diagnosed.
 
     - `images`: the images of all runs, or those of each.
     - `first_seed`: the seed of the first run; those of the others follow.
     - `options`: for `train_steps`.
     """
     of_each = [images] * len(models) if isinstance(images, Images) else images
-    copies = [copy.deepcopy(model) for model in models]
+    copies, histories = [copy.deepcopy(model) for model in models], []
     for number, (model, of_model) in enumerate(zip(copies, of_each, strict=True)):
         own = copy.deepcopy(loss_fn)  # a selector may draw at random: each run starts the draws anew
-        train_steps(model, own, of_model, n_steps, seed=first_seed + number, diagnosed=False, **options)
-    return copies
+        seed, is_first = first_seed + number, number == 0
+        histories.append(train_steps(model, own, of_model, n_steps, seed=seed, diagnosed=is_first, **options))
+    return copies, histories[0]
 
 
 def score(name: str, models: Sequence[nn.Module], images: Images | Sequence[Images]) -> list[dict[str, Any]]:

@@ -83,13 +83,14 @@ def test_copies_are_trained_each_on_its_own_images_and_batches(images: Images) -
     loss_fn = OnlineTripletLoss(1.0, RandomNegativeTripletSelector(1.0))
     options = {"n_classes": CLASSES, "n_samples": 3}
     models = [net(), net()]
-    first, second = train_copies(models, loss_fn, images, 2, **options)
+    (first, second), history = train_copies(models, loss_fn, images, 2, **options)
+    assert history == train_steps(net(), loss_fn, images, 2, **options)
     assert weights(models[0]) == weights(net())  # the models themselves stay
     assert weights(first) != weights(second)  # other batches
-    [again] = train_copies([net()], loss_fn, [images], 2, first_seed=1, **options)
+    [again], _ = train_copies([net()], loss_fn, [images], 2, first_seed=1, **options)
     assert weights(again) == weights(second)
     noisy, _ = with_wrong_labels(images, 0.5)
-    first, other = train_copies([net(), net()], loss_fn, [images, noisy], 2, **options)
+    (_, other), _ = train_copies([net(), net()], loss_fn, [images, noisy], 2, **options)
     assert weights(other) != weights(second)
 
 
