@@ -1,5 +1,6 @@
 """Short runs with a diagnosis of every step, and wrong labels."""
 
+import copy
 import math
 
 import pytest
@@ -84,7 +85,7 @@ def test_copies_are_trained_each_on_its_own_images_and_batches(images: Images) -
     options = {"n_classes": CLASSES, "n_samples": 3}
     models = [net(), net()]
     (first, second), history = train_copies(models, loss_fn, images, 2, **options)
-    assert history == train_steps(net(), loss_fn, images, 2, **options)
+    assert history == train_steps(net(), copy.deepcopy(loss_fn), images, 2, **options)
     assert weights(models[0]) == weights(net())  # the models themselves stay
     assert weights(first) != weights(second)  # other batches
     [again], _ = train_copies([net()], loss_fn, [images], 2, first_seed=1, **options)
