@@ -1,8 +1,8 @@
-"""Tools for the gallery of failures: short training runs that are diagnosed at every step, and wrong labels."""
+"""Tools for the gallery of failures: short training runs, diagnosed at every step or repeated, and wrong labels."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from siamese_triplet._devices import device_of
 from siamese_triplet.datasets import Images
 from siamese_triplet.diagnostics import diagnose
 from siamese_triplet.distributed import Share
+from siamese_triplet.evaluation import embed, retrieval_metrics
 from siamese_triplet.loader import TensorLoader
 from siamese_triplet.losses import BatchAllTripletLoss, OnlineTripletLoss
 from siamese_triplet.samplers import BalancedBatchSampler
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TripletLosses = OnlineTripletLoss | BatchAllTripletLoss
+N_SAMPLES = 8  # images of each class in a batch
 
 
 def train_steps(
@@ -29,9 +31,10 @@ def train_steps(
     n_steps: int,
     *,
     n_classes: int = 10,
-    n_samples: int = 16,
+    n_samples: int = N_SAMPLES,
     learning_rate: float = 1e-3,
     seed: int = 0,
+    diagnosed: bool = True,
 ) -> History:
     """Train `model` with Adam on `n_steps` balanced batches, and diagnose each batch before its step.
 
@@ -41,7 +44,8 @@ def train_steps(
     - `active`: the fraction of all triplets of the batch that have a loss.
     - `norm`, `positive distance`, `negative distance`: medians; the distances are not squared.
 
-    Numbers that a batch does not have are NaN. No steps give an empty history.
+    Numbers that a batch does not have are NaN. No steps give an empty history. Unless `diagnosed`, the history has the
+    loss and the triplets alone, which takes less time.
     """
     sampler = BalancedBatchSampler(images.targets, n_classes, n_samples, seed=seed)
     loader = TensorLoader(images, batch_sampler=sampler, device=device_of(model), share=Share())
@@ -51,17 +55,16 @@ def train_steps(
     for _, (batch, labels) in zip(range(n_steps), _repeat(loader), strict=False):
         embeddings = model(batch)  # (B, D)
         loss, n_triplets = loss_fn(embeddings, labels)
-        diagnosis = diagnose(embeddings.detach(), labels, loss_fn.margin)
-        history.append(
-            {
-                "loss": loss.item(),
-                "triplets": int(n_triplets),
+        numbers: dict[str, float] = {"loss": loss.item(), "triplets": int(n_triplets)}
+        if diagnosed:
+            diagnosis = diagnose(embeddings.detach(), labels, loss_fn.margin)
+            numbers |= {
                 "active": diagnosis.active_fraction,
                 "norm": diagnosis.norms[1],
                 "positive distance": diagnosis.positive_distances[1],
                 "negative distance": diagnosis.negative_distances[1],
             }
-        )
+        history.append(numbers)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -71,6 +74,46 @@ def train_steps(
 def _repeat(loader: TensorLoader) -> Iterator:
     while True:
         yield from loader
+
+
+def train_copies(
+    models: Sequence[nn.Module],
+    loss_fn: TripletLosses,
+    images: Images | Sequence[Images],
+    n_steps: int,
+    *,
+    first_seed: int = 0,
+    **options: Any,
+) -> tuple[list[nn.Module], History]:
+    """Train a copy of each of `models` by `train_steps`, each on batches of its own seed.
+
+    Return the copies, and the history of the first, which alone is diagnosed.
+
+    - `images`: the images of all runs, or those of each.
+    - `first_seed`: the seed of the first run; those of the others follow.
+    - `options`: for `train_steps`.
+    """
+    of_each = [images] * len(models) if isinstance(images, Images) else images
+    copies, histories = [copy.deepcopy(model) for model in models], []
+    for number, (model, of_model) in enumerate(zip(copies, of_each, strict=True)):
+        own = copy.deepcopy(loss_fn)  # a selector may draw at random: each run starts the draws anew
+        seed, is_first = first_seed + number, number == 0
+        histories.append(train_steps(model, own, of_model, n_steps, seed=seed, diagnosed=is_first, **options))
+    return copies, histories[0]
+
+
+def score(name: str, models: Sequence[nn.Module], images: Images | Sequence[Images]) -> list[dict[str, Any]]:
+    """Compute recall@1 and MAP@R of each of `models` on `images`, or on its own: results for a table.
+
+    A result has the `name`, the `seed`, which is the number of the model, `recall_at_1` and `map_at_r`.
+    """
+    of_each = [images] * len(models) if isinstance(images, Images) else images
+    results = []
+    for seed, (model, of_model) in enumerate(zip(models, of_each, strict=True)):
+        found = retrieval_metrics(*embed(model, of_model), ks=(1,))
+        metrics = {metric: found[metric] for metric in ("recall_at_1", "map_at_r")}
+        results.append({"name": name, "seed": seed} | metrics)
+    return results
 
 
 def with_wrong_labels(images: Images, fraction: float, seed: int = 0) -> tuple[Images, torch.Tensor]:

@@ -380,6 +380,37 @@ def test_no_answer_raises_an_error(name: str, answer: Any, capsys: pytest.Captur
     assert verdict(name, given, capsys).startswith("not yet: ")
 
 
+HINTS = [  # right but for one thing, which the hint names
+    ("negative_log_likelihood", lambda scores, y: F.cross_entropy(scores, y).item(), "without .item()"),
+    ("triplet_loss", lambda *triplets: float(triplet(*triplets).mean()), "without .item()"),
+    ("contrastive_loss", lambda d, y, m: contrastive(d, y, m).mean(), "one loss for each pair"),
+    ("contrastive_loss", lambda d, y, m: contrastive(d, y, m).sum(), "one loss for each pair"),
+    ("hard_negative_pairs", lambda d, labels: both_ways(hard_negatives(d, labels)), "count each pair once"),
+]
+
+
+def both_ways(pairs: Tensor) -> Tensor:
+    return torch.cat([pairs, pairs.flip(1)])
+
+
+@pytest.mark.parametrize(("name", "answer", "hint"), HINTS)
+def test_the_hint_names_what_is_wrong(name: str, answer: Any, hint: str, capsys: pytest.CaptureFixture) -> None:
+    text = " ".join(verdict(name, answer, capsys).split())
+    assert text.startswith("not yet: ")
+    assert hint in text.partition("hint ")[2]
+
+
+def test_a_number_in_place_of_a_tensor_is_shown_as_one(capsys: pytest.CaptureFixture) -> None:
+    text = verdict("negative_log_likelihood", HINTS[0][1], capsys)
+    assert "  given     0.6931, a float\n" in text
+
+
+def test_a_wrong_number_gets_the_hint_of_its_case(capsys: pytest.CaptureFixture) -> None:
+    text = verdict("negative_log_likelihood", lambda scores, y: 0.5, capsys)
+    assert "without .item()" not in text
+    assert "the log of the sum" in text
+
+
 def test_a_function_cannot_change_the_cases(capsys: pytest.CaptureFixture) -> None:
     def overwrites(known: Tensor, y: Tensor, queries: Tensor, k: int) -> Tensor:
         classes = vote(known, y, queries, k)

@@ -1,16 +1,18 @@
 """Short runs with a diagnosis of every step, and wrong labels."""
 
+import copy
 import math
 
 import pytest
 import torch
 
-from siamese_triplet.book.failures import plot_steps, train_steps, with_wrong_labels
+from siamese_triplet.book.failures import plot_steps, score, train_copies, train_steps, with_wrong_labels
 from siamese_triplet.datasets import Images, normalization
 from siamese_triplet.diagnostics import diagnose
+from siamese_triplet.evaluation import embed, retrieval_metrics
 from siamese_triplet.losses import BatchAllTripletLoss, OnlineTripletLoss
 from siamese_triplet.networks import EmbeddingNet
-from siamese_triplet.selectors import HardestNegativeTripletSelector
+from siamese_triplet.selectors import HardestNegativeTripletSelector, RandomNegativeTripletSelector
 
 CLASSES, EACH = 4, 6
 
@@ -70,6 +72,40 @@ def test_the_steps_use_the_learning_rate(images: Images) -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), net().parameters(), strict=True))
     run(images, 2, model, learning_rate=1e-3)
     assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), net().parameters(), strict=True))
+
+
+def test_without_a_diagnosis_the_run_is_the_same(images: Images) -> None:
+    plain = run(images, 3, diagnosed=False)
+    assert set(plain) == {"loss", "triplets"}
+    assert plain["loss"] == run(images, 3)["loss"]
+
+
+def test_copies_are_trained_each_on_its_own_images_and_batches(images: Images) -> None:
+    loss_fn = OnlineTripletLoss(1.0, RandomNegativeTripletSelector(1.0))
+    options = {"n_classes": CLASSES, "n_samples": 3}
+    models = [net(), net()]
+    (first, second), history = train_copies(models, loss_fn, images, 2, **options)
+    assert history == train_steps(net(), copy.deepcopy(loss_fn), images, 2, **options)
+    assert weights(models[0]) == weights(net())  # the models themselves stay
+    assert weights(first) != weights(second)  # other batches
+    [again], _ = train_copies([net()], loss_fn, [images], 2, first_seed=1, **options)
+    assert weights(again) == weights(second)
+    noisy, _ = with_wrong_labels(images, 0.5)
+    (_, other), _ = train_copies([net(), net()], loss_fn, [images, noisy], 2, **options)
+    assert weights(other) != weights(second)
+
+
+def test_a_score_has_the_figures_of_each_model(images: Images) -> None:
+    found = score("a run", [net(), net()], [images, images.of_classes([0, 1])])
+    assert [(result["name"], result["seed"]) for result in found] == [("a run", 0), ("a run", 1)]
+    expected = retrieval_metrics(*embed(net(), images.of_classes([0, 1])), ks=(1,))
+    assert found[1]["map_at_r"] == pytest.approx(expected["map_at_r"])
+    assert found[1]["recall_at_1"] == pytest.approx(expected["recall_at_1"])
+    assert found[0]["map_at_r"] != pytest.approx(found[1]["map_at_r"])
+
+
+def weights(model: EmbeddingNet) -> list[float]:
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()]).tolist()
 
 
 def test_no_steps_give_an_empty_history(images: Images) -> None:

@@ -12,7 +12,14 @@ not yet: n_classes=2, n_samples=2
 """
 
 from siamese_triplet.book.check.characters import few_shot_error
-from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
+from siamese_triplet.book.check.choosing import (
+    balanced_batches,
+    chance_together,
+    label_doubts,
+    squared_distance,
+    symptom,
+)
+from siamese_triplet.book.check.episodes import one_shot
 from siamese_triplet.book.check.experiments import mining_experiment
 from siamese_triplet.book.check.family import supervised_contrastive
 from siamese_triplet.book.check.gradients import share_of_gradient, train_accumulated
@@ -44,6 +51,7 @@ __all__ = [
     "approximate_search",
     "area_under_curve",
     "average_precision",
+    "balanced_batches",
     "batch_hard",
     "chance_together",
     "classify",
@@ -54,6 +62,7 @@ __all__ = [
     "interval_over_classes",
     "is_clear",
     "kind_of_negative",
+    "label_doubts",
     "map_at_r",
     "mean_and_std",
     "mining_experiment",
@@ -63,6 +72,7 @@ __all__ = [
     "nearest_semihard",
     "negative_log_likelihood",
     "none_of_these",
+    "one_shot",
     "scaled_margin",
     "search_threshold",
     "share_of_gradient",

@@ -36,7 +36,8 @@ def contrastive_loss(function: Callable[[Tensor, Tensor, float], Tensor]) -> Non
     def case(d: list[float], y: list[float], margin: float, hint: str) -> Case:
         expected = _contrastive_losses(torch.tensor(d), torch.tensor(y), margin)
         name = f"d {d}, y {y}, margin {margin}"
-        return Case(name, (torch.tensor(d), torch.tensor(y), margin), expected, hint)
+        arguments = torch.tensor(d), torch.tensor(y), margin
+        return Case(name, arguments, expected, hint, explain=lambda answer: _one_for_each(answer, len(d)))
 
     cases = [
         case(
@@ -117,6 +118,12 @@ def kind_of_negative(function: Callable[[float, float, float], str]) -> None:
         case(0.0, 1.0, 1.0, "with a loss of exactly zero a triplet is easy"),
     ]
     judge(function, cases, "each as its loss says")
+
+
+def _one_for_each(answer: object, n_pairs: int) -> str:
+    """Explain that there is one loss for each pair, if `answer` has another shape."""
+    is_alike = isinstance(answer, Tensor) and answer.shape == (n_pairs,)
+    return "" if is_alike else f"one loss for each pair, a tensor of shape ({n_pairs},), not their mean"
 
 
 def _contrastive_losses(distances: Tensor, y: Tensor, margin: float) -> Tensor:

@@ -64,7 +64,8 @@ def hard_negative_pairs(function: Callable[[Tensor, Tensor], Tensor]) -> None:
         embeddings, labels = torch.tensor(points)[:, None], torch.tensor(classes)
         _, negative_pairs = HardNegativePairSelector().get_pairs(embeddings, labels)
         arguments = pairwise_distances(embeddings, squared=False), labels
-        cases.append(Case(f"{name}: {points}, classes {classes}", arguments, _sort_pairs(negative_pairs), hint))
+        title, expected = f"{name}: {points}, classes {classes}", _sort_pairs(negative_pairs)
+        cases.append(Case(title, arguments, expected, hint, explain=_each_pair_once))
     judge(function, cases, "the pairs that HardNegativePairSelector finds", _sort_pairs)
 
 
@@ -159,6 +160,14 @@ def _sort_rows(indices: Any) -> Any:
     if not isinstance(indices, Tensor) or indices.ndim != 2:
         return indices
     return sorted(map(tuple, indices.tolist()))
+
+
+def _each_pair_once(pairs: Any) -> str:
+    """Explain that (i, j) and (j, i) are one pair, if sorted `pairs` have one twice."""
+    has_twice = isinstance(pairs, list) and any(pairs.count(pair) > 1 for pair in pairs)
+    if not has_twice:
+        return ""
+    return "(i, j) and (j, i) are one pair: count each pair once, the positive ones too, for example where i < j"
 
 
 def _sort_pairs(pairs: Any) -> Any:

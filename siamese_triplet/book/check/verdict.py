@@ -20,7 +20,8 @@ LONGEST = 240  # characters shown of an answer or a message
 class Case:
     """A small case: `arguments` for the reader's function, the `expected` answer, and a `hint` for any other answer.
 
-    With `is_secret` the expected answer is not shown, as it is the solution itself.
+    With `is_secret` the expected answer is not shown, as it is the solution itself. `explain` gives a better hint for
+    some wrong answers, and "" for all others. A number may be off by `tolerance`, where it rests on chance.
     """
 
     name: str
@@ -28,6 +29,14 @@ class Case:
     expected: Any
     hint: str
     is_secret: bool = False
+    explain: Callable[[Any], str] = lambda answer: ""
+    tolerance: float = 0.0
+
+    def hint_for(self, answer: Any) -> str:
+        """Choose the hint for a wrong `answer`."""
+        if is_for_tensor(answer, self.expected) and agrees(answer, self.expected.item()):
+            return "the number is right, but training needs its gradient: return the tensor, without .item() or float()"
+        return self.explain(answer) or self.hint
 
 
 def judge(
@@ -45,14 +54,15 @@ def judge(
         try:
             answer = function(*deepcopy(case.arguments))
             answer = answer if answer is None else read(answer)
-            if agrees(answer, case.expected):
+            if agrees(answer, case.expected, case.tolerance):
                 continue
-            verdict = [_line("given", describe(answer))]
+            kind = f", a {type(answer).__name__}" if is_for_tensor(answer, case.expected) else ""
+            verdict, hint = [_line("given", describe(answer) + kind)], case.hint_for(answer)
         except Exception as error:  # any exception: it is the reader's
-            verdict = [_line("raised", f"{type(error).__name__}: {error}")]
+            verdict, hint = [_line("raised", f"{type(error).__name__}: {error}")], case.hint
         if not case.is_secret:
             verdict.append(_line("expected", describe(case.expected)))
-        verdict.append(_line("hint", case.hint))
+        verdict.append(_line("hint", hint))
         title = f"not yet: {case.name}".splitlines()  # several lines if the name shows a batch as a table
         print(*(textwrap.fill(line, WIDTH, subsequent_indent=" " * 9) for line in title), *verdict, sep="\n")
         return
@@ -64,8 +74,8 @@ def judge_value(answer: Any, expected: Any, question: str, hint: str) -> None:
     judge(lambda: answer, [Case(question, (), expected, hint, is_secret=True)], f"{question}: {describe(expected)}")
 
 
-def agrees(answer: Any, expected: Any) -> bool:
-    """Compare `answer` with `expected`: numbers up to rounding, tensors also by shape, anything else exactly."""
+def agrees(answer: Any, expected: Any, tolerance: float = 0.0) -> bool:
+    """Compare `answer` with `expected`: numbers up to rounding or `tolerance`, tensors by shape too, others exactly."""
     if isinstance(expected, Tensor):
         if not expected.ndim and isinstance(answer, float):
             answer = torch.tensor(answer)  # what .item() gives is as right
@@ -78,8 +88,14 @@ def agrees(answer: Any, expected: Any) -> bool:
     if isinstance(answer, Tensor) and not answer.ndim:
         answer = answer.item()
     if isinstance(expected, (int, float)) and isinstance(answer, (int, float)):
-        return abs(answer - expected) <= 1e-6 + 1e-4 * abs(expected)
+        return abs(answer - expected) <= max(tolerance, 1e-6 + 1e-4 * abs(expected))
     return type(answer) is type(expected) and answer == expected
+
+
+def is_for_tensor(answer: Any, expected: Any) -> bool:
+    """Tell whether `answer` is a plain number where a tensor without axes is `expected`."""
+    is_number = isinstance(answer, (int, float)) and not isinstance(answer, bool)
+    return is_number and isinstance(expected, Tensor) and not expected.ndim
 
 
 def describe(value: Any) -> str:
