@@ -17,7 +17,7 @@ from siamese_triplet.book.check.choosing import (
     squared_distance,
     symptom,
 )
-from siamese_triplet.book.check.retrieval import one_shot
+from siamese_triplet.book.check.episodes import one_shot
 from siamese_triplet.diagnostics import Diagnosis
 
 
