@@ -77,8 +77,6 @@ def judge_value(answer: Any, expected: Any, question: str, hint: str) -> None:
 def agrees(answer: Any, expected: Any, tolerance: float = 0.0) -> bool:
     """Compare `answer` with `expected`: numbers up to rounding or `tolerance`, tensors by shape too, others exactly."""
     if isinstance(expected, Tensor):
-        if not expected.ndim and isinstance(answer, float):
-            answer = torch.tensor(answer)  # what .item() gives is as right
         if not isinstance(answer, Tensor) or answer.shape != expected.shape:
             return False
         return torch.allclose(answer.detach().double(), expected.double(), rtol=1e-4, atol=1e-6)
