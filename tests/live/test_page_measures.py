@@ -309,3 +309,9 @@ def test_the_page_has_the_networks_and_methods_of_the_package() -> None:
     assert tuple(networks) == NETWORKS
     text = re.search(r"export const METHODS = \{(.*?)\n\};", (LIBRARY / "settings.mjs").read_text(), re.DOTALL)[1]
     assert re.findall(r'^  "?([\w-]+)"?:', text, re.MULTILINE) == [*METHODS]
+
+
+def test_weights_laid_out_channels_last_are_packed_alike() -> None:
+    model = EmbeddingNet()
+    expected = page_weights(model)
+    assert page_weights(model.to(memory_format=torch.channels_last)) == expected

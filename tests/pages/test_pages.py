@@ -36,7 +36,7 @@ LIVE = {
     "02_siamese": ["pair-playground", "embedding-viewer", "training"],
     "03_triplet": ["triplet-playground", "embedding-viewer", "training"],
     "04_online_pairs": ["embedding-viewer", "training"],
-    "05_online_triplets": ["embedding-viewer", "drawing", "training", "selector-bench"],
+    "05_online_triplets": ["embedding-viewer", "drawing", "training", "selector-bench", "embedding-viewer"],
     "06_fashion_mnist": ["embedding-viewer"],
     "08_hands_on": ["settings-gallery", "selector-bench", "training"],
     "12_many_classes": ["search"],
