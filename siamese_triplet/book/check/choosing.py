@@ -63,7 +63,9 @@ def balanced_batches(function: Callable[[Tensor, int, int], Any]) -> None:
         return Case(f"{name}, {n_classes} classes × {n_samples} images", arguments, SOUND, hint)
 
     def fault(labels: Tensor, n_classes: int, n_samples: int) -> str:
-        batches = [torch.as_tensor(batch).tolist() for batch in function(labels.clone(), n_classes, n_samples)]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the same words for the same answer
+            batches = [torch.as_tensor(batch).tolist() for batch in function(labels.clone(), n_classes, n_samples)]
         return _fault(batches, labels.tolist(), n_classes, n_samples)
 
     cases = [
