@@ -61,6 +61,7 @@ from siamese_triplet.selectors import (
     RandomNegativeTripletSelector,
     SemihardNegativeTripletSelector,
     TripletSelector,
+    UniformNegativeTripletSelector,
 )
 from siamese_triplet.selectors.adapters import MinerPairSelector, MinerTripletSelector, SelectorMiner
 from siamese_triplet.trainer import CheckpointError, History, evaluate, fit, load_checkpoint, load_weights
@@ -120,6 +121,7 @@ __all__ = [
     "TripletMNIST",
     "TripletNet",
     "TripletSelector",
+    "UniformNegativeTripletSelector",
     "bootstrap_interval",
     "diagnose",
     "embed",

@@ -191,6 +191,7 @@ TRIPLETS: dict[str, Callable[..., set[tuple[int, int, int]]]] = {
 # Selectors that draw: the losses that they draw from, by margin.
 IS_CANDIDATE: dict[str, Callable[[float], Callable[[float], bool]]] = {
     "random": lambda margin: lambda cost: cost > 0,
+    "uniform": lambda margin: lambda cost: True,
     "semihard": lambda margin: lambda cost: 0 < cost < margin,
 }
 

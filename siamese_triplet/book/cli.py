@@ -1,4 +1,4 @@
-"""The commands for the experiments of the book: reproduce, compare, omniglot, emoji, pretrained."""
+"""The commands for the experiments of the book: reproduce, compare, evidence, omniglot, emoji, pretrained."""
 
 import argparse
 import dataclasses
@@ -7,6 +7,7 @@ from typing import Any
 
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import Settings, compare, compare_unseen
+from siamese_triplet.book.evidence import ARMS, compare_arms, evidence_table, measure_references
 from siamese_triplet.book.many_classes import Emoji, compare_numbers, emoji_runs, metrics_table
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.book.pretrained import FineTuning, compare_starts, from_scratch, starts_table
@@ -19,6 +20,7 @@ from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
 from siamese_triplet.datasets import load_emoji
 from siamese_triplet.methods import FULL_EPOCHS, METHODS
 
+EVIDENCE = (*ARMS, "references")
 COMPARED = ("seen", "unseen", "sweep", "settings", "report")
 SETTINGS = "settings.json"
 
@@ -27,6 +29,7 @@ def add_book_commands(commands: Any) -> None:
     """Add the commands to the subparsers of a parser."""
     _add_reproduce(commands)
     _add_compare(commands)
+    _add_evidence(commands)
     _add_omniglot(commands)
     _add_emoji(commands)
     _add_pretrained(commands)
@@ -66,6 +69,25 @@ def _add_compare(commands: Any) -> None:
     parser.add_argument("--short-epochs", type=count, default=3, help="epochs of the other parts (%(default)s)")
     parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder of the runs (%(default)s)")
+    add_speed(parser)
+    add_place(parser)
+
+
+def _add_evidence(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evidence",
+        help="run the book's controlled comparisons",
+        description="Train what the argument of the book rests on: pairs and triplets offline, online and mined "
+        "(mining), all methods at the recommended settings (recommended), offline triplets with as many steps as the "
+        "other methods (steps), and what untrained embeddings and the cosine give (references). Results that exist are "
+        "not computed again, those of `compare` are taken over, and interrupted runs resume.",
+    )
+    parser.set_defaults(command=_evidence)
+    parser.add_argument("--part", choices=EVIDENCE, action="append", help="a part; may be repeated (all)")
+    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
+    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("runs/evidence"), help="folder of the runs (%(default)s)")
     add_speed(parser)
     add_place(parser)
 
@@ -143,14 +165,7 @@ def _reproduce(given: argparse.Namespace) -> int:
 
 def _compare(given: argparse.Namespace) -> int:
     parts = given.part or COMPARED
-    settings = Settings(
-        given.epochs,
-        tuple(range(given.seeds)),
-        "embedded" if given.embedded else None,
-        given.data,
-        given.device,
-        speed_of(given),
-    )
+    settings = _settings(given)
     short = dataclasses.replace(settings, n_epochs=given.short_epochs)
     if "seen" in parts:
         compare(given.results / COMPARISON, given.out, settings)
@@ -163,6 +178,30 @@ def _compare(given: argparse.Namespace) -> int:
     if "report" in parts:
         print(write_report(given.results))
     return 0
+
+
+def _evidence(given: argparse.Namespace) -> int:
+    settings = _settings(given)
+    for part in given.part or EVIDENCE:
+        path, work = given.results / f"{part}.json", given.out / part
+        if part == "references":
+            results = measure_references(path, settings, work)
+        else:
+            stored = read_results(given.results / COMPARISON)
+            results = compare_arms(path, ARMS[part], settings, work, stored)
+        print(evidence_table(results))
+    return 0
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    return Settings(
+        given.epochs,
+        tuple(range(given.seeds)),
+        "embedded" if given.embedded else None,
+        given.data,
+        given.device,
+        speed_of(given),
+    )
 
 
 def _omniglot(given: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from siamese_triplet.runs.provenance import write_json
 from siamese_triplet.trainer import History
 
+T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 %, of 1 to 9 degrees of freedom
 Key = dict[str, Any]  # all that decides a result, and part of the result
 TITLES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 Results = Sequence[Mapping[str, Any]]
@@ -68,7 +69,7 @@ def table(
     - `rows`: a key of the results, or a function of a result; the rows are in the order of their first result.
     - `columns`: functions of a result, by title; a KeyError means that the result lacks the quantity.
     - `percent`: multiply by 100 and show one digit, instead of three.
-    - `best`: show the best mean of each column, as rounded, in bold.
+    - `best`: show the best mean of a column in bold if it is ahead of all others, see `is_ahead`.
     """
     name_of = rows if callable(rows) else lambda result: result[rows]
     groups: dict[str, list[Mapping[str, Any]]] = {}
@@ -76,19 +77,42 @@ def table(
         groups.setdefault(str(name_of(result)), []).append(result)
     values = {name: [quantities(group, column) for column in columns.values()] for name, group in groups.items()}
     factor, digits = (100, 1) if percent else (1, 3)
-    best_means = [
-        max((round(factor * mean(row[number]), digits) for row in values.values() if row[number]), default=None)
-        for number in range(len(columns))
-    ]
     lines = []
     for name, row in values.items():
         cells = []
-        for seed_values, best_mean in zip(row, best_means, strict=True):
+        for number, seed_values in enumerate(row):
             cell = spread([factor * value for value in seed_values], f".{digits}f")
-            is_best = best and seed_values and round(factor * mean(seed_values), digits) == best_mean
+            others = [other[number] for other_name, other in values.items() if other_name != name and other[number]]
+            is_best = best and others and all(is_ahead(seed_values, other) for other in others)
             cells.append(f"**{cell}**" if is_best else cell)
         lines.append([name, *cells])
     return markdown_table(["", *columns], lines)
+
+
+def is_ahead(values: Sequence[float], others: Sequence[float]) -> bool:
+    """Tell whether `values` are greater than `others`, and their 95 % intervals do not overlap.
+
+    At least three values are needed. A single other one is taken as it is, as that of pixels, which have no seed.
+
+    >>> from siamese_triplet.book.results import is_ahead
+    >>> is_ahead([0.91, 0.92, 0.93], [0.85, 0.86, 0.87]), is_ahead([0.91, 0.92, 0.93], [0.88, 0.89, 0.90])
+    (True, False)
+    """
+    if len(values) < 3 or not others:
+        return False
+    return interval(values)[0] > (interval(others)[1] if len(others) > 1 else others[0])
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of at least two values, by Student's t (Student, 1908).
+
+    >>> from siamese_triplet.book.results import interval
+    >>> low, high = interval([0.91, 0.92, 0.93])
+    >>> round(low, 3), round(high, 3)
+    (0.895, 0.945)
+    """
+    half = T_QUANTILES[min(len(values) - 1, len(T_QUANTILES)) - 1] * stdev(values) / len(values) ** 0.5
+    return mean(values) - half, mean(values) + half
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

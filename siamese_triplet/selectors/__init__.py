@@ -12,6 +12,7 @@ from siamese_triplet.selectors.negatives import (
     HardestNegativeTripletSelector,
     NegativeTripletSelector,
     RandomNegativeTripletSelector,
+    UniformNegativeTripletSelector,
 )
 from siamese_triplet.selectors.pairs import AllPositivePairSelector, BatchHardPairSelector, HardNegativePairSelector
 from siamese_triplet.selectors.semihard import (
@@ -42,6 +43,7 @@ __all__ = [
     "RandomNegativeTripletSelector",
     "SemihardNegativeTripletSelector",
     "TripletSelector",
+    "UniformNegativeTripletSelector",
     "pairs_of",
     "triplets_of",
 ]

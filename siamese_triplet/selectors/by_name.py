@@ -10,7 +10,11 @@ from typing import Any
 import torch
 
 from siamese_triplet.selectors.base import PairSelector, TripletSelector
-from siamese_triplet.selectors.negatives import HardestNegativeTripletSelector, RandomNegativeTripletSelector
+from siamese_triplet.selectors.negatives import (
+    HardestNegativeTripletSelector,
+    RandomNegativeTripletSelector,
+    UniformNegativeTripletSelector,
+)
 from siamese_triplet.selectors.pairs import AllPositivePairSelector, BatchHardPairSelector, HardNegativePairSelector
 from siamese_triplet.selectors.semihard import (
     AllSemihardTripletSelector,
@@ -30,6 +34,7 @@ PAIR_SELECTORS: dict[str, PairSelectorMaker] = {
 }
 TRIPLET_SELECTORS: dict[str, TripletSelectorMaker] = {
     "random": lambda margin, generator: RandomNegativeTripletSelector(margin, generator=generator),
+    "uniform": lambda margin, generator: UniformNegativeTripletSelector(generator=generator),
     "semihard": lambda margin, generator: SemihardNegativeTripletSelector(margin, generator=generator),
     "hardest": lambda margin, generator: HardestNegativeTripletSelector(margin),
     "hardest-semihard": lambda margin, generator: HardestSemihardTripletSelector(margin),

@@ -164,6 +164,30 @@ class RandomNegativeTripletSelector(NegativeTripletSelector):
         return draw(order, anchor, torch.zeros_like(anchor), end[:, 0], self.generator)
 
 
+class UniformNegativeTripletSelector(NegativeTripletSelector):
+    """Select one uniformly random negative for each positive pair, with a loss or without: triplets that are not mined.
+
+    The control for mining: what another selector gains over this one, it gains by its choice of negatives. Drawn from
+    `generator` (by default one of the selector's own, on the CPU, with seed 0): the same seed draws the same negatives
+    on every device. `both_anchors`: see `AllTripletSelector`.
+
+    >>> import torch
+    >>> from siamese_triplet import UniformNegativeTripletSelector
+    >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5], [4.0]]), torch.tensor([0, 0, 1, 1])
+    >>> triplets = UniformNegativeTripletSelector().get_triplets(embeddings, labels)
+    >>> triplets[:, :2].tolist()  # the negatives are random
+    [[0, 1], [1, 0], [2, 3], [3, 2]]
+    """
+
+    def __init__(self, *, both_anchors: bool = True, generator: torch.Generator | None = None) -> None:
+        self.both_anchors = both_anchors
+        self.generator = generator or torch.Generator().manual_seed(0)
+
+    def choose(self, distances: Tensor, is_negative: Tensor, anchor: Tensor, positive: Tensor) -> Tensor:
+        order = is_negative.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices  # (B, B): negatives first
+        return draw(order, anchor, torch.zeros_like(anchor), is_negative.sum(dim=1)[anchor], self.generator)
+
+
 def _takes_one_row(function: Callable[[Any], Any], losses: Tensor) -> bool:
     """Tell whether `function` chooses a column from a vector, as the original's functions do."""
     try:

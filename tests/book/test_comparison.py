@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from siamese_triplet import Images
 from siamese_triplet.book import comparison, report
@@ -23,7 +25,7 @@ from siamese_triplet.book.comparison import (
     split_classes,
 )
 from siamese_triplet.book.report import write_report
-from siamese_triplet.book.results import collect, origin, quantities, spread, table
+from siamese_triplet.book.results import collect, interval, origin, quantities, spread, table
 from siamese_triplet.book.sweep import sweep
 from siamese_triplet.datasets import normalization
 from siamese_triplet.evaluation.summary import among_themselves
@@ -343,26 +345,51 @@ def test_every_change_of_the_sweep_is_a_valid_method() -> None:
 # tables
 
 
-def test_a_table_shows_means_and_the_best_in_bold() -> None:
+def of_seeds(**values: list[float]) -> list[dict[str, Any]]:
+    return [{"name": name, "x": x} for name, seeds in values.items() for x in seeds]
+
+
+def test_a_table_shows_means_of_seeds() -> None:
     results = [{"name": "a", "x": 0.1}, {"name": "b", "x": 0.3}, {"name": "a", "x": 0.2}, {"name": "c"}]
     columns = {"x": lambda result: result["x"]}
-    lines = ["|  | x |", "| --- | ---: |", "| a | 15.0\u00a0±\u00a07.1 |", "| b | **30.0** |", "| c | – |"]
+    lines = ["|  | x |", "| --- | ---: |", "| a | 15.0\u00a0±\u00a07.1 |", "| b | 30.0 |", "| c | – |"]
     assert table(results, "name", columns).splitlines() == lines
-    plain = table(results, "name", columns, percent=False, best=False).splitlines()
+    plain = table(results, "name", columns, percent=False).splitlines()
     assert plain[2:] == ["| a | 0.150\u00a0±\u00a00.071 |", "| b | 0.300 |", "| c | – |"]
-
-
-def test_rows_may_be_named_by_a_function_and_all_best_values_are_bold() -> None:
-    results = [{"n": n, "x": x, "y": -x} for n, x in ((1, 0.5), (2, 0.25), (3, 0.5))]
-    columns = {"x": lambda result: result["x"], "y": lambda result: result["y"], "z": lambda result: result["z"]}
-    assert table(results, lambda result: f"{result['n']} of", columns).splitlines() == [
-        "|  | x | y | z |",
-        "| --- | ---: | ---: | ---: |",
-        "| 1 of | **50.0** | -50.0 | – |",
-        "| 2 of | 25.0 | **-25.0** | – |",
-        "| 3 of | **50.0** | -50.0 | – |",
-    ]
     assert table([], "n", {"x": None}) == "|  | x |\n| --- | ---: |"
+
+
+@pytest.mark.parametrize(
+    ("results", "bold"),
+    [
+        (of_seeds(a=[0.91, 0.92, 0.93], b=[0.85, 0.86, 0.87], c=[0.2]), "a"),  # ahead of all
+        (of_seeds(a=[0.91, 0.92, 0.93], b=[0.88, 0.89, 0.90]), None),  # the intervals overlap
+        (of_seeds(a=[0.91, 0.92, 0.93], b=[0.91, 0.92, 0.93], c=[0.1, 0.1, 0.1]), None),  # a tie
+        (of_seeds(a=[0.91, 0.92], b=[0.1, 0.1, 0.1]), None),  # two seeds
+        (of_seeds(a=[0.91, 0.92, 0.93], b=[0.7, 0.8]), None),  # the other has two, which say little
+        (of_seeds(a=[0.91, 0.92, 0.93], b=[0.90]), None),  # one value inside of the interval
+        (of_seeds(a=[0.91, 0.92, 0.93]), None),  # ahead of nobody
+        ([*of_seeds(a=[0.91, 0.92, 0.93], b=[0.1]), {"name": "c"}], "a"),  # a row without the quantity does not count
+    ],
+)
+def test_only_what_is_ahead_of_all_others_is_bold(results: list[dict[str, Any]], bold: str | None) -> None:
+    text = table(results, lambda result: f"row {result['name']}", {"x": lambda result: result["x"]})
+    assert [line.split(" | ")[0] for line in text.splitlines() if "**" in line] == [f"| row {bold}"] * bool(bold)
+    assert "**" not in table(results, "name", {"x": lambda result: result["x"]}, best=False)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_intervals_are_those_of_students_t(n: int) -> None:
+    values = [0.1 * number**2 for number in range(n)]
+    sem = stats.sem(values)
+    assert interval(values) == pytest.approx(stats.t.interval(0.95, n - 1, np.mean(values), sem), rel=1e-3)
+
+
+def test_intervals_of_many_values_are_rather_too_wide() -> None:
+    low, high = interval(range(100))
+    exact_low, exact_high = stats.t.interval(0.95, 99, 49.5, stats.sem(range(100)))
+    assert low < exact_low
+    assert high > exact_high
 
 
 def test_a_spread_is_a_mean_with_the_sample_deviation() -> None:

@@ -21,6 +21,7 @@ from siamese_triplet.selectors import (
     RandomNegativeTripletSelector,
     SemihardNegativeTripletSelector,
     TripletSelector,
+    UniformNegativeTripletSelector,
     pairs_of,
     triplets_of,
 )
@@ -156,6 +157,27 @@ def test_random_and_semihard_triplets_are_one_legal_candidate_per_pair(
         triplets = reference.tuples(selector.get_triplets(embeddings, labels))
         assert sorted(triplet[:2] for triplet in triplets) == sorted(expected)
         assert all(negative in expected[anchor, positive] for anchor, positive, negative in triplets)
+
+
+@pytest.mark.parametrize("both_anchors", [True, False])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_uniform_triplets_have_one_negative_for_each_positive_pair(seed: int, both_anchors: bool) -> None:
+    embeddings, labels = reference.batch(seed)
+    expected = reference.candidates(embeddings.tolist(), labels.tolist(), lambda cost: True, 1.0, both_anchors)
+    triplets = reference.tuples(
+        UniformNegativeTripletSelector(both_anchors=both_anchors).get_triplets(embeddings, labels)
+    )
+    assert sorted(triplet[:2] for triplet in triplets) == sorted(expected)
+    assert all(negative in expected[anchor, positive] for anchor, positive, negative in triplets)
+
+
+def test_uniform_negatives_do_not_depend_on_distances() -> None:
+    embeddings, labels = torch.tensor([[0.0], [0.1], [0.2], [5.0], [1e6], [-7.0]]), torch.tensor([0, 0, 1, 1, 2, 3])
+    selector = UniformNegativeTripletSelector(both_anchors=False)
+    drawn = [selector.get_triplets(embeddings, labels)[0].tolist() for _ in range(1200)]
+    reference.assert_uniform((negative for _, _, negative in drawn), {2, 3, 4, 5})
+    same, other = (UniformNegativeTripletSelector(generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(same.get_triplets(embeddings, labels), other.get_triplets(-embeddings, labels))
 
 
 @pytest.mark.parametrize("selector", [*MARGIN_SELECTORS, HardestSemihardTripletSelector, AllSemihardTripletSelector])

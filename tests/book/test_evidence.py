@@ -1,0 +1,125 @@
+"""The controlled comparisons on small data."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_comparison import bars
+
+from siamese_triplet import Images
+from siamese_triplet.book import comparison, evidence
+from siamese_triplet.book.comparison import Settings, compare
+from siamese_triplet.book.evidence import (
+    ARMS,
+    MINING,
+    RECOMMENDED,
+    Arm,
+    compare_arms,
+    evidence_results,
+    evidence_table,
+    measure_references,
+    on_the_sphere,
+)
+from siamese_triplet.methods import METHODS
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    def load(name: str, train: bool, root: str | None, subset: str | None) -> Images:
+        return bars(train, transposed=name == "fashion-mnist")
+
+    monkeypatch.setattr(comparison, "load", load)
+    return Settings(n_epochs=1, seeds=(0,), device="cpu", verbose=False)
+
+
+def test_the_arms_of_mining_differ_in_selection_alone() -> None:
+    for unmined, mined in (
+        ("pairs, online unmined", "pairs, online mined"),
+        ("triplets, online unmined", "triplets, online random with a loss"),
+        ("triplets, online unmined", "triplets, online semi-hard"),
+    ):
+        selector = MINING[mined].method.selector
+        assert replace(MINING[unmined].method, selector=selector) == MINING[mined].method
+        assert MINING[unmined].share == MINING[mined].share
+
+
+def test_recommended_runs_have_as_many_images_and_steps() -> None:
+    settings, train = Settings(n_epochs=20), bars(n_per_class=600)
+    steps, images = [], []
+    for arm in RECOMMENDED.values():
+        n_epochs = arm.n_epochs(settings)
+        steps.append(n_epochs * len(arm.method.loader(train)))
+        images.append(n_epochs * len(train) * comparison.INPUTS.get(arm.method.method, 1))
+        assert (arm.method.embedding_size, arm.method.unit_sphere) == (16, True)
+    assert max(steps) < 1.1 * min(steps)
+    assert max(images) < 1.1 * min(images)
+
+
+def test_a_share_of_the_epochs_replaces_equal_images() -> None:
+    triplet, pairs = METHODS["triplet"], METHODS["siamese"]
+    settings = Settings(n_epochs=20)
+    assert [Arm(triplet).n_epochs(settings), Arm(pairs).n_epochs(settings)] == [7, 10]
+    assert Arm(triplet, evidence.AT_EQUAL_STEPS).n_epochs(settings) == 10
+    assert Arm(triplet, 0.01).n_epochs(settings) == 1
+
+
+def test_arms_are_trained_once_and_kept(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mining.json"
+    arms = {name: MINING[name] for name in ("triplets, offline random", "triplets, online unmined")}
+    results = compare_arms(path, arms, tiny, tmp_path / "work")
+    offline, online = results
+    assert [result["name"] for result in results] == list(arms)
+    assert (offline["n_steps"], offline["n_images"]) == (2, 3 * 250)
+    assert (online["n_steps"], online["n_images"]) == (1, 250)
+    assert all(0 < result["map_at_r"] <= 1 for result in results)
+    assert json.loads(path.read_text()) == results == evidence_results(tmp_path, "mining")
+    assert evidence_results(tmp_path, "mining", ["triplets, online unmined"]) == [online]
+    monkeypatch.setattr(comparison, "fit_method", None)
+    assert compare_arms(path, arms, tiny) == results
+
+
+def test_a_run_of_the_comparison_is_taken_over(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "METHODS", {"triplet": METHODS["triplet"]})
+    stored = compare(None, None, tiny)
+    arms = {name: MINING[name] for name in ("triplets, offline random", "triplets, offline random, as many steps")}
+    monkeypatch.setattr(comparison, "fit_method", None)  # nothing can be trained
+    [kept, _] = compare_arms(None, arms, tiny, stored=stored)
+    fashion = next(result for result in stored if result["dataset"] == "fashion-mnist")
+    assert {name: kept[name] for name in fashion if name != "method"} == {
+        name: value for name, value in fashion.items() if name != "method"
+    }
+    for other in ({"seeds": (1,)}, {"n_epochs": 4}, {"subset": "embedded"}):
+        with pytest.raises(TypeError):
+            compare_arms(None, arms, replace(tiny, **other), stored=stored)
+    changed = {"other margin": Arm(replace(METHODS["triplet"], margin=2.0))}
+    with pytest.raises(TypeError):
+        compare_arms(None, changed, tiny, stored=stored)
+
+
+def test_references_have_pixels_an_untrained_network_and_the_cosine(tiny: Settings) -> None:
+    results = measure_references(None, tiny)
+    assert [(result["name"], result["dataset"]) for result in results] == [
+        (name, dataset) for name in ("pixels", "untrained network", "softmax") for dataset in ("mnist", "fashion-mnist")
+    ]
+    assert [("cosine" in result) for result in results] == [False] * 4 + [True] * 2
+    for result in results[4:]:
+        assert result["cosine"]["map_at_r"] != result["map_at_r"]
+
+
+def test_on_the_sphere_a_ray_is_a_point() -> None:
+    rays = torch.tensor([[1.0, 1.0], [30.0, 30.0], [0.0, 2.0]])
+    embeddings, labels = on_the_sphere((rays, torch.arange(3)))
+    assert torch.allclose(embeddings[0], embeddings[1])
+    assert torch.allclose(embeddings.norm(dim=1), torch.ones(3))
+    assert labels.tolist() == [0, 1, 2]
+
+
+def test_the_table_shows_steps_and_images() -> None:
+    result: dict[str, Any] = {"name": "a", "n_steps": 4690, "n_images": 1_200_000, "map_at_r": 0.5}
+    lines = evidence_table([result, {"name": "pixels", "map_at_r": 0.3}], {"MAP@R": "map_at_r"}).splitlines()
+    assert lines[2:] == ["| a: 4,690 steps, 1.2 million images | 50.0 |", "| pixels | 30.0 |"]
+    assert evidence_results(None, "mining") == []
+    assert set(ARMS) == {"mining", "recommended", "steps"}
