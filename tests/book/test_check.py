@@ -1,7 +1,6 @@
 """The self-checking exercises: they tell the right answer from wrong ones, whatever a reader writes."""
 
 from collections.abc import Callable
-from statistics import mean, pstdev, stdev
 from typing import Any
 
 import pytest
@@ -77,10 +76,6 @@ def stopper(patience: int, than: str = "best", strictly: bool = True) -> Callabl
         return len(losses) - 1 - best >= patience
 
     return callback
-
-
-def gap(first: list[float], second: list[float]) -> float:
-    return abs(mean(first) - mean(second))
 
 
 EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong ones
@@ -203,18 +198,6 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
             torch.zeros(3),
         ],
     ),
-    "scaled_margin": (9, [1.0, 3.0, 1 / 9, "9", torch.full((1,), 9.0)]),
-    "is_clear": (
-        lambda first, second: gap(first, second) > stdev(first) + stdev(second),
-        [
-            lambda first, second: True,
-            lambda first, second: mean(first) - mean(second) > stdev(first) + stdev(second),
-            lambda first, second: gap(first, second) > stdev(first),
-            lambda first, second: gap(first, second) > pstdev(first) + pstdev(second),
-            lambda first, second: mean(first) != mean(second),
-            lambda first, second: gap(first, second) - stdev(first) - stdev(second),
-        ],
-    ),
     "nearest_prototype": (
         prototype,
         [
@@ -276,7 +259,7 @@ EXERCISES: dict[str, tuple[Any, list[Any]]] = {  # the right answer, and wrong o
         ],
     ),
 }
-VALUES = {"collapsed_loss", "scaled_margin"}  # the answer is a value, not a function
+VALUES = {"collapsed_loss"}  # the answer is a value, not a function
 every_exercise = pytest.mark.parametrize("name", EXERCISES)
 
 

@@ -12,6 +12,7 @@ not yet: n_classes=2, n_samples=2
 """
 
 from siamese_triplet.book.check.choosing import chance_together, squared_distance, symptom
+from siamese_triplet.book.check.experiments import conclusion, one_change
 from siamese_triplet.book.check.losses import (
     contrastive_loss,
     kind_of_negative,
@@ -30,10 +31,9 @@ from siamese_triplet.book.check.selection import (
     n_pairs,
     n_triplets,
     nearest_semihard,
-    scaled_margin,
 )
 from siamese_triplet.book.check.training import batches_until_all_seen, n_pairs_seen, n_steps, stop_early
-from siamese_triplet.book.check.use import classify, is_clear, nearest_prototype, threshold_at
+from siamese_triplet.book.check.use import classify, nearest_prototype, threshold_at
 
 __all__ = [
     "all_semihard",
@@ -42,10 +42,10 @@ __all__ = [
     "chance_together",
     "classify",
     "collapsed_loss",
+    "conclusion",
     "contrastive_loss",
     "families_in_both",
     "hard_negative_pairs",
-    "is_clear",
     "kind_of_negative",
     "map_at_r",
     "mean_and_std",
@@ -58,8 +58,8 @@ __all__ = [
     "nearest_semihard",
     "negative_log_likelihood",
     "none_of_these",
+    "one_change",
     "parts_trained",
-    "scaled_margin",
     "share_with_a_loss",
     "squared_distance",
     "stop_early",
