@@ -27,6 +27,7 @@ CHAPTERS_OF = {
 STEPS = {
     "reproduction": f"-m siamese_triplet reproduce --seeds 3 {FAST} --out {KEPT}",
     "methods": f"-m siamese_triplet compare --part seen --part unseen {FAST}",
+    "evidence": f"-m siamese_triplet evidence {FAST}",
     "settings": f"-m siamese_triplet compare --part sweep --part settings --short-epochs 2 {FAST}",
     "omniglot": "-m siamese_triplet omniglot --bfloat16",
     "omniglot-selection": "-m siamese_triplet omniglot --selection --seeds 1 --epochs 40 --bfloat16",

@@ -13,6 +13,7 @@ Each part is a list of results in a JSON file, whose runs are resumed after an i
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,6 @@ class Arm:
         return max(1, round(self.share * settings.n_epochs))
 
 
-_SPHERE = {"embedding_size": 16, "unit_sphere": True, "n_samples": 4, "learning_rate": 1e-3}
-
 MINING = {
     "pairs, offline random": Arm(METHODS["siamese"]),
     "pairs, online unmined": Arm(replace(METHODS["online-contrastive"], selector="all")),
@@ -62,12 +61,15 @@ MINING = {
     "triplets, online semi-hard": Arm(replace(METHODS["online-triplet"], selector="semihard")),
 }
 RECOMMENDED = {  # batches of 40 images: 40, 20 pairs, 13 triplets, 10 × 4
-    "softmax": Arm(Method("softmax", batch_size=40, embedding_size=16, unit_sphere=True)),
-    "siamese": Arm(Method("siamese", batch_size=20, embedding_size=16, unit_sphere=True)),
-    "triplet": Arm(Method("triplet", margin=0.2, batch_size=13, embedding_size=16, unit_sphere=True)),
-    "online-contrastive": Arm(Method("online-contrastive", selector="hard", **_SPHERE)),
-    "online-triplet, semi-hard": Arm(Method("online-triplet", selector="semihard", margin=0.2, **_SPHERE)),
-    "online-triplet, batch-all": Arm(Method("online-triplet", selector="batch-all", margin=0.2, **_SPHERE)),
+    name: Arm(replace(method, learning_rate=1e-3, weight_decay=0.0, embedding_size=16, unit_sphere=True))
+    for name, method in {
+        "softmax": Method("softmax", batch_size=40),
+        "siamese": Method("siamese", batch_size=20),
+        "triplet": Method("triplet", margin=0.2, batch_size=13),
+        "online-contrastive": Method("online-contrastive", selector="hard", n_samples=4),
+        "online-triplet, semi-hard": Method("online-triplet", selector="semihard", margin=0.2, n_samples=4),
+        "online-triplet, batch-all": Method("online-triplet", selector="batch-all", margin=0.2, n_samples=4),
+    }.items()
 }
 STEPS = {"triplet, as many steps": Arm(METHODS["triplet"], AT_EQUAL_STEPS, "mnist")}
 ARMS: dict[str, Mapping[str, Arm]] = {"mining": MINING, "recommended": RECOMMENDED, "steps": STEPS}
@@ -158,11 +160,7 @@ def evidence_results(folder: Path | None, part: str, names: Iterable[str] | None
 def evidence_table(results: Results, columns: Mapping[str, str] | None = None) -> str:
     """Format results by name: steps, images and the metrics in `columns` (title to key), in Markdown."""
     columns = columns or {"kNN accuracy": "knn_accuracy", "recall@1": "recall_at_1", "MAP@R": "map_at_r", "AUC": "auc"}
-    return table(
-        results,
-        _row_name,
-        {title: (lambda result, key=key: result[key]) for title, key in columns.items()},
-    )
+    return table(results, _row_name, {title: itemgetter(key) for title, key in columns.items()})
 
 
 def _row_name(result: Mapping[str, Any]) -> str:
