@@ -34,22 +34,25 @@ def write_report(folder: Path) -> str:
     """
     from siamese_triplet.book.report_figures import draw_figures
 
-    draw_figures({dataset: seen_rows(folder, dataset) for dataset in DATASETS}, mining_results(folder), folder)
+    mining = _best_trained(evidence_results(folder, "mining"))
+    draw_figures({dataset: seen_rows(folder, dataset) for dataset in DATASETS}, mining, folder)
     texts = reports(folder)
     for name, text in texts.items():
-        if text.strip():
-            write_atomically(folder / name, text.encode())
+        write_atomically(folder / name, text.encode())
     return "\n".join(texts.values())
 
 
 def reports(folder: Path) -> dict[str, str]:
-    """Format all tables from the results in `folder`, by the names of their files."""
-    return {
+    """Format the tables from the results in `folder`, by the names of their files; without results there is none."""
+    texts = {
         "comparison.md": report(folder),
-        "mining.md": _extended_report(mining_results(folder)),
-        "recommended.md": _extended_report(evidence_results(folder, "recommended")),
+        **{
+            f"{part}.md": _extended_report(evidence_results(folder, part))
+            for part in ("mining", "recommended", "plane")
+        },
         "sweep.md": sweep_report(folder),
     }
+    return {name: text for name, text in texts.items() if text.strip()}
 
 
 def report(folder: Path) -> str:
@@ -64,11 +67,6 @@ def report(folder: Path) -> str:
             parts += [f"**{TITLES[dataset]}**, all figures in per cent", table(rows, "row", _columns(SEEN_METRICS))]
             used += rows
     return _joined([*parts, _folded_origin(used)] if used else [])
-
-
-def mining_results(folder: Path) -> list[dict[str, Any]]:
-    """Return the results on what mining is worth."""
-    return evidence_results(folder, "mining")
 
 
 def seen_rows(folder: Path, dataset: str) -> list[Mapping[str, Any]]:
@@ -143,7 +141,7 @@ def _best_trained(results: Sequence[Mapping]) -> list[Mapping]:
         return tuple(str(result.get(name)) for name in names)
 
     def extent(result: Mapping) -> tuple[int, int]:
-        return n_training_images(result.get("subset")), result["n_epochs"]
+        return n_training_images(result.get("subset")), {**result.get("settings", {}), **result}["n_epochs"]
 
     most: dict[tuple[str, ...], tuple[int, int]] = {}
     for result in results:
