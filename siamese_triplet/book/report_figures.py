@@ -7,6 +7,8 @@ from typing import Any
 from siamese_triplet.book.results import TITLES
 
 FIGURE, MINING_FIGURE = "comparison.svg", "mining.svg"
+MINED = {"online random with a loss": "online mined"}  # rows of the figure with another name
+IN_THE_TABLE_ONLY = "online semi-hard"  # a run that collapsed would stretch the axes
 PANELS = {"kNN accuracy, %": "knn_accuracy", "MAP@R, %": "map_at_r"}
 Groups = Mapping[str, Mapping[str, Sequence[float]]]
 
@@ -17,7 +19,8 @@ def draw_figures(seen: Mapping[str, Sequence[Mapping]], mining: Sequence[Mapping
     `seen` are the rows of each data set, `mining` results with names such as "pairs, online mined".
     """
     rows = [(TITLES[dataset], result["row"], result) for dataset, results in seen.items() for result in results]
-    arms = [(*result["name"].split(", ", maxsplit=1), result) for result in mining]
+    named = [(*result["name"].split(", ", maxsplit=1), result) for result in mining]
+    arms = [(group, MINED.get(row, row), result) for group, row, result in named if row != IN_THE_TABLE_ONLY]
     for name, results in ((FIGURE, rows), (MINING_FIGURE, arms)):
         if results:
             panels = {label: _groups(results, metric) for label, metric in PANELS.items()}
@@ -31,11 +34,11 @@ def narrow(path: Path) -> Path:
 
 
 def _groups(results: Sequence[tuple[str, str, Mapping[str, Any]]], metric: str) -> Groups:
-    """Collect the values of `metric` by group and row."""
+    """Collect the values of `metric` by group and row; the group with the most rows comes first, and orders them."""
     groups: dict[str, dict[str, list[float]]] = {}
     for group, row, result in results:
         groups.setdefault(group, {}).setdefault(row, []).append(result[metric])
-    return groups
+    return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
 
 
 def _draw(panels: Mapping[str, Groups], path: Path, is_narrow: bool = False) -> None:

@@ -95,6 +95,7 @@ def test_references_alone_make_no_table(tmp_path: Path) -> None:
 
 def test_figures_have_a_wide_and_a_narrow_version(tmp_path: Path) -> None:
     mining = [*MINING, arm("pairs, offline random", 0.4), arm("triplets, offline random", 0.3)]
+    mining += [arm("triplets, online random with a loss", 0.6), arm("triplets, online semi-hard", 0.1)]
     write(tmp_path, comparison=SEEN + OTHER, mining=mining)
     write_report(tmp_path)
     for name in ("comparison", "mining"):
@@ -105,8 +106,13 @@ def test_figures_have_a_wide_and_a_narrow_version(tmp_path: Path) -> None:
         assert wide.count('<g id="axes_') == narrow.count('<g id="axes_') == 2  # the same panels
         legends = [picture.partition('<g id="legend_1">')[2] for picture in (wide, narrow)]
         assert all(legend.count("<!-- ") == 2 for legend in legends)  # two data sets, or pairs and triplets
+        assert ("semi-hard" in wide, "with a loss" in wide) == (False, False)  # the one in the table only, one renamed
         drawn = wide.partition('<g id="legend_1">')[0]
-        assert drawn.count("<!-- offline random -->" if name == "mining" else "<!-- triplet -->") == 1
+        in_order = {
+            "comparison": ["softmax", "triplet", "triplet, as many steps"],
+            "mining": ["offline random", "offline random, as many steps", "online mined"],
+        }
+        assert re.findall("<!-- ([a-z, -]+) -->", drawn)[:3] == in_order[name]
 
 
 def test_the_same_results_give_the_same_figure_to_the_byte(tmp_path: Path) -> None:
