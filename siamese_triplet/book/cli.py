@@ -88,6 +88,7 @@ def _add_evidence(commands: Any) -> None:
     parser.add_argument("--part", choices=EVIDENCE, action="append", help="a part; may be repeated (all)")
     parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
     parser.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
+    parser.add_argument("--short-epochs", type=count, default=6, help="epochs of the part recommended (%(default)s)")
     parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("runs/evidence"), help="folder of the runs (%(default)s)")
     add_speed(parser)
@@ -195,7 +196,8 @@ def _evidence(given: argparse.Namespace) -> int:
             results = measure_plane(path, chosen, settings.seeds, work=work, **place)
         else:
             stored = read_results(given.results / COMPARISON)
-            results = compare_arms(path, ARMS[part], settings, work, stored)
+            n_epochs = given.short_epochs if part == "recommended" else given.epochs
+            results = compare_arms(path, ARMS[part], dataclasses.replace(settings, n_epochs=n_epochs), work, stored)
         print(evidence_table(results))
     return 0
 
