@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from siamese_triplet.book.report import report, sweep_report
+from siamese_triplet.book.report import reports
 from siamese_triplet.book.reproduction import REPRODUCTION, summary
 
 ROOT = Path(__file__).parents[1]
@@ -40,8 +40,7 @@ def tables(folder: Path = RESULTS) -> dict[str, str]:
         for name, module in REPORTS.items()
     }
     return {
-        "comparison.md": report(folder),
-        "sweep.md": sweep_report(folder),
+        **reports(folder),
         "reproduction.md": summary(folder / REPRODUCTION) + "\n",
         **benchmarks,
     }

@@ -71,22 +71,33 @@ def table(
     - `percent`: multiply by 100 and show one digit, instead of three.
     - `best`: show the best mean of a column in bold if it is ahead of all others, see `is_ahead`.
     """
+    cells = table_cells(results, rows, columns, percent, best)
+    return markdown_table(["", *columns], [[name, *row] for name, row in cells.items()])
+
+
+def table_cells(
+    results: Results,
+    rows: str | Callable[[Mapping[str, Any]], str],
+    columns: Mapping[str, Quantity],
+    percent: bool = True,
+    best: bool = True,
+) -> dict[str, list[str]]:
+    """Format the cells of `table`, by the names of its rows."""
     name_of = rows if callable(rows) else lambda result: result[rows]
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for result in results:
         groups.setdefault(str(name_of(result)), []).append(result)
     values = {name: [quantities(group, column) for column in columns.values()] for name, group in groups.items()}
     factor, digits = (100, 1) if percent else (1, 3)
-    lines = []
+    found: dict[str, list[str]] = {}
     for name, row in values.items():
-        cells = []
+        found[name] = []
         for number, seed_values in enumerate(row):
             cell = spread([factor * value for value in seed_values], f".{digits}f")
             others = [other[number] for other_name, other in values.items() if other_name != name and other[number]]
             is_best = best and others and all(is_ahead(seed_values, other) for other in others)
-            cells.append(f"**{cell}**" if is_best else cell)
-        lines.append([name, *cells])
-    return markdown_table(["", *columns], lines)
+            found[name].append(f"**{cell}**" if is_best else cell)
+    return found
 
 
 def is_ahead(values: Sequence[float], others: Sequence[float]) -> bool:

@@ -1,7 +1,6 @@
 """The comparison of methods on small data, its tables and its report."""
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from scipy import stats
 
 from siamese_triplet import Images
-from siamese_triplet.book import comparison, report
+from siamese_triplet.book import comparison
 from siamese_triplet.book import sweep as sweep_module
 from siamese_triplet.book.comparison import (
     DATASETS,
@@ -24,7 +23,6 @@ from siamese_triplet.book.comparison import (
     epochs_of,
     split_classes,
 )
-from siamese_triplet.book.report import write_report
 from siamese_triplet.book.results import collect, interval, origin, quantities, spread, table
 from siamese_triplet.book.sweep import sweep
 from siamese_triplet.datasets import normalization
@@ -422,160 +420,3 @@ def test_the_origin_lists_all_values_that_differ() -> None:
         "- dates: 2026-01-01, 2026-01-02",
         "- time to train, of 3 runs together: 1.5 hours",
     ]
-
-
-# the report
-
-
-def seen(dataset: str, method: str, value: float, seed: int = 0) -> dict:
-    metrics = dict.fromkeys(("knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "auc", "eer"), value)
-    key = {"dataset": dataset, "method": method, "seed": seed, "n_epochs": 20}
-    return key | metrics | {"seconds": 60, "made": make_origin()}
-
-
-def unseen(dataset: str, method: str, value: float, size: int, seed: int = 0) -> dict:
-    key = {"dataset": dataset, "method": method, "seed": seed, "embedding_size": size, "n_epochs": 3}
-    return key | {"unseen": {"one_shot": value}, "seconds": 60, "made": make_origin()}
-
-
-def swept(name: str, change: dict, value: float, seconds: float) -> dict:
-    metrics = dict.fromkeys(("knn_accuracy", "recall_at_1", "r_precision", "map_at_r", "auc", "eer"), value)
-    return {
-        "swept": name,
-        "change": change,
-        "seed": 0,
-        "n_epochs": 3,
-        "seconds": seconds,
-        "made": make_origin(),
-    } | metrics
-
-
-SEEN = [seen("mnist", "softmax", 0.9), seen("mnist", "triplet", 0.8), seen("mnist", "triplet", 0.7, 1)]
-UNSEEN = [unseen("mnist", "softmax", 0.5, 2), unseen("mnist", "softmax", 0.6, 16), unseen("mnist", "pixels", 0.9, 16)]
-ONE_CHANGE = {
-    "selector": {"selector": "random"},
-    "margin": {"margin": 0.1},
-    "embedding size": {"embedding_size": 8},
-    "P × K, learning rate": {"n_classes": 10, "n_samples": 5, "learning_rate": 3e-3},
-}
-SWEEP = [swept(name, change, 0.5, 1.4) for name, change in ONE_CHANGE.items()]
-OTHER = [seen("fashion-mnist", "softmax", 0.4)], [unseen("fashion-mnist", "softmax", 0.3, 16)]
-SWEEP += [swept("P × K", {"n_classes": 5, "n_samples": 50}, value, 10) for value in (0.25, 0.75)]
-
-
-def write(folder: Path, **parts: list[dict]) -> None:
-    for name, results in parts.items():
-        (folder / f"{name}.json").write_text(json.dumps(results))
-
-
-def test_the_report_has_tables_origins_and_figures(tmp_path: Path) -> None:
-    write(tmp_path, comparison=SEEN + OTHER[0], unseen=UNSEEN + OTHER[1], sweep=SWEEP)
-    text = write_report(tmp_path)
-    assert (tmp_path / "comparison.md").read_text() + "\n" + (tmp_path / "sweep.md").read_text() == text
-    columns = "kNN accuracy | recall@1 | MAP@R | AUC"
-    held_out = "one-shot, 2-D | one-shot, 16-D"
-    assert text.startswith(f"**MNIST**, all figures in per cent\n\n|  | {columns} | {held_out} |\n| --- |")
-    assert "| softmax |" + " **90.0** |" * 4 + " **50.0** | **60.0** |" in text
-    assert "| triplet |" + " 75.0\u00a0±\u00a07.1 |" * 4 + " – | – |" in text
-    assert "pixels" not in text
-    assert "**FashionMNIST**" in text
-    assert "| softmax |" + " **40.0** |" * 4 + " **30.0** |" in text
-    assert "**P × K**\n\n|  | kNN accuracy | recall@1 | R-precision | MAP@R | AUC |\n" in text
-    assert "| 5 × 50 |" + " **50.0\u00a0±\u00a035.4** |" * 5 + "\n" in text
-    assert "| random |" + " **50.0** |" * 5 + "\n" in text
-    assert "| 10 × 5, rate 0.003 |" + " **50.0** |" * 5 + "\n" in text
-    assert text.count("- seeds: ") == 3
-    for name in ("comparison", "sweep"):
-        wide, narrow = ((tmp_path / f"{name}{version}.svg").read_text() for version in ("", "-narrow"))
-        assert wide.rstrip().endswith("</svg>")
-        widths = [float(re.search(r'<svg [^>]*width="([\d.]+)pt"', picture)[1]) for picture in (wide, narrow)]
-        assert widths == pytest.approx([72 * 7.2, 72 * 3.4])
-        assert wide.count('<g id="axes_') == narrow.count('<g id="axes_')  # the same panels
-        if name == "comparison":
-            legends = [picture.partition('<g id="legend_1">')[2] for picture in (wide, narrow)]
-            assert all(legend.count("<!-- ") == 2 for legend in legends)  # the names of the data sets
-
-
-def test_the_same_results_give_the_same_figure_to_the_byte(tmp_path: Path) -> None:
-    write(tmp_path, comparison=SEEN + OTHER[0], unseen=UNSEEN + OTHER[1])
-    write_report(tmp_path)
-    before = (tmp_path / "comparison.svg").read_bytes()
-    write_report(tmp_path)
-    assert (tmp_path / "comparison.svg").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("parts", "there", "missing"),
-    [
-        ({"comparison": SEEN}, "| softmax |", "held-out"),
-        ({"comparison": [*SEEN, seen("fashion-mnist", "siamese", 0.5)]}, "**FashionMNIST**", "sweep"),
-        ({"sweep": SWEEP}, "**margin**", "**MNIST**"),
-    ],
-)
-def test_parts_without_results_are_left_out_of_the_report(
-    parts: dict, there: str, missing: str, tmp_path: Path
-) -> None:
-    write(tmp_path, **parts)
-    text = write_report(tmp_path)
-    assert there in text
-    assert missing not in text
-    assert not (tmp_path / "comparison.svg").exists()
-    assert (tmp_path / "sweep.svg").exists() == ("sweep" in parts)
-
-
-def test_a_report_without_results_is_empty_and_changes_no_file(tmp_path: Path) -> None:
-    (tmp_path / "sweep.md").write_text("of another day")
-    assert write_report(tmp_path).strip() == ""
-    assert [path.name for path in tmp_path.iterdir()] == ["sweep.md"]
-    assert (tmp_path / "sweep.md").read_text() == "of another day"
-
-
-def test_runs_on_few_images_are_not_averaged_with_runs_on_all(tmp_path: Path) -> None:
-    trial = {**seen("mnist", "softmax", 0.5), "seed": 9, "n_epochs": 99, "subset": "embedded"}
-    fewer = {**trial, "subset": "embedded:60", "knn_accuracy": 0.2}
-    write(tmp_path, comparison=[fewer, seen("mnist", "softmax", 0.9), trial])
-    assert "| softmax |" + " **90.0** |" * 4 in write_report(tmp_path)
-    write(tmp_path, comparison=[trial, fewer])
-    assert "| softmax |" + " **50.0** |" * 4 in write_report(tmp_path)
-    write(tmp_path, comparison=[fewer])
-    assert "- training images: 600\n" in write_report(tmp_path)
-
-
-def test_a_report_of_one_data_set_has_a_figure_too(tmp_path: Path) -> None:
-    write(tmp_path, comparison=SEEN, unseen=UNSEEN)
-    write_report(tmp_path)
-    assert (tmp_path / "comparison.svg").exists()
-
-
-def test_settings_that_were_not_swept_are_left_out_of_the_report(tmp_path: Path) -> None:
-    write(tmp_path, sweep=SWEEP[:1])
-    text = write_report(tmp_path)
-    assert "**selector**" in text
-    assert "**margin**" not in text
-
-
-def test_a_report_of_unseen_classes_alone_has_no_origin_of_a_missing_table(tmp_path: Path) -> None:
-    write(tmp_path, unseen=UNSEEN)
-    text = write_report(tmp_path)
-    assert "the columns of one-shot accuracy" not in text or "one-shot" in text
-
-
-def test_the_report_does_not_average_long_and_short_runs(tmp_path: Path) -> None:
-    write(tmp_path, comparison=[seen("mnist", "softmax", 0.9), seen("mnist", "softmax", 0.1) | {"n_epochs": 1}])
-    assert "| softmax | **50.0\u00a0±\u00a0" not in write_report(tmp_path)
-
-
-def test_the_report_reads_the_results_of_all_parts(
-    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    only(monkeypatch, "siamese", "softmax", "online-triplet")
-    margins = {f"margins {number}": [{"margin": 0.5 + number}] for number in range(4)}  # the figure has four panels
-    for module in (sweep_module, report):
-        monkeypatch.setattr(module, "SWEPT", margins)
-    compare(tmp_path / report.COMPARISON, None, tiny)
-    compare_unseen(tmp_path / report.UNSEEN, tiny, sizes=(2,))
-    sweep(tmp_path / report.SWEEP, tiny)
-    text = write_report(tmp_path)
-    assert text.count("| siamese |") == text.count("| softmax |") == 2
-    assert text.count("R-precision") == 4
-    assert "– |" not in text

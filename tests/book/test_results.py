@@ -30,7 +30,7 @@ def test_the_tables_match_the_results() -> None:
 def test_the_pages_include_exactly_the_tables_of_the_results() -> None:
     pages = "\n".join(path.read_text() for path in (ROOT / "book").glob("*.md"))
     included = re.findall(r"^```\{include\} results/(.+)$", pages, re.MULTILINE)
-    assert set(included) == set(tables())
+    assert set(included) == set(tables()) - {"sweep.md"}  # chapter 13 makes its tables itself
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
     ("result", "number", "table"),
     [
         ("comparison.json", ("map_at_r",), "comparison.md"),
-        ("unseen.json", ("unseen", "one_shot"), "comparison.md"),
+        ("mining.json", ("knn_accuracy",), "mining.md"),
         ("reproduction.json", ("knn_accuracy",), "reproduction.md"),
         ("selection.json", ("training_share", "step"), "selection.md"),
         ("training.json", ("memory", "growth"), "training.md"),

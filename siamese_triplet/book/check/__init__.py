@@ -20,7 +20,7 @@ from siamese_triplet.book.check.choosing import (
     symptom,
 )
 from siamese_triplet.book.check.episodes import one_shot
-from siamese_triplet.book.check.experiments import mining_experiment
+from siamese_triplet.book.check.experiments import conclusion, one_change
 from siamese_triplet.book.check.family import supervised_contrastive
 from siamese_triplet.book.check.gradients import share_of_gradient, train_accumulated
 from siamese_triplet.book.check.losses import (
@@ -30,6 +30,7 @@ from siamese_triplet.book.check.losses import (
     triplet_gradients,
     triplet_loss,
 )
+from siamese_triplet.book.check.own_experiment import mining_experiment
 from siamese_triplet.book.check.own_images import families_in_both, interval_over_classes
 from siamese_triplet.book.check.pretrained import mean_and_std, supervised_contrastive_loss
 from siamese_triplet.book.check.retrieval import area_under_curve, average_precision, map_at_r
@@ -41,10 +42,9 @@ from siamese_triplet.book.check.selection import (
     n_pairs,
     n_triplets,
     nearest_semihard,
-    scaled_margin,
 )
 from siamese_triplet.book.check.training import stop_early, training_loop
-from siamese_triplet.book.check.use import classify, is_clear, nearest_prototype, threshold_at
+from siamese_triplet.book.check.use import classify, nearest_prototype, threshold_at
 
 __all__ = [
     "all_semihard",
@@ -55,12 +55,12 @@ __all__ = [
     "batch_hard",
     "chance_together",
     "classify",
+    "conclusion",
     "contrastive_loss",
     "families_in_both",
     "few_shot_error",
     "hard_negative_pairs",
     "interval_over_classes",
-    "is_clear",
     "kind_of_negative",
     "label_doubts",
     "map_at_r",
@@ -72,8 +72,8 @@ __all__ = [
     "nearest_semihard",
     "negative_log_likelihood",
     "none_of_these",
+    "one_change",
     "one_shot",
-    "scaled_margin",
     "search_threshold",
     "share_of_gradient",
     "squared_distance",

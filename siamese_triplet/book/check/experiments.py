@@ -1,48 +1,102 @@
-"""Exercises that are experiments: the reader's own runs, and the conclusion that they allow. Chapter 4."""
+"""Exercises on experiments and their conclusions: chapters 6 and 8."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from siamese_triplet.book.check.verdict import describe
+from siamese_triplet.book.check.verdict import Case, judge
+from siamese_triplet.book.results import is_ahead
 
-CONCLUSIONS = ("mined", "unmined", "no difference")
-AS_MANY = 3  # seeds at least
+Run = Mapping[str, Any]
+Training = Callable[[int], float]
+SETTINGS = "data", "method", "selector", "margin", "seed"
 
 
-def mining_experiment(mined: Sequence[float], unmined: Sequence[float], conclusion: str) -> None:
-    """Check the conclusion from the MAP@R of mined and of unmined pairs, one number per seed (chapter 4).
+def conclusion(function: Callable[[Training, Training, Sequence[int]], str]) -> None:
+    """Check an experiment: two trainings, the same seeds for both, and what follows (chapter 6).
 
-    It must be one of `CONCLUSIONS`. One of the two is ahead if its worst seed is above the best of the other.
+    A training takes a seed and returns an accuracy. The conclusion is "first", "second" or "not shown".
     """
-    problem = _problem(mined, unmined, conclusion)
-    if problem:
-        print("not yet: your experiment", f"  given     {describe(conclusion)}", f"  hint      {problem}", sep="\n")
-    else:
-        print(f"correct: from the least to the greatest, {_range(mined)} mined and {_range(unmined)} unmined")
+
+    def case(name: str, first: list[float], second: list[float], hint: str) -> Case:
+        found = "first" if is_ahead(first, second) else "second" if is_ahead(second, first) else "not shown"
+        arguments = _Trained(first), _Trained(second), range(len(first))
+        return Case(f"{name}: {first} and {second}", arguments, found, hint)
+
+    ends = "T[n] · stdev / √n on both sides of the mean; statistics.stdev divides by n − 1"
+    cases = [
+        case("far apart", [90.0, 91.0, 92.0], [80.0, 81.0, 82.0], "the intervals do not overlap: the first is ahead"),
+        case("the other way round", [80.0, 81.0, 82.0], [90.0, 91.0, 92.0], "either of the two may be ahead"),
+        case("close", [90.0, 91.0, 92.0], [90.5, 91.5, 92.5], "intervals that overlap show nothing"),
+        case("ahead with every seed", [90.0, 91.0, 92.0], [94.5, 95.5, 96.5], ends),
+        case("the same with five seeds", [90.0, 91.0, 92.0, 91.0, 91.0], [92.2, 93.2, 94.2, 93.2, 93.2],
+             "more seeds make the interval narrower twice: by T[n] and by √n"),
+        case("one seed goes astray", [95.0, 96.0, 94.0, 95.0], [90.0, 91.0, 30.0, 91.0],
+             "each method has an interval of its own, and that of the second is wide"),
+        case("almost no spread", [91.0, 91.1, 91.2], [91.8, 91.9, 92.0], ends),
+        case("a single seed", [90.0], [80.0], "one run has no spread to measure, so it shows nothing"),
+    ]  # fmt: skip
+    judge(function, cases, "in each case what the intervals of 95 % show")
 
 
-def _problem(mined: object, unmined: object, conclusion: object) -> str:
-    """Say what is wrong with the results or the conclusion; nothing if they are right."""
-    for name, results in (("mined", mined), ("unmined", unmined)):
-        if not isinstance(results, (list, tuple)) or not all(isinstance(value, float) for value in results):
-            return f"{name} must be a list of numbers, such as retrieval_metrics(…)['map_at_r']"
-        if len(results) < AS_MANY:
-            return f"{name} has {len(results)} results; take at least {AS_MANY} seeds"
-        if not all(0 < value <= 1 for value in results):
-            return f"{name} holds numbers that are no MAP@R, which lies between 0 and 1"
-        if len(set(results)) < len(results):
-            return f"{name} holds a result twice: does every run have a seed of its own?"
-    if conclusion not in CONCLUSIONS:
-        return f"conclude one of {', '.join(map(repr, CONCLUSIONS))}"
-    if conclusion != _conclusion(mined, unmined):  # type: ignore[arg-type]
-        return "one is ahead only if its worst seed is above the best seed of the other"
-    return ""
+def one_change(function: Callable[[Sequence[Run], str, Any, Any], list[float]]) -> None:
+    """Check the gains in MAP@R of `after` over `before` in one setting of otherwise equal runs (chapter 8).
+
+    The gains are in the order of the runs with `after`. Two runs are equal if data, method, selector, margin and seed
+    are.
+    """
+
+    def case(name: str, rows: Iterable[tuple[Any, ...]], change: tuple[str, Any, Any], hint: str) -> Case:
+        runs = [_run(*row) for row in rows]
+        listed = f"{name}, {change[0]} {change[1]!r} → {change[2]!r}:\n" + "\n".join(map(_line, runs))
+        return Case(listed, (runs, *change), _gains(runs, *change), hint)
+
+    selector, margin = ("selector", "all", "hard"), ("margin", 1.0, 0.1)
+    pairs, triplets = ("mnist", "online-contrastive"), ("mnist", "online-triplet")
+    cases = [
+        case("two runs", [(*pairs, "all", 1.0, 0, 0.90), (*pairs, "hard", 1.0, 0, 0.95)], selector,
+             "the MAP@R of the run with `after`, minus that of the run with `before`"),
+        case("two margins", [(*pairs, "all", 1.0, 0, 0.90), (*pairs, "hard", 0.1, 0, 0.93),
+                             (*pairs, "hard", 1.0, 0, 0.95), (*pairs, "all", 0.1, 0, 0.80)], selector,
+             "compare with the run that has the same margin; in the order of the runs with `after`"),
+        case("no partner", [(*pairs, "all", 1.0, 0, 0.90), (*pairs, "hard", 10.0, 0, 0.95)], selector,
+             "these runs differ in the margin as well: no run here differs in the selector alone"),
+        case("another seed", [(*pairs, "all", 1.0, 0, 0.90), (*pairs, "hard", 1.0, 1, 0.95)], selector,
+             "the seed is a setting like the others"),
+        case("another method", [("mnist", "siamese", "–", 1.0, 0, 0.95), ("mnist", "triplet", "–", 0.1, 0, 0.90),
+                                ("fashion-mnist", "triplet", "–", 1.0, 0, 0.61)], margin,
+             "these runs differ in the method or in the data as well"),
+        case("the margin", [(*pairs, "all", 1.0, 0, 0.90), (*triplets, "random", 1.0, 0, 0.96),
+                            (*triplets, "random", 0.1, 0, 0.97), (*pairs, "all", 0.1, 0, 0.80)], margin,
+             "the setting that changes is an argument, and it may be the margin"),
+    ]  # fmt: skip
+    judge(function, cases, "each run beside the one that differs in this setting alone")
 
 
-def _conclusion(mined: Sequence[float], unmined: Sequence[float]) -> str:
-    if min(mined) > max(unmined):
-        return "mined"
-    return "unmined" if min(unmined) > max(mined) else "no difference"
+class _Trained:
+    """A training whose results are known. Raises RuntimeError where a seed is trained twice or has no result."""
+
+    def __init__(self, results: Sequence[float]) -> None:
+        self.results = dict(enumerate(results))
+
+    def __call__(self, seed: int) -> float:
+        if seed not in self.results:
+            raise RuntimeError(f"seed {seed} was trained already, or is not among the seeds: train each once")
+        return self.results.pop(seed)
 
 
-def _range(results: Sequence[float]) -> str:
-    return f"{min(results):.3f} to {max(results):.3f}"
+def _run(data: str, method: str, selector: str, margin: float, seed: int, map_at_r: float) -> dict[str, Any]:
+    settings = dict(zip(SETTINGS, (data, method, selector, margin, seed), strict=True))
+    return settings | {"figures": {"map_at_r": map_at_r}}
+
+
+def _line(run: Run) -> str:
+    return "  " + " ".join(str(run[name]) for name in SETTINGS) + f": {run['figures']['map_at_r']}"
+
+
+def _gains(runs: Sequence[Run], setting: str, before: Any, after: Any) -> Any:
+    def others(run: Run) -> tuple[Any, ...]:
+        return tuple(run[name] for name in SETTINGS if name != setting)
+
+    start = {others(run): run["figures"]["map_at_r"] for run in runs if run[setting] == before}
+    changed = [run for run in runs if run[setting] == after and others(run) in start]
+    return tuple(run["figures"]["map_at_r"] - start[others(run)] for run in changed)

@@ -1,4 +1,4 @@
-"""Exercises on the pairs and triplets of a batch: chapters 4, 5, 7 and 8."""
+"""Exercises on the pairs and triplets of a batch: chapters 4, 5 and 7."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from siamese_triplet.book.check.verdict import Case, judge, judge_value
+from siamese_triplet.book.check.verdict import Case, judge
 from siamese_triplet.distances import pairwise_distances
 from siamese_triplet.selectors import (
     AllPositivePairSelector,
@@ -131,12 +131,6 @@ def all_semihard(selector: TripletSelector) -> None:
         "the triplets that AllSemihardTripletSelector finds",
         _sort_rows,
     )
-
-
-def scaled_margin(answer: float) -> None:
-    """Check the margin that selects from embeddings three times as large as margin 1 did before (chapter 8)."""
-    hint = "the margin is added to squared distances: how do those grow?"
-    judge_value(answer, 3.0**2, "the margin for embeddings three times as large", hint)
 
 
 def _batch(n_classes: int, n_samples: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,6 @@
-"""Exercises on the use and evaluation of embeddings: chapters 1, 6, 10 and 18."""
+"""Exercises on the use and evaluation of embeddings: chapters 1, 10 and 18."""
 
 from collections.abc import Callable
-from statistics import mean, stdev
 
 import torch
 from torch import Tensor
@@ -33,28 +32,6 @@ def classify(function: Callable[[Tensor, Tensor, Tensor, int], Tensor]) -> None:
         case("40 known in the plane, 6 queries, k=5", (many[:40], torch.arange(40) % 3, many[40:], 5), hint),
     ]
     judge(function, cases, "what knn_predictions gives")
-
-
-def is_clear(function: Callable[[list[float], list[float]], bool]) -> None:
-    """Check whether two methods differ by more than their seeds do (chapter 6).
-
-    They do if their means differ by more than the sum of their standard deviations.
-    """
-
-    def case(first: list[float], second: list[float], hint: str) -> Case:
-        differs = abs(mean(first) - mean(second)) > stdev(first) + stdev(second)
-        return Case(f"{first} and {second}", (first, second), differs, hint)
-
-    cases = [
-        case(
-            [90.0, 91.0, 92.0], [80.0, 81.0, 82.0], "the gap of the means against the two standard deviations together"
-        ),
-        case([80.0, 81.0, 82.0], [90.0, 91.0, 92.0], "either of the two may be the better one: abs"),
-        case([90.0, 91.0, 92.0], [90.5, 91.5, 92.5], "a gap smaller than what another seed changes is not clear"),
-        case([80.0, 90.0, 100.0], [84.0, 104.0, 94.0], "some seeds of one beat some of the other"),
-        case([90.0, 91.0, 92.0], [91.8, 92.8, 93.8], "both deviations together, each with n − 1: statistics.stdev"),
-    ]
-    judge(function, cases, "in each case what means and standard deviations say")
 
 
 def nearest_prototype(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:

@@ -62,11 +62,6 @@ def judge(
     print(f"correct: {correct}")
 
 
-def judge_value(answer: Any, expected: Any, question: str, hint: str) -> None:
-    """Print whether `answer` is `expected`, without giving it away."""
-    judge(lambda: answer, [Case(question, (), expected, hint, is_secret=True)], f"{question}: {describe(expected)}")
-
-
 def agrees(answer: Any, expected: Any, tolerance: float = 0.0) -> bool:
     """Compare `answer` with `expected`: numbers up to rounding or `tolerance`, tensors by shape too, others exactly."""
     if isinstance(expected, Tensor):
