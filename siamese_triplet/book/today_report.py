@@ -42,7 +42,7 @@ def differences(results: Results, reference: str = "semi-hard", metric: str = "m
     """Format each loss's metric less that of `reference`, in percentage points, as a table in Markdown.
 
     A difference is taken within a seed, which fixes the classes, and is given with its 95 % interval. One whose
-    interval has no zero is bold. A single seed has no interval.
+    interval has no zero is bold, if there are three seeds. A single seed has no interval.
     """
     columns = {
         "FashionMNIST, unseen": (FASHION, lambda result: result[metric]),
@@ -63,12 +63,12 @@ def differences(results: Results, reference: str = "semi-hard", metric: str = "m
 
 
 def _difference(values: Sequence[float]) -> str:
-    """Format the mean of differences and half its 95 % interval; bold if that has no zero."""
+    """Format the mean of differences and half its 95 % interval; bold if that has no zero, and three seeds or more."""
     if len(values) < 2:
         return f"{values[0]:+.1f}".replace("-", "−") if values else "–"
     low, high = interval(values)
     text = f"{mean(values):+.1f}\u00a0±\u00a0{(high - low) / 2:.1f}".replace("-", "−")
-    return f"**{text}**" if low > 0 or high < 0 else text
+    return f"**{text}**" if len(values) > 2 and (low > 0 or high < 0) else text
 
 
 def plot_today(results: Results) -> Figure:

@@ -20,15 +20,13 @@ LONGEST = 240  # characters shown of an answer or a message
 class Case:
     """A small case: `arguments` for the reader's function, the `expected` answer, and a `hint` for any other answer.
 
-    With `is_secret` the expected answer is not shown, as it is the solution itself. `explain` gives a better hint for
-    some wrong answers, and "" for all others. A number may be off by `tolerance`, where it rests on chance.
+    `explain` gives a better hint for some wrong answers, and "" for all others. A number may be off by `tolerance`, where it rests on chance.
     """
 
     name: str
     arguments: tuple[Any, ...]
     expected: Any
     hint: str
-    is_secret: bool = False
     explain: Callable[[Any], str] = lambda answer: ""
     tolerance: float = 0.0
 
@@ -53,8 +51,7 @@ def judge(
             verdict, hint = [_line("given", describe(answer))], case.explain(answer) or case.hint
         except Exception as error:  # any exception: it is the reader's
             verdict, hint = [_line("raised", f"{type(error).__name__}: {error}")], case.hint
-        if not case.is_secret:
-            verdict.append(_line("expected", describe(case.expected)))
+        verdict.append(_line("expected", describe(case.expected)))
         verdict.append(_line("hint", hint))
         title = f"not yet: {case.name}".splitlines()  # several lines if the name shows a batch as a table
         print(*(textwrap.fill(line, WIDTH, subsequent_indent=" " * 9) for line in title), *verdict, sep="\n")
