@@ -6,7 +6,7 @@ set has. The official error of one seed of each was known by then, and had no pa
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from siamese_triplet.book.hausdorff import hausdorff_errors
 from siamese_triplet.book.official_settings import OfficialCharacters
 from siamese_triplet.book.omniglot import Characters, checkpoint_name, embed_views, train_characters
-from siamese_triplet.book.results import check_complete, collect, markdown_table, quantities, spread
+from siamese_triplet.book.results import (
+    Key,
+    Results,
+    check_complete,
+    collect,
+    markdown_table,
+    quantities,
+    read_results,
+    spread,
+)
 from siamese_triplet.datasets import Images, OneShotRuns, load_one_shot_runs, rotations_as_classes
 from siamese_triplet.evaluation import episode_accuracy, few_shot_accuracy
 from siamese_triplet.runs import provenance
@@ -86,6 +95,7 @@ def reproduce_official(
     device: torch.device | str | None = None,
     n_views: int = VIEWS,
     n_episodes: int | None = None,
+    train: bool = True,
     verbose: bool = True,
 ) -> list[dict[str, Any]]:
     """Train and evaluate each of `runs` (name, settings, seed) without a result in the list `path`; return all results.
@@ -93,7 +103,7 @@ def reproduce_official(
     Nets that have seen only the first minimal set are evaluated on the official runs, and on the three alphabets that
     only the second set has; those that have seen both, on the official runs; those for the choice, on the alphabets
     held out, and nothing else. Interrupted runs resume from their checkpoints in `work`. Without these paths nothing is
-    kept. Raises the errors of `load_one_shot_runs`.
+    kept. With `train=False` runs without a result are left out. Raises the errors of `load_one_shot_runs`.
     """
 
     def compute(key: dict[str, Any]) -> dict[str, Any]:
@@ -102,8 +112,8 @@ def reproduce_official(
         return _measure(model, settings, root, n_views, n_episodes) | {"seconds": seconds, "made": provenance(model)}
 
     by_key = {(name, seed): settings for name, settings, seed in runs}
-    keys = ({"name": name, "seed": seed, "settings": asdict(settings)} for (name, seed), settings in by_key.items())
-    return collect(path, keys, compute, verbose)
+    keys = [{"name": name, "seed": seed, "settings": asdict(settings)} for (name, seed), settings in by_key.items()]
+    return collect(path, keys if train else _known(path, keys), compute, verbose)
 
 
 def reproduce_together(
@@ -115,6 +125,7 @@ def reproduce_together(
     device: torch.device | str | None = None,
     n_views: int = VIEWS,
     n_episodes: int | None = None,
+    train: bool = True,
     verbose: bool = True,
 ) -> list[dict[str, Any]]:
     """Evaluate the nets of `runs` with the same name side by side, as one `SideBySide`; return a result for each name.
@@ -131,11 +142,17 @@ def reproduce_together(
 
     listed = list(runs)
     firsts = {name: (settings, seed) for name, settings, seed in reversed(listed)}
-    keys = (
+    keys = [
         {"name": together(name), "seed": seed, "settings": asdict(settings)}
         for name, (settings, seed) in reversed(firsts.items())
-    )
-    return collect(path, keys, compute, verbose)
+    ]
+    return collect(path, keys if train else _known(path, keys), compute, verbose)
+
+
+def _known(path: Path | None, keys: Sequence[Key]) -> list[Key]:
+    """List the keys with a result in the list `path`."""
+    kept = [] if path is None else read_results(path)
+    return [key for key in keys if any(all(result.get(name) == key[name] for name in key) for result in kept)]
 
 
 def together(name: str) -> str:
@@ -195,14 +212,15 @@ def evaluate_model(
     n_episodes: int | None = None,
 ) -> dict[str, Any]:
     """Evaluate `model` on the official runs and on the images `own`, with `one_view` and with `many_views` of each."""
-    metrics = {}
-    for kind, embed in (
-        ("one_view", lambda images: embed_views(model, images)[0]),
-        ("many_views", lambda images: embed_turned(model, images, n_views)),
-    ):
-        metrics[kind] = {} if official is None else evaluate_official(embed(official.images), official)
-        metrics[kind] |= {} if own is None else evaluate_own(embed(own), own, n_episodes)
-    return metrics
+
+    def measure(embed: Callable[[Images], Tensor]) -> dict[str, Any]:
+        of_official = {} if official is None else evaluate_official(embed(official.images), official)
+        return of_official | ({} if own is None else evaluate_own(embed(own), own, n_episodes))
+
+    return {
+        "one_view": measure(lambda images: embed_views(model, images)[0]),
+        "many_views": measure(lambda images: embed_turned(model, images, n_views)),
+    }
 
 
 def reproduce_references(
@@ -243,7 +261,7 @@ def reproduce_references(
     return collect(path, ({"name": name, "seed": seed} for name, seed in rows), compute, verbose)
 
 
-def official_table(results: Sequence[Mapping[str, Any]]) -> str:
+def official_table(results: Results) -> str:
     """Format the errors in per cent, mean ± standard deviation over the seeds, as a table in Markdown.
 
     The columns are the official runs and the alphabets that only the second minimal set has, with one view and many.
@@ -257,9 +275,13 @@ def official_table(results: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for name in dict.fromkeys(result["name"] for result in results):
         group = [result for result in results if result["name"] == name]
-        cells = [quantities(group, lambda result, at=at: result[at[0]][at[1]]) for at in columns.values()]
+        cells = [_found(group, *at) for at in columns.values()]
         rows.append([name, *map(_percent, cells)])
     return markdown_table(["", *columns], rows)
+
+
+def _found(results: Results, views: str, name: str) -> list[float]:
+    return quantities(results, lambda result: result[views][name])
 
 
 def _percent(errors: Sequence[float]) -> str:

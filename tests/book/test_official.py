@@ -191,6 +191,9 @@ def test_results_have_both_protocols_and_are_not_computed_again(
     monkeypatch.setattr(official, "train_characters", None)
     again = reproduce_official(tmp_path / "official.json", tmp_path / "runs", runs[::-1], **options)
     assert json.dumps(again) == json.dumps(results[::-1])
+    more = [*runs, ("new", SMALL, 7)]
+    assert len(reproduce_official(tmp_path / "official.json", None, more, **options, train=False)) == 3
+    assert reproduce_official(None, None, more, **options, train=False) == []
 
 
 def test_nets_of_all_seeds_are_evaluated_side_by_side(data: Path, tmp_path: Path) -> None:
