@@ -18,7 +18,6 @@ from siamese_triplet.book.official import (
     reproduce_together,
 )
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
-from siamese_triplet.book.plane import Plane, measure_plane
 from siamese_triplet.book.pretrained import FineTuning, compare_starts, from_scratch, starts_table
 from siamese_triplet.book.report import COMPARISON, SWEEP, UNSEEN, write_report
 from siamese_triplet.book.reproduction import DATASETS, REPRODUCTION, reproduce, summary
@@ -31,7 +30,7 @@ from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
 from siamese_triplet.datasets import load_emoji
 from siamese_triplet.methods import FULL_EPOCHS, METHODS
 
-EVIDENCE = (*ARMS, "references", "plane")
+EVIDENCE = (*ARMS, "references")
 COMPARED = ("seen", "unseen", "sweep", "settings", "report")
 SETTINGS = "settings.json"
 
@@ -91,9 +90,8 @@ def _add_evidence(commands: Any) -> None:
         help="run the book's controlled comparisons",
         description="Train what the argument of the book rests on: pairs and triplets offline, online and mined "
         "(mining), all methods at the recommended settings (recommended), offline triplets with as many steps as the "
-        "other methods (steps), the best network for FashionMNIST in the plane (plane); measure what untrained "
-        "embeddings and the cosine give (references). Results that exist are not computed again, those of `compare` "
-        "are taken over, and interrupted runs resume.",
+        "other methods (steps); measure what untrained embeddings and the cosine give (references). Results that exist "
+        "are not computed again, those of `compare` are taken over, and interrupted runs resume.",
     )
     parser.set_defaults(command=_evidence)
     parser.add_argument("--part", choices=EVIDENCE, action="append", help="a part; may be repeated (all)")
@@ -222,11 +220,6 @@ def _evidence(given: argparse.Namespace) -> int:
         path, work = given.results / f"{part}.json", given.out / part
         if part == "references":
             results = measure_references(path, settings, work)
-        elif part == "plane":
-            n_epochs = max(1, given.epochs // 2)  # a residual network costs more than twice as much
-            chosen = dataclasses.replace(Plane(), n_epochs=n_epochs)
-            place = {"root": given.data, "subset": settings.subset, "device": given.device}
-            results = measure_plane(path, chosen, settings.seeds, work=work, **place)
         else:
             stored = read_results(given.results / COMPARISON)
             n_epochs = given.short_epochs if part == "recommended" else given.epochs

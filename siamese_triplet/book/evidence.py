@@ -7,7 +7,6 @@ Each part is a list of results in a JSON file, whose runs are resumed after an i
 - `recommended`: the methods at the settings that the book recommends, with as many images and as many steps each.
 - `steps`: offline triplets on MNIST with as many steps as the other methods, not as many images; those on FashionMNIST
   are in `mining`.
-- `plane`: the best recipe for FashionMNIST in two dimensions.
 - `references`: the pixels, the untrained network, and the softmax measured by Euclidean distance and by cosine.
 """
 

@@ -46,10 +46,7 @@ def reports(folder: Path) -> dict[str, str]:
     """Format the tables from the results in `folder`, by the names of their files; without results there is none."""
     texts = {
         "comparison.md": report(folder),
-        **{
-            f"{part}.md": _extended_report(evidence_results(folder, part))
-            for part in ("mining", "recommended", "plane")
-        },
+        **{f"{part}.md": _extended_report(evidence_results(folder, part)) for part in ("mining", "recommended")},
         "sweep.md": sweep_report(folder),
     }
     return {name: text for name, text in texts.items() if text.strip()}

@@ -10,7 +10,7 @@ import torch
 from test_comparison import bars
 
 from siamese_triplet import Images
-from siamese_triplet.book import comparison, evidence, plane
+from siamese_triplet.book import comparison, evidence
 from siamese_triplet.book.comparison import Settings, compare
 from siamese_triplet.book.evidence import (
     ARMS,
@@ -23,7 +23,6 @@ from siamese_triplet.book.evidence import (
     measure_references,
     on_the_sphere,
 )
-from siamese_triplet.book.plane import Plane, measure_plane
 from siamese_triplet.methods import METHODS
 
 
@@ -124,26 +123,3 @@ def test_the_table_shows_steps_and_images() -> None:
     assert lines[2:] == ["| a: 4,690 steps, 1.2 million images | 50.0 |", "| pixels | 30.0 |"]
     assert evidence_results(None, "mining") == []
     assert set(ARMS) == {"mining", "recommended", "steps"}
-
-
-def test_the_network_of_the_plane_is_trained_once_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plane, "load", lambda name, train, root, subset: bars(train))
-    path, settings = tmp_path / "plane.json", Plane(n_epochs=2, n_samples=5, width=4)
-    [result] = measure_plane(path, settings, (0,), device="cpu", work=tmp_path / "work", verbose=False)
-    assert (result["n_steps"], result["n_images"]) == (10, 500)
-    assert (tmp_path / "work" / "plane-0.pt").exists()
-    monkeypatch.setattr(plane, "train_plane", None)
-    assert measure_plane(path, settings, (0,), verbose=False) == [result] == json.loads(path.read_text())
-    with pytest.raises(TypeError):
-        measure_plane(path, replace(settings, margin=2.0), (0,), verbose=False)
-
-
-def test_the_embeddings_of_the_plane_depend_on_seed_and_images_alone() -> None:
-    settings = Plane(n_epochs=1, n_samples=5, width=4)
-    embedded = []
-    for seed in (0, 0, 1):
-        model, _ = plane.train_plane(settings, bars(), seed, device="cpu", verbose=False)
-        embedded.append(evidence.embed(model, bars(train=False))[0])
-    assert embedded[0].shape == (250, 2)
-    assert torch.equal(embedded[0], embedded[1])
-    assert not torch.equal(embedded[0], embedded[2])

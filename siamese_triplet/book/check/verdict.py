@@ -20,7 +20,8 @@ LONGEST = 240  # characters shown of an answer or a message
 class Case:
     """A small case: `arguments` for the reader's function, the `expected` answer, and a `hint` for any other answer.
 
-    `explain` gives a better hint for some wrong answers, and "" for all others. A number may be off by `tolerance`, where it rests on chance.
+    `explain` gives a better hint for some wrong answers, and "" for all others. A number may be off by `tolerance`,
+    where it rests on chance.
     """
 
     name: str
