@@ -1,80 +1,80 @@
 """The exercise of the chapter on what came after triplets: it tells right answers from wrong ones."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from pytorch_metric_learning.losses import ArcFaceLoss
 from torch import Tensor
+from torch.nn import functional as F
 
-from siamese_triplet.book.check.family import by_loops, supervised_contrastive
-from siamese_triplet.losses import SupervisedContrastiveLoss
+from siamese_triplet.book.check.family import arcface, by_loops
 
 
 def answer(
     *,
-    itself: bool = False,
     scaled: bool = True,
-    alone: bool = False,
-    inside: bool = False,
-    pooled: bool = False,
-    naive: bool = False,
-    safe: bool = True,
-) -> Callable[[Tensor, Tensor, float], Tensor]:
+    added: bool = True,
+    everywhere: bool = False,
+    first: bool = False,
+    beyond: bool = True,
+    summed: bool = False,
+    detached: bool = False,
+) -> Callable[[Tensor, Tensor, float, float], Tensor]:
     """Make a right answer, or one with a usual mistake."""
 
-    def loss(similarities: Tensor, labels: Tensor, temperature: float) -> Tensor:
-        diagonal = torch.eye(len(labels), dtype=torch.bool)
-        scores = similarities / temperature if scaled else similarities
-        scores = scores if itself else scores.masked_fill(diagonal, -1e9)
-        logs = (scores.exp() / scores.exp().sum(1, keepdim=True)).log() if naive else scores.log_softmax(dim=1)
-        is_positive = (labels[:, None] == labels) & ~diagonal
-        n = is_positive.sum(dim=1)
-        if pooled:
-            return -(logs * is_positive).sum() / n.sum().clamp(min=1)
-        if inside:
-            means = -((logs.exp() * is_positive).sum(dim=1) / n.clamp(min=1)).clamp(min=1e-30).log() * (n > 0)
-        else:
-            means = -torch.where(is_positive, logs, 0).sum(dim=1) / n.clamp(min=1)
-        return means.mean() if alone else means.sum() / ((n > 0).sum().clamp(min=1) if safe else (n > 0).sum())
+    def loss(cosines: Tensor, labels: Tensor, margin: float, scale: float) -> Tensor:
+        angles = cosines.acos()
+        handicap = (angles + margin).cos() if added else cosines - margin
+        if beyond:
+            handicap = torch.where(angles + margin > math.pi, cosines - margin * math.sin(margin), handicap)
+        right = F.one_hot(labels * 0 if first else labels, cosines.shape[1]).bool()
+        scores = handicap if everywhere else torch.where(right, handicap, cosines)
+        scores = scale * scores if scaled else scores
+        total = F.cross_entropy(scores, labels, reduction="sum" if summed else "mean")
+        return total.detach() if detached else total
 
     return loss
 
 
 MISTAKES = [
-    ({"itself": True}, "diagonal"),
-    ({"alone": True}, "no positive"),
-    ({"scaled": False}, "divide the similarities"),
-    ({"inside": True}, "not the log of their mean"),
-    ({"pooled": True}, "of each anchor first"),
-    ({"naive": True}, "logsumexp"),
-    ({"safe": False}, "not NaN"),
+    ({"scaled": False}, "multiply the cosines by the scale"),
+    ({"added": False}, "θ = acos(cosine)"),
+    ({"everywhere": True}, "for the right class"),
+    ({"first": True}, "the class in labels alone"),
+    ({"summed": True}, "the mean over the rows"),
+    ({"beyond": False}, "beyond π"),
+    ({"detached": True}, "F.cross_entropy of the cosines"),
 ]
 
 
 @pytest.mark.parametrize("right", [answer(), by_loops])
 def test_the_right_answer_is_correct(right: Callable, capsys: pytest.CaptureFixture) -> None:
-    supervised_contrastive(right)
+    arcface(right)
     assert capsys.readouterr().out.startswith("correct: ")
 
 
 @pytest.mark.parametrize(("mistake", "hint"), MISTAKES)
 def test_a_usual_mistake_has_its_own_hint(mistake: dict, hint: str, capsys: pytest.CaptureFixture) -> None:
-    supervised_contrastive(answer(**mistake))
+    arcface(answer(**mistake))
     text = " ".join(capsys.readouterr().out.split())
     assert text.startswith("not yet: ")
     assert hint in text.partition(" hint ")[2]
 
 
-@pytest.mark.parametrize("wrong", [lambda *given: torch.tensor(0.0), lambda similarities: similarities, None])
+@pytest.mark.parametrize("wrong", [lambda *given: torch.tensor(0.0), lambda cosines: cosines, None, lambda *given: 1.0])
 def test_any_other_answer_has_a_hint(wrong: Any, capsys: pytest.CaptureFixture) -> None:
-    supervised_contrastive(wrong)
+    arcface(wrong)
     assert "\n  hint " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("temperature", [0.1, 1.0])
-def test_the_expected_value_is_that_of_the_package(temperature: float) -> None:
-    rows = torch.nn.functional.normalize(torch.randn(20, 6, generator=torch.Generator().manual_seed(1)))
-    labels = torch.arange(20) % 6
-    expected = SupervisedContrastiveLoss(temperature)(rows, labels)
-    torch.testing.assert_close(by_loops(rows @ rows.T, labels, temperature), expected)
+def test_the_expected_value_is_that_of_another_library() -> None:
+    generator = torch.Generator().manual_seed(1)
+    rows, vectors = (F.normalize(torch.randn(n, 6, generator=generator)) for n in (20, 5))
+    labels = torch.arange(20) % 5
+    theirs = ArcFaceLoss(5, 6, margin=28.6, scale=16)  # degrees
+    theirs.W.data = vectors.T.clone()
+    ours = by_loops(rows @ vectors.T, labels, math.radians(28.6), 16)
+    torch.testing.assert_close(ours, theirs(rows, labels), rtol=1e-4, atol=1e-4)

@@ -21,7 +21,7 @@ from siamese_triplet.book.check.choosing import (
 )
 from siamese_triplet.book.check.episodes import one_shot
 from siamese_triplet.book.check.experiments import conclusion, one_change
-from siamese_triplet.book.check.family import supervised_contrastive
+from siamese_triplet.book.check.family import arcface
 from siamese_triplet.book.check.gradients import share_of_gradient, train_accumulated
 from siamese_triplet.book.check.losses import (
     contrastive_loss,
@@ -49,6 +49,7 @@ from siamese_triplet.book.check.use import classify, nearest_prototype, threshol
 __all__ = [
     "all_semihard",
     "approximate_search",
+    "arcface",
     "area_under_curve",
     "average_precision",
     "balanced_batches",
@@ -78,7 +79,6 @@ __all__ = [
     "share_of_gradient",
     "squared_distance",
     "stop_early",
-    "supervised_contrastive",
     "supervised_contrastive_loss",
     "symptom",
     "threshold_at",

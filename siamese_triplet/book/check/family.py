@@ -8,50 +8,57 @@ from torch import Tensor
 
 from siamese_triplet.book.check.verdict import Case, judge
 
+Loss = Callable[[Tensor, Tensor, float, float], Tensor]
 
-def supervised_contrastive(function: Callable[[Tensor, Tensor, float], Tensor]) -> None:
-    """Check the supervised contrastive loss, from similarities (B, B), labels (B,) and a temperature.
 
-    The loss is a mean over the anchors with a positive; each has the mean over its positives of −log of their share in
-    a softmax over all images but the anchor itself.
+def arcface(function: Loss) -> None:
+    """Check ArcFace, from the cosines (B, C) of images and class vectors, labels (B,), a margin and a scale.
+
+    The angle to the right class is increased by the margin; beyond π it would come back, so there the cosine is
+    lowered by margin · sin(margin) instead. The loss is the mean cross entropy of the scaled cosines. Its gradient is
+    checked, too.
     """
 
-    def case(name: str, similarities: Tensor, labels: list[int], temperature: float, hint: str) -> Case:
-        arguments = similarities, torch.tensor(labels), temperature
-        return Case(f"{name}, labels {labels}, temperature {temperature}", arguments, by_loops(*arguments), hint)
+    def case(name: str, degrees: list[list[float]], labels: list[int], margin: float, scale: float, hint: str) -> Case:
+        arguments = torch.cos(torch.tensor(degrees) * math.pi / 180), torch.tensor(labels), margin, scale
+        title = f"{name}: angles {degrees}, labels {labels}, margin {margin}, scale {scale}"
+        return Case(f"{title}; the loss, then its gradient", arguments, with_gradient(by_loops)(*arguments), hint)
 
-    def cosines(*degrees: float) -> Tensor:
-        angles = torch.tensor(degrees) * math.pi / 180
-        return torch.cos(angles[:, None] - angles)
-
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.nn.functional.normalize(torch.randn(12, 8, generator=generator))
     cases = [
-        case("two of a class and two others", cosines(0, 0, 90, 90), [0, 0, 1, 1], 1.0,
-             "an anchor is no image to choose: leave the diagonal out of the softmax, or set it to −∞ before"),
-        case("two of a class and one other", cosines(0, 60, 90), [0, 0, 1], 1.0,
-             "the third image has no positive: leave it out of the mean over the anchors"),
-        case("a lower temperature", cosines(0, 60, 90), [0, 0, 1], 0.2, "divide the similarities by the temperature"),
-        case("three of a class", cosines(0, 20, 100, 120), [0, 0, 0, 1], 0.5,
-             "the mean over the positives of −log of each share: not the log of their mean or sum"),
-        case("classes of different sizes", cosines(0, 20, 100, 120, 200, 300), [0, 0, 0, 1, 1, 2], 0.5,
-             "a mean over the positives of each anchor first, then a mean over the anchors"),
-        case("a very low temperature", cosines(0, 60, 90), [0, 0, 1], 0.005,
-             "exp(200) is infinite in float32: torch.logsumexp or log_softmax"),
-        case("no positive at all", cosines(0, 60, 90), [0, 1, 2], 1.0,
-             "without an anchor the loss is 0, not NaN: divide by at least one"),
-        case("twelve random images", rows @ rows.T, [0, 1, 2, 3] * 3, 0.1, "compare with your loops in a small case"),
+        case("no margin", [[60, 80, 120]], [0], 0.0, 1.0, "without a margin it is F.cross_entropy of the cosines"),
+        case("a scale", [[60, 80, 120]], [0], 0.0, 4.0, "multiply the cosines by the scale"),
+        case("a margin", [[60, 80, 120]], [0], 0.5, 1.0, "cos(θ + margin) for the right class, where θ = acos(cosine)"),
+        case("another right class", [[60, 80, 120]], [1], 0.5, 4.0, "the margin is for the class in labels alone"),
+        case("two images", [[60, 80, 120], [70, 60, 40]], [0, 2], 0.5, 4.0,
+             "each row has its own right class; the loss is the mean over the rows"),
+        case("almost opposite", [[30, 170]], [1], 0.5, 2.0,
+             "θ + margin is beyond π, where the cosine rises again: cosine − margin · sin(margin) there"),
+        case("far from its class, at a large scale", [[20, 150, 90], [80, 75, 20]], [1, 0], 0.5, 64.0,
+             "F.cross_entropy or log_softmax: exp(64) is too large for a sum of its own"),
     ]  # fmt: skip
-    judge(function, cases, "the loss of Khosla and others; SupervisedContrastiveLoss takes the embeddings themselves")
+    judge(with_gradient(function), cases, "the loss of Deng and others, and its gradient")
 
 
-def by_loops(similarities: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """Compute the loss as it is defined, anchor by anchor."""
+def with_gradient(function: Loss) -> Loss:
+    """Return a function that gives the loss and its gradient by the cosines, one after the other in a vector."""
+
+    def both(cosines: Tensor, labels: Tensor, margin: float, scale: float) -> Tensor:
+        cosines = cosines.clone().requires_grad_()
+        loss = function(cosines, labels, margin, scale)
+        if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
+            return loss
+        [gradient] = torch.autograd.grad(loss, cosines)
+        return torch.cat([loss.detach().view(1), gradient.flatten()])
+
+    return both
+
+
+def by_loops(cosines: Tensor, labels: Tensor, margin: float, scale: float) -> Tensor:
+    """Compute the loss as it is defined, image by image."""
     losses = []
-    for anchor, label in enumerate(labels.tolist()):
-        others = [image for image in range(len(labels)) if image != anchor]
-        shares = (similarities[anchor, others].double() / temperature).log_softmax(dim=0)
-        own = [share for share, image in zip(shares, others, strict=True) if labels[image] == label]
-        if own:
-            losses.append(-torch.stack(own).mean())
-    return torch.stack(losses).mean().float() if losses else torch.tensor(0.0)
+    for row, label in zip(cosines.double(), labels.tolist(), strict=True):
+        angle = row[label].acos() + margin
+        right = angle.cos() if angle <= math.pi else row[label] - margin * math.sin(margin)
+        scores = [right if number == label else cosine for number, cosine in enumerate(row)]
+        losses.append(-scale * right + torch.logsumexp(scale * torch.stack(scores), dim=0))
+    return torch.stack(losses).mean().float()
