@@ -27,7 +27,7 @@ OPENING = [
     r"\nYou need: ",
 ]
 COLAB_LINK = r"\n\[Open this chapter in Colab\]\(https://colab\.research\.google\.com/\S+/book/NAME\.ipynb\)\Z"
-FAILURE = re.compile(r"\b(?:goes?|went|going) wrong\b|\bfail", re.IGNORECASE)  # in the heading before the take-aways
+FAILURE = re.compile(r"\b(?:go|goes|went|going) wrong\b|\bfail", re.IGNORECASE)  # in the heading before the take-aways
 CLOSING = ["Take-aways", "Exercises", "Read on"]
 INSTRUCTIONS = """
 Each cell below runs as it stands, and says what is not right yet. Put your own in place of what is marked
