@@ -105,13 +105,14 @@ def train_characters(
         model.parameters(), lr=settings.learning_rate, weight_decay=0, fused=device.type in ("cpu", "cuda")
     )
     sampler = settings.sampler(train_set, seed)
+    rise = 0.11 if settings.n_epochs == 9 else 0.1  # with 0.1 of ten steps OneCycleLR divides by zero
     history = fit(
         TensorLoader(train_set, batch_sampler=sampler, device=device, augment=settings.warp(seed)),
         None,
         model,
         settings.loss(seed),
         optimizer,
-        OneCycleLR(optimizer, settings.learning_rate, total_steps=settings.n_epochs + 1, pct_start=0.1),
+        OneCycleLR(optimizer, settings.learning_rate, total_steps=settings.n_epochs + 1, pct_start=rise),
         settings.n_epochs,
         device=device,
         verbose=verbose,

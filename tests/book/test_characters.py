@@ -143,6 +143,13 @@ def test_the_learning_rate_rises_and_then_falls_to_zero() -> None:
     assert rates[3:] == sorted(rates[3:], reverse=True)
 
 
+@pytest.mark.parametrize("n_epochs", [1, 8, 9, 10, 19])
+def test_any_number_of_epochs_has_a_schedule(n_epochs: int) -> None:
+    history = train(dataclasses.replace(SMALL, n_epochs=n_epochs, width=1))[1]
+    assert max(history["learning_rate"]) <= SMALL.learning_rate * 1.001
+    assert history["learning_rate"][-1] < max(history["learning_rate"]) or n_epochs == 1
+
+
 def test_a_resumed_training_continues_its_warps(tmp_path: Path) -> None:
     settings = dataclasses.replace(SMALL, n_epochs=3, warped=True)
     whole, expected = train(settings)
