@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -63,7 +64,9 @@ class _Mined(nn.Module):
 
 def _semihard(settings: Mapping[str, float], n_classes: int, size: int) -> nn.Module:
     margin = settings["margin"]
-    return _OfDirections(OnlineTripletLoss(margin, TRIPLET_SELECTORS["semihard"](margin, None)))
+    return _OfDirections(
+        OnlineTripletLoss(margin, TRIPLET_SELECTORS["semihard"](margin, torch.Generator().manual_seed(0)))
+    )
 
 
 def _multi_similarity(settings: Mapping[str, float], n_classes: int, size: int) -> nn.Module:

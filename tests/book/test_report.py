@@ -70,7 +70,7 @@ def test_the_report_has_all_tables_with_their_origins(tmp_path: Path) -> None:
     assert "**P × K**\n\n|  | kNN accuracy | recall@1 | R-precision | MAP@R | AUC |\n" in text
     assert "| 5 × 50 |" + " 50.0\u00a0±\u00a035.4 |" * 5 + "\n" in text
     assert "| 10 × 5, rate 0.003 |" + " 50.0 |" * 5 + "\n" in text
-    assert text.count("<details><summary>Where these figures come from</summary>\n\n- seeds: ") == 4
+    assert text.count("<summary>Where these numbers come from</summary>\n\n- seeds: ") == 4
     assert text.count("\n\n</details>\n") == 4
 
 

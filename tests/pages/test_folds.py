@@ -35,7 +35,7 @@ def printed(cell: nbformat.NotebookNode) -> str:
 
 
 def unanswered(cells: list[nbformat.NotebookNode]) -> list[str]:
-    """List the predictions without a folded answer: in the text before the next one, or in the next cell with outputs."""
+    """List the predictions without a folded answer: in the text before the next, or in the next cell with outputs."""
     found, question = [], None
     for cell in cells:
         if cell.cell_type == "code":
