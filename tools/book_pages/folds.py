@@ -46,7 +46,7 @@ class NameFolds(SphinxPostTransform):
 
 
 def cells(document: nodes.document) -> Iterator[tuple[nodes.container, bool]]:
-    """Yield the code cells in order, each with whether it is the first after a prediction that has no other answer."""
+    """Yield the code cells, each with whether its outputs are the first after a prediction that has no answer."""
     is_open = False
     for node in document.findall():
         if isinstance(node, nodes.strong) and node.astext() == PREDICTION:
@@ -55,7 +55,7 @@ def cells(document: nodes.document) -> Iterator[tuple[nodes.container, bool]]:
             is_open = False
         elif isinstance(node, nodes.container) and node.get("nb_element") == "cell_code":
             yield node, is_open
-            is_open = False
+            is_open = is_open and not any("cell_output" in part["classes"] for part in node.findall(nodes.container))
 
 
 def content(cell: nodes.container, fold: HideCodeCellNode) -> str:
