@@ -89,9 +89,9 @@ def _add_evidence(commands: Any) -> None:
         "evidence",
         help="run the book's controlled comparisons",
         description="Train what the argument of the book rests on: pairs and triplets offline, online and mined "
-        "(mining), all methods at the recommended settings (recommended), offline triplets with as many steps as the "
-        "other methods (steps); measure what untrained embeddings and the cosine give (references). Results that exist "
-        "are not computed again, those of `compare` are taken over, and interrupted runs resume.",
+        "(mining), and all methods at the recommended settings (recommended); measure what untrained embeddings and "
+        "the cosine give (references). Results that exist are not computed again, those of `compare` are taken over, and "
+        "interrupted runs resume.",
     )
     parser.set_defaults(command=_evidence)
     parser.add_argument("--part", choices=EVIDENCE, action="append", help="a part; may be repeated (all)")

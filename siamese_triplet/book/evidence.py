@@ -5,8 +5,6 @@ Each part is a list of results in a JSON file, whose runs are resumed after an i
 - `mining`: pairs and triplets offline, online but not mined, and mined, on FashionMNIST in the plane. Reusing
   embeddings, balanced batches and mining are the three things in which online methods differ from offline ones.
 - `recommended`: the methods at the settings that the book recommends, with as many images and as many steps each.
-- `steps`: offline triplets on MNIST with as many steps as the other methods, not as many images; those on FashionMNIST
-  are in `mining`.
 - `references`: the pixels, the untrained network, and the softmax measured by Euclidean distance and by cosine.
 """
 
@@ -70,8 +68,7 @@ RECOMMENDED = {  # batches of 40 images: 40, 20 pairs, 13 triplets, 10 × 4
         "online-triplet, batch-all": Method("online-triplet", selector="batch-all", margin=0.2, n_samples=4),
     }.items()
 }
-STEPS = {"triplet, as many steps": Arm(METHODS["triplet"], AT_EQUAL_STEPS, "mnist")}
-ARMS: dict[str, Mapping[str, Arm]] = {"mining": MINING, "recommended": RECOMMENDED, "steps": STEPS}
+ARMS: dict[str, Mapping[str, Arm]] = {"mining": MINING, "recommended": RECOMMENDED}
 
 
 def compare_arms(
