@@ -90,8 +90,8 @@ def _add_evidence(commands: Any) -> None:
         help="run the book's controlled comparisons",
         description="Train what the argument of the book rests on: pairs and triplets offline, online and mined "
         "(mining), and all methods at the recommended settings (recommended); measure what untrained embeddings and "
-        "the cosine give (references). Results that exist are not computed again, those of `compare` are taken over, and "
-        "interrupted runs resume.",
+        "the cosine give (references). Results that exist are not computed again, those of `compare` are taken over, "
+        "and interrupted runs resume.",
     )
     parser.set_defaults(command=_evidence)
     parser.add_argument("--part", choices=EVIDENCE, action="append", help="a part; may be repeated (all)")
