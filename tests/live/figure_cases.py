@@ -84,6 +84,7 @@ def batch_case(rows: Tensor, labels: Tensor) -> dict[str, Any]:
         for name, chosen in (
             ("random", lambda loss, _: loss > 0),
             ("semihard", lambda loss, m: (loss > 0) & (loss < m)),
+            ("uniform", lambda loss, _: loss.isfinite()),
         )
         for margin in MARGINS
     }

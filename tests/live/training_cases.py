@@ -203,13 +203,14 @@ def is_selection_of_pairs(name: str, rows: Tensor, labels: Tensor, found: list[l
 
 
 def is_selection_of_triplets(name: str, rows: Tensor, labels: Tensor, margin: float, found: Tensor) -> bool:
-    if name not in (BATCH_ALL, "random", "semihard"):
+    if name not in (BATCH_ALL, "random", "semihard", "uniform"):
         selector = TRIPLET_SELECTORS[name](margin, torch.Generator())
         return is_same_set(found, selector.get_triplets(rows, labels))
     everything = AllTripletSelector().get_triplets(rows, labels)
     distances = pairwise_distances(rows)
     loss = distances[everything[:, 0], everything[:, 1]] - distances[everything[:, 0], everything[:, 2]] + margin
-    eligible = everything[(loss > 0) & (loss < (margin if name == "semihard" else torch.inf))]
+    least = -torch.inf if name == "uniform" else 0
+    eligible = everything[(loss > least) & (loss < (margin if name == "semihard" else torch.inf))]
     if name == BATCH_ALL:
         return is_same_set(found, eligible)
     is_one_a_pair = is_same_set(found[:, :2], eligible[:, :2].unique(dim=0))

@@ -15,6 +15,7 @@ export const TRIPLET_SELECTORS = [
   "hardest",
   "batch-hard",
   "easy-positive",
+  "uniform",
 ];
 
 // Of each anchor: its positives (all, or one of them); the negatives that are eligible, `beyond` the positive and `within`
@@ -29,6 +30,7 @@ const RULES = {
   hardest: { positives: "all", beyond: false, within: true, take: "nearest" },
   "batch-hard": { positives: "farthest", beyond: false, within: false, take: "nearest" },
   "easy-positive": { positives: "nearest", beyond: true, within: false, take: "nearest" },
+  uniform: { positives: "all", beyond: false, within: false, take: "random" },
 };
 
 /** Squared distances between `n` rows of `size` numbers, n × n. */
