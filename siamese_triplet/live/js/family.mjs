@@ -73,7 +73,7 @@ export function familyFigure(view, data) {
 
   /** A setting for the address, if the loss has it. */
   function kept(field) {
-    return LOSSES[state.loss][field] === undefined ? {} : { [field]: Number(state[field].toPrecision(4)) };
+    return LOSSES[state.loss][field] === undefined ? {} : { [field]: Number(state[field].toPrecision(6)) };
   }
 
   const hint = element("p", { className: "hint", textContent: "Drag the points, or move to one with Tab and press the arrow keys. The numbers are the weights, −∂L/∂s: a pull above zero, a push below." });
