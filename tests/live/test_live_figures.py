@@ -586,7 +586,7 @@ def test_the_address_is_clean_until_the_reader_changes_something(show: Callable)
 )
 def test_a_bad_address_is_ignored(show: Callable, query: str) -> None:
     page = show(query=query)
-    assert page.locator(".figure").count() == 6
+    assert page.locator(".figure").count() == 7
     assert (
         page.locator("siamese-triplet-figure[name=triplet]").get_by_role("slider", name="margin").input_value() == "1"
     )
