@@ -3,17 +3,18 @@
 import importlib.util
 from collections.abc import Mapping, Sequence
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from siamese_triplet._style import COLOURS, MARKERS, SOFT
 from siamese_triplet.book.modern_losses import LOSSES
 from siamese_triplet.book.results import TITLES, Results, interval, markdown_table, spread, table
 from siamese_triplet.book.today import EMOJI, FASHION, PIXELS, UNTRAINED
-from siamese_triplet.plots import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PERPLEXITIES = (2, 30, 100)
 ORDER = [PIXELS, UNTRAINED, *LOSSES]
@@ -71,10 +72,12 @@ def _difference(values: Sequence[float]) -> str:
     return f"**{text}**" if len(values) > 2 and (low > 0 or high < 0) else text
 
 
-def plot_today(results: Results) -> Figure:
+def plot_today(results: Results) -> "Figure":
     """Plot MAP@R of unseen classes, a row per loss and a panel per data set: small marks are seeds, bars the means."""
     panels = [data for data in (FASHION, EMOJI) if of_data(results, data)]
     names = list(dict.fromkeys(result["loss"] for data in panels for result in of_data(results, data)))
+    from siamese_triplet.plots import new_figure
+
     figure, axes = new_figure(1, len(panels), height=0.7 + 0.27 * len(names))
     for ax, data in zip(axes[0], panels, strict=True):
         for row, name in enumerate(names):
@@ -123,7 +126,7 @@ def known_clusters(n: int = 100, size: int = 64, seed: int = 0) -> dict[str, tup
     }
 
 
-def plot_tsne(perplexities: Sequence[int] = PERPLEXITIES) -> Figure | None:
+def plot_tsne(perplexities: Sequence[int] = PERPLEXITIES) -> "Figure | None":
     """Plot the points of `known_clusters` in the plane of t-SNE, a row per arrangement and a column per perplexity.
 
     Without scikit-learn, print how to install it and return None.
@@ -134,6 +137,8 @@ def plot_tsne(perplexities: Sequence[int] = PERPLEXITIES) -> Figure | None:
     from sklearn.manifold import TSNE
 
     arrangements = known_clusters()
+    from siamese_triplet.plots import new_figure
+
     figure, axes = new_figure(len(arrangements), len(perplexities), height=5.4)
     for row, (name, (points, clusters)) in zip(axes, arrangements.items(), strict=True):
         for ax, perplexity in zip(row, perplexities, strict=True):

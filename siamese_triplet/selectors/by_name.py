@@ -34,7 +34,6 @@ PAIR_SELECTORS: dict[str, PairSelectorMaker] = {
 }
 TRIPLET_SELECTORS: dict[str, TripletSelectorMaker] = {
     "random": lambda margin, generator: RandomNegativeTripletSelector(margin, generator=generator),
-    "uniform": lambda margin, generator: UniformNegativeTripletSelector(generator=generator),
     "semihard": lambda margin, generator: SemihardNegativeTripletSelector(margin, generator=generator),
     "hardest": lambda margin, generator: HardestNegativeTripletSelector(margin),
     "hardest-semihard": lambda margin, generator: HardestSemihardTripletSelector(margin),
@@ -42,6 +41,7 @@ TRIPLET_SELECTORS: dict[str, TripletSelectorMaker] = {
     "nearest-beyond-positive": lambda margin, generator: NearestBeyondPositiveTripletSelector(),
     "batch-hard": lambda margin, generator: BatchHardTripletSelector(),
     "easy-positive": lambda margin, generator: EasyPositiveTripletSelector(),
+    "uniform": lambda margin, generator: UniformNegativeTripletSelector(generator=generator),
 }
 BATCH_ALL = "batch-all"  # all triplets with a loss, by `BatchAllTripletLoss`, which does not list them
 SOFT = (  # need no margin, so that the margin of the loss may be soft
