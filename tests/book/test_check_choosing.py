@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from verdicts import assert_correct, assert_hint
 
 from siamese_triplet import BalancedBatchSampler
 from siamese_triplet.book.check.choosing import (
@@ -126,13 +127,9 @@ WRONG = [
 
 @pytest.mark.parametrize(("check", "answer"), RIGHT)
 def test_the_right_answer_is_correct(check: Callable, answer: Callable, capsys: pytest.CaptureFixture) -> None:
-    check(answer)
-    assert capsys.readouterr().out.startswith("correct: ")
+    assert_correct(check, answer, capsys)
 
 
 @pytest.mark.parametrize(("check", "answer"), WRONG)
 def test_a_wrong_answer_has_a_hint(check: Callable, answer: Any, capsys: pytest.CaptureFixture) -> None:
-    check(answer)
-    text = capsys.readouterr().out
-    assert text.startswith("not yet: ")
-    assert "\n  hint " in text
+    assert_hint(check, answer, capsys)
