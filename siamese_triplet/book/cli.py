@@ -18,6 +18,7 @@ from siamese_triplet.book.official import (
     reproduce_together,
 )
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
+from siamese_triplet.book.plane import Plane, measure_plane
 from siamese_triplet.book.pretrained import FineTuning, compare_starts, from_scratch, starts_table
 from siamese_triplet.book.report import COMPARISON, SWEEP, UNSEEN, write_report
 from siamese_triplet.book.reproduction import DATASETS, REPRODUCTION, reproduce, summary
@@ -30,7 +31,7 @@ from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
 from siamese_triplet.datasets import load_emoji
 from siamese_triplet.methods import FULL_EPOCHS, METHODS
 
-EVIDENCE = (*ARMS, "references")
+EVIDENCE = (*ARMS, "references", "plane")
 COMPARED = ("seen", "unseen", "sweep", "settings", "report")
 SETTINGS = "settings.json"
 
@@ -89,9 +90,9 @@ def _add_evidence(commands: Any) -> None:
         "evidence",
         help="run the book's controlled comparisons",
         description="Train what the argument of the book rests on: pairs and triplets offline, online and mined "
-        "(mining), and all methods at the recommended settings (recommended); measure what untrained embeddings and "
-        "the cosine give (references). Results that exist are not computed again, those of `compare` are taken over, "
-        "and interrupted runs resume.",
+        "(mining), all methods at the recommended settings (recommended), and the best network in the plane (plane); "
+        "measure what untrained embeddings and the cosine give (references). Results that exist are not computed "
+        "again, those of `compare` are taken over, and interrupted runs resume.",
     )
     parser.set_defaults(command=_evidence)
     parser.add_argument("--part", choices=EVIDENCE, action="append", help="a part; may be repeated (all)")
@@ -220,6 +221,8 @@ def _evidence(given: argparse.Namespace) -> int:
         path, work = given.results / f"{part}.json", given.out / part
         if part == "references":
             results = measure_references(path, settings, work)
+        elif part == "plane":
+            results = measure_plane(path, Plane(), settings, work)
         else:
             stored = read_results(given.results / COMPARISON)
             n_epochs = given.short_epochs if part == "recommended" else given.epochs

@@ -5,6 +5,7 @@ Each part is a list of results in a JSON file, whose runs are resumed after an i
 - `mining`: pairs and triplets offline, online but not mined, and mined, on FashionMNIST in the plane. Reusing
   embeddings, balanced batches and mining are the three things in which online methods differ from offline ones.
 - `recommended`: the methods at the settings that the book recommends, with as many images and as many steps each.
+- `plane`: the best network for FashionMNIST in two dimensions, see `book.plane`.
 - `references`: the pixels, the untrained network, and the softmax measured by Euclidean distance and by cosine.
 """
 

@@ -21,6 +21,7 @@ SWEEP_METRICS = {
     "MAP@R": "map_at_r",
     "AUC": "auc",
 }
+EXTENDED = ("mining", "recommended", "plane")
 BY_COSINE, AS_MANY_STEPS = "softmax, by cosine", "triplet, as many steps"
 ROWS = (
     PIXELS, UNTRAINED, SOFTMAX, BY_COSINE, "siamese", "triplet", AS_MANY_STEPS, "online-contrastive", "online-triplet",
@@ -46,7 +47,7 @@ def reports(folder: Path) -> dict[str, str]:
     """Format the tables from the results in `folder`, by the names of their files; without results there is none."""
     texts = {
         "comparison.md": report(folder),
-        **{f"{part}.md": _extended_report(evidence_results(folder, part)) for part in ("mining", "recommended")},
+        **{f"{part}.md": _extended_report(evidence_results(folder, part)) for part in EXTENDED},
         "sweep.md": sweep_report(folder),
     }
     return {name: text for name, text in texts.items() if text.strip()}

@@ -10,7 +10,7 @@ import torch
 from test_comparison import bars
 
 from siamese_triplet import Images
-from siamese_triplet.book import comparison, evidence
+from siamese_triplet.book import comparison, evidence, plane
 from siamese_triplet.book.comparison import Settings, compare
 from siamese_triplet.book.evidence import (
     ARMS,
@@ -23,6 +23,7 @@ from siamese_triplet.book.evidence import (
     measure_references,
     on_the_sphere,
 )
+from siamese_triplet.book.plane import Plane, measure_plane
 from siamese_triplet.methods import METHODS
 
 
@@ -123,3 +124,40 @@ def test_the_table_shows_steps_and_images() -> None:
     assert lines[2:] == ["| a: 4,690 steps, 1.2 million images | 50.0 |", "| pixels | 30.0 |"]
     assert evidence_results(None, "mining") == []
     assert set(ARMS) == {"mining", "recommended"}
+
+
+def test_the_network_of_the_plane_is_trained_once_and_kept(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, chosen = tmp_path / "plane.json", Plane(n_epochs=2, n_samples=5, width=4)
+    [result] = measure_plane(path, chosen, tiny, tmp_path / "work")
+    assert (result["n_steps"], result["n_images"]) == (10, 500)
+    assert (tmp_path / "work" / "plane-2-0.pt").exists()
+    monkeypatch.setattr(plane, "train_plane", None)
+    assert measure_plane(path, chosen, tiny) == [result] == json.loads(path.read_text())
+    with pytest.raises(TypeError):
+        measure_plane(path, replace(chosen, margin=2.0), tiny)
+
+
+def test_the_embeddings_of_the_plane_depend_on_seed_and_images_alone() -> None:
+    chosen = Plane(n_epochs=1, n_samples=5, width=4)
+    embedded = []
+    for seed in (0, 0, 1):
+        model, _ = plane.train_plane(chosen, bars(), seed, device="cpu", verbose=False)
+        embedded.append(evidence.embed(model, bars(train=False))[0])
+    assert embedded[0].shape == (250, 2)
+    assert torch.equal(embedded[0], embedded[1])
+    assert not torch.equal(embedded[0], embedded[2])
+
+
+def test_pairs_and_classes_train_the_features_and_each_its_own_part() -> None:
+    images = bars()
+    net = plane.PlaneNet((1, 16, 16), 10, Plane(width=4))
+    points, logits = net(torch.stack([images[number][0] for number in range(0, 250, 10)]))
+    assert (points.shape, logits.shape) == ((25, 2), (25, 10))
+    target = torch.as_tensor(images.targets)[::10]
+    loss = plane.PairsAndClasses(1.0)
+    classes = torch.nn.functional.cross_entropy(logits, target)
+    assert torch.allclose(loss(points, logits, target), loss.pairs(points, target) + classes)
+    loss(points, logits, target).backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in net.parameters())

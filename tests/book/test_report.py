@@ -168,9 +168,9 @@ def test_short_and_long_runs_of_one_arm_are_not_averaged(tmp_path: Path) -> None
 
 def test_the_epochs_may_be_a_setting(tmp_path: Path) -> None:
     made = {key: value for key, value in arm("a network", 0.9).items() if key != "n_epochs"}
-    write(tmp_path, recommended=[made | {"settings": {"n_epochs": 10}}])
+    write(tmp_path, plane=[made | {"settings": {"n_epochs": 10}}])
     assert "- epochs: 10\n" in write_report(tmp_path)
-    assert list(reports(tmp_path)) == ["recommended.md"]
+    assert list(reports(tmp_path)) == ["plane.md"]
 
 
 def test_settings_that_were_not_swept_are_left_out_of_the_report(tmp_path: Path) -> None:
