@@ -160,7 +160,7 @@ class Speed:
 def fit_method(
     method: Method,
     train_set: Images,
-    test_set: Images,
+    test_set: Images | None,
     n_epochs: int,
     seed: int = 0,
     *,
@@ -173,7 +173,7 @@ def fit_method(
     callbacks: Sequence[Callback] = (),
     on_batch: OnBatch | None = None,
 ) -> tuple[nn.Module, History]:
-    """Train `method` on `train_set`, validate on `test_set`, and return the model and its history.
+    """Train `method` on `train_set`, validate on `test_set` unless it is None, and return the model and its history.
 
     The optimizer is Adam; the learning rate falls to a tenth after 8 and 16 of 20 epochs, and in proportion in a
     shorter run. The same `seed` gives the same result on one device; it seeds torch's global generator.
@@ -196,10 +196,9 @@ def fit_method(
         weight_decay=method.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
-    train_loader, val_loader = (method.loader(images, seed, device) for images in (train_set, test_set))
     history = fit(
-        train_loader,
-        val_loader,
+        method.loader(train_set, seed, device),
+        None if test_set is None else method.loader(test_set, seed, device),
         model,
         method.loss(seed),
         optimizer,

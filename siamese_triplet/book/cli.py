@@ -7,7 +7,7 @@ from typing import Any
 
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import Settings, compare, compare_unseen
-from siamese_triplet.book.evidence import ARMS, compare_arms, evidence_table, measure_references
+from siamese_triplet.book.evidence import ARMS, compare_arms, evidence_table, measure_costs, measure_references
 from siamese_triplet.book.many_classes import Emoji, compare_numbers, emoji_runs, metrics_table
 from siamese_triplet.book.official import (
     choice_runs,
@@ -31,7 +31,7 @@ from siamese_triplet.cli import add_place, add_speed, count, device, speed_of
 from siamese_triplet.datasets import load_emoji
 from siamese_triplet.methods import FULL_EPOCHS, METHODS
 
-EVIDENCE = (*ARMS, "references", "plane")
+EVIDENCE = (*ARMS, "references", "plane", "costs")
 COMPARED = ("seen", "unseen", "sweep", "settings", "report")
 SETTINGS = "settings.json"
 
@@ -91,8 +91,8 @@ def _add_evidence(commands: Any) -> None:
         help="run the book's controlled comparisons",
         description="Train what the argument of the book rests on: pairs and triplets offline, online and mined "
         "(mining), all methods at the recommended settings (recommended), and the best network in the plane (plane); "
-        "measure what untrained embeddings and the cosine give (references). Results that exist are not computed "
-        "again, those of `compare` are taken over, and interrupted runs resume.",
+        "measure what untrained embeddings and the cosine give (references), and what a step takes (costs). Results "
+        "that exist are not computed again, those of `compare` are taken over, and interrupted runs resume.",
     )
     parser.set_defaults(command=_evidence)
     parser.add_argument("--part", choices=EVIDENCE, action="append", help="a part; may be repeated (all)")
@@ -219,6 +219,9 @@ def _evidence(given: argparse.Namespace) -> int:
     settings = _settings(given)
     for part in given.part or EVIDENCE:
         path, work = given.results / f"{part}.json", given.out / part
+        if part == "costs":
+            measure_costs(path, settings)
+            continue
         if part == "references":
             results = measure_references(path, settings, work)
         elif part == "plane":

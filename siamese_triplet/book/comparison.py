@@ -51,7 +51,7 @@ class Settings:
         self,
         experiment: Method,
         train: Images,
-        test: Images,
+        test: Images | None,
         seed: int,
         n_epochs: int,
         checkpoint: Path | None = None,

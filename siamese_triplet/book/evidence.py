@@ -6,6 +6,7 @@ Each part is a list of results in a JSON file, whose runs are resumed after an i
   embeddings, balanced batches and mining are the three things in which online methods differ from offline ones.
 - `recommended`: the methods at the settings that the book recommends, with as many images and as many steps each.
 - `plane`: the best network for FashionMNIST in two dimensions, see `book.plane`.
+- `costs`: what a step of each run in `mining` and `recommended` takes, on a quiet machine.
 - `references`: the pixels, the untrained network, and the softmax measured by Euclidean distance and by cosine.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from operator import itemgetter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from torch import nn
@@ -142,6 +144,37 @@ def measure_references(path: Path | None, settings: Settings, work: Path | None 
         for seed in seeds
     )
     return collect(path, keys, compute, settings.verbose)
+
+
+def measure_costs(path: Path | None, settings: Settings, n_steps: int = 40, n_rounds: int = 7) -> list[dict[str, Any]]:
+    """Measure the seconds of a training step of each arm, unless the list `path` has all of them; return the results.
+
+    The arms take turns; a result is the median over the rounds, of `n_steps` steps each, after a round for warming up.
+    The machine must have nothing else to do.
+    """
+    arms = {(part, name): arm for part, named in ARMS.items() for name, arm in named.items()}
+    rounds: dict[tuple[str, str], list[float]] = {arm: [] for arm in arms}
+
+    def compute(key: Key) -> dict[str, Any]:
+        while len(rounds[key["part"], key["name"]]) <= n_rounds:
+            for place, arm in arms.items():
+                rounds[place].append(_seconds_per_step(arm.method, settings, n_steps))
+        seconds = median(rounds[key["part"], key["name"]][1:])
+        return {"seconds_per_step": seconds, "made": provenance(nn.Linear(1, 1))}
+
+    keys = (
+        {"part": part, "name": name, "method": asdict(arm.method), **settings.shared_key()}
+        for (part, name), arm in arms.items()
+    )
+    return collect(path, keys, compute, settings.verbose)
+
+
+def _seconds_per_step(method: Method, settings: Settings, n_steps: int) -> float:
+    """Train a new network for about `n_steps` steps on FashionMNIST, and return the seconds that one took."""
+    train, _ = settings.load(FASHION)
+    few = train.subset(range(n_steps * len(train) // len(method.loader(train))))
+    _, history = settings.fit(method, few, None, seed=0, n_epochs=1)
+    return float(history["seconds"][0]) / len(method.loader(few))
 
 
 def on_the_sphere(embedded: Embedded) -> Embedded:

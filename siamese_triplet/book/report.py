@@ -47,7 +47,7 @@ def reports(folder: Path) -> dict[str, str]:
     """Format the tables from the results in `folder`, by the names of their files; without results there is none."""
     texts = {
         "comparison.md": report(folder),
-        **{f"{part}.md": _extended_report(evidence_results(folder, part)) for part in EXTENDED},
+        **{f"{part}.md": _extended_report(folder, part) for part in EXTENDED},
         "sweep.md": sweep_report(folder),
     }
     return {name: text for name, text in texts.items() if text.strip()}
@@ -84,15 +84,21 @@ def seen_rows(folder: Path, dataset: str) -> list[Mapping[str, Any]]:
     return sorted(found, key=lambda result: ROWS.index(result["row"]))
 
 
-def _extended_report(results: Sequence[Mapping[str, Any]]) -> str:
-    """Format results by name, with the steps and images of their training."""
+def _extended_report(folder: Path, part: str) -> str:
+    """Format results by name, with the steps, images and minutes of their training; minutes by the part `costs`."""
+    results = _best_trained(evidence_results(folder, part))
     if not results:
         return ""
-    results = _best_trained(results)
-    extents = {result["name"]: [f"{result['n_steps']:,}", f"{result['n_images'] / 1e6:.2f}"] for result in results}
+    of_part = [cost for cost in evidence_results(folder, "costs") if cost["part"] == part]
+    per_step = {cost["name"]: cost["seconds_per_step"] for cost in of_part}
+    heads, extents = ["steps", "images, millions", *["minutes"][: len(of_part)]], {}
+    for result in results:
+        steps, name = result["n_steps"], result["name"]
+        minutes = [f"{steps * per_step[name] / 60:.1f}"] if per_step else []
+        extents[name] = [f"{steps:,}", f"{result['n_images'] / 1e6:.2f}", *minutes]
     cells = table_cells(results, "name", _columns(SEEN_METRICS))
     lines = [[name, *extents[name], *row] for name, row in cells.items()]
-    return _joined([markdown_table(["", "steps", "images, millions", *SEEN_METRICS], lines), _folded_origin(results)])
+    return _joined([markdown_table(["", *heads, *SEEN_METRICS], lines), _folded_origin(results)])
 
 
 def sweep_report(folder: Path) -> str:

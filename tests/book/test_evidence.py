@@ -20,6 +20,7 @@ from siamese_triplet.book.evidence import (
     compare_arms,
     evidence_results,
     evidence_table,
+    measure_costs,
     measure_references,
     on_the_sphere,
 )
@@ -161,3 +162,22 @@ def test_pairs_and_classes_train_the_features_and_each_its_own_part() -> None:
     assert torch.allclose(loss(points, logits, target), loss.pairs(points, target) + classes)
     loss(points, logits, target).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in net.parameters())
+
+
+def test_costs_are_the_seconds_of_training_alone(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = {"mining": {name: MINING[name] for name in ("pairs, offline random", "pairs, online mined")}}
+    monkeypatch.setattr(evidence, "ARMS", arms)
+    seconds, trained = iter(range(100)), []
+
+    def fit(self: Settings, method: Any, train: Images, test: None, seed: int, n_epochs: int) -> tuple[None, dict]:
+        trained.append((method.method, len(method.loader(train)), test, n_epochs))
+        return None, {"seconds": [len(method.loader(train)) * next(seconds)]}
+
+    monkeypatch.setattr(Settings, "fit", fit)
+    results = measure_costs(tmp_path / "costs.json", tiny, n_steps=1, n_rounds=3)
+    assert trained == [("siamese", 1, None, 1), ("online-contrastive", 1, None, 1)] * 4
+    assert [result["seconds_per_step"] for result in results] == [4, 5]  # of 2, 4, 6 and of 3, 5, 7; the first warms up
+    assert measure_costs(tmp_path / "costs.json", tiny) == results
+    assert len(trained) == 8

@@ -74,6 +74,16 @@ def test_the_report_has_all_tables_with_their_origins(tmp_path: Path) -> None:
     assert text.count("\n\n</details>\n") == 4
 
 
+def test_the_cost_of_a_step_gives_the_minutes_of_a_run(tmp_path: Path) -> None:
+    costs = [
+        {"part": part, "name": MINING[0]["name"], "seconds_per_step": 0.04 * len(part)} for part in ("a", "mining")
+    ]
+    write(tmp_path, mining=MINING[:1], costs=costs)
+    text = reports(tmp_path)["mining.md"]
+    assert text.startswith("|  | steps | images, millions | minutes | kNN accuracy |")
+    assert f"| {MINING[0]['name']} | 4,690 | 1.26 | {4690 * 0.24 / 60:.1f} |" in text
+
+
 def test_references_and_equal_steps_stand_in_the_table_of_the_methods(tmp_path: Path) -> None:
     steps = [arm("triplet, as many steps", 0.85, dataset="mnist")]
     write(tmp_path, comparison=SEEN + OTHER, references=REFERENCES, mining=[*MINING, *steps])
