@@ -14,6 +14,7 @@ from siamese_triplet.networks.heads import scale_to_unit_length
 from siamese_triplet.selectors.by_name import TRIPLET_SELECTORS
 
 LIBRARY = "pytorch_metric_learning"
+RATES = (1.0, 10.0, 100.0)  # of class vectors, times that of the network
 Make = Callable[[Mapping[str, float], int, int], nn.Module]  # from settings, number of classes, embedding size
 
 
@@ -89,12 +90,12 @@ def _of_library(name: str) -> Make:
     return make
 
 
-def _rates(*rates: float, **usual: float) -> tuple[dict[str, float], ...]:
-    return tuple({"rate": rate, **usual} for rate in rates)
+def _rates(**usual: float) -> tuple[dict[str, float], ...]:
+    return tuple({"rate": rate, **usual} for rate in RATES)
 
 
 LOSSES = {
-    "softmax": ModernLoss(lambda _, n_classes, size: _Softmax(size, n_classes), _rates(1.0, 10.0)),
+    "softmax": ModernLoss(lambda _, n_classes, size: _Softmax(size, n_classes), _rates()),
     "semi-hard": ModernLoss(_semihard, ({"margin": 0.2},)),
     "batch-all": ModernLoss(lambda settings, *_: _OfDirections(BatchAllTripletLoss(**settings)), ({"margin": 0.2},)),
     "SupCon": ModernLoss(lambda settings, *_: SupervisedContrastiveLoss(**settings), ({"temperature": 0.1},)),
@@ -102,13 +103,11 @@ LOSSES = {
         _multi_similarity, ({"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},), needs_library=True
     ),
     "normalised softmax": ModernLoss(
-        _of_library("NormalizedSoftmaxLoss"), _rates(10.0, 100.0, temperature=0.05), needs_library=True
+        _of_library("NormalizedSoftmaxLoss"), _rates(temperature=0.05), needs_library=True
     ),
-    "ProxyAnchor": ModernLoss(
-        _of_library("ProxyAnchorLoss"), _rates(10.0, 100.0, margin=0.1, alpha=32.0), needs_library=True
-    ),
-    "ArcFace": ModernLoss(_of_library("ArcFaceLoss"), _rates(10.0, 100.0, margin=28.6, scale=64.0), needs_library=True),
-    "CosFace": ModernLoss(_of_library("CosFaceLoss"), _rates(10.0, 100.0, margin=0.35, scale=64.0), needs_library=True),
+    "ProxyAnchor": ModernLoss(_of_library("ProxyAnchorLoss"), _rates(margin=0.1, alpha=32.0), needs_library=True),
+    "ArcFace": ModernLoss(_of_library("ArcFaceLoss"), _rates(margin=28.6, scale=64.0), needs_library=True),
+    "CosFace": ModernLoss(_of_library("CosFaceLoss"), _rates(margin=0.35, scale=64.0), needs_library=True),
 }
 
 

@@ -48,13 +48,13 @@ def test_runs_are_tuned_on_held_out_classes_and_resume(tmp_path: Path, monkeypat
         (loss, seed) for seed in (0, 1) for loss in (PIXELS, UNTRAINED, "softmax", "SupCon")
     ]
     kept = read_results(path)
-    assert [result["part"] for result in kept].count("tuning") == 4  # two rates of the softmax, for each seed
+    assert [result["part"] for result in kept].count("tuning") == 6  # three rates of the softmax, for each seed
     for result in final:
         unseen = set(result["unseen_classes"])
         trained_on = [classes for loss, seed, classes in seen if (loss, seed) == (result["loss"], result["seed"])]
         assert len(unseen) == 4
         assert all(not unseen & classes for classes in trained_on)
-        assert sorted(map(len, trained_on)) == ([4, 4, 6] if result["loss"] == "softmax" else [6])
+        assert sorted(map(len, trained_on)) == ([4, 4, 4, 6] if result["loss"] == "softmax" else [6])
         assert 0 < result["map_at_r"] < result["recall_at_1"] <= 1
     n_runs = len(seen)
     assert compare_today(path, SHORT, [FASHION], SOME) == final

@@ -361,3 +361,21 @@ def test_a_dark_page_is_light_while_it_is_printed(context, site: str) -> None:
         page.pdf()
         assert page.evaluate("seen") == ["light", "rgb(31, 36, 48)"]
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_charts_are_dark_in_the_dark_and_photographs_keep_their_colours(browser, site: str) -> None:
+    corners = {}
+    for scheme in ("light", "dark"):
+        with browser.new_context(viewport={"width": 1300, "height": 900}, color_scheme=scheme) as context:
+            page = context.new_page()
+            page.goto(f"{site}/book/12_many_classes.html")
+            assert page.evaluate("document.documentElement.dataset.theme") == scheme
+            page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+            for kind, where in (("photos", ".cell.photos img"), ("chart", ".cell:not(.photos) .cell_output img")):
+                picture = Image.open(BytesIO(page.locator(where).first.screenshot())).convert("L")
+                corners[kind, scheme] = picture.getpixel((picture.width // 2, 8)), picture.getextrema()[1]
+    assert corners["photos", "light"] == corners["photos", "dark"] == (255, 255)
+    assert corners["chart", "light"][0] == 255
+    ground, brightest = corners["chart", "dark"]
+    assert ground < 50
+    assert brightest > 200

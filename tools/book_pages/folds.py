@@ -2,7 +2,7 @@
 
 MyST-NB folds a cell, its code or its output by the tags `hide-cell`, `hide-input` and `hide-output`. The buttons say
 what is below: an answer, after a prediction; what a check says; a log; the code. Their text is their name for a screen
-reader as well.
+reader as well. The paragraph after an answer says what it shows, so it is folded with it.
 """
 
 import re
@@ -40,22 +40,55 @@ class NameFolds(SphinxPostTransform):
     def run(self, **options: Any) -> None:
         for cell, is_answer in cells(self.document):
             for fold in cell.findall(HideCodeCellNode):
-                name = "answer" if is_answer and "above-input" not in fold["classes"] else content(cell, fold)
+                name = content(cell, fold)
+                if is_answer and "above-input" not in fold["classes"] and name != "log":
+                    name = "answer"
                 fold["prompt_show"], fold["prompt_hide"] = f"Show the {name}", f"Hide the {name}"
                 fold["classes"].append(name.replace(" ", "-"))
+            if is_answer:
+                fold_discussion(cell)
 
 
 def cells(document: nodes.document) -> Iterator[tuple[nodes.container, bool]]:
-    """Yield the code cells, each with whether its outputs are the first after a prediction that has no answer."""
-    is_open = False
+    """Yield the code cells, each with whether it answers a prediction: all cells from there to the next text."""
+    is_open = is_answered = False
     for node in document.findall():
         if isinstance(node, nodes.strong) and node.astext() == PREDICTION:
-            is_open = True
+            is_open, is_answered = True, False
         elif isinstance(node, nodes.raw) and ANSWER in node.astext():
             is_open = False
-        elif isinstance(node, nodes.container) and node.get("nb_element") == "cell_code":
+        elif is_code(node):
             yield node, is_open
-            is_open = is_open and not any("cell_output" in part["classes"] for part in node.findall(nodes.container))
+            is_answered = is_answered or any("cell_output" in part["classes"] for part in node.findall(nodes.container))
+        elif is_open and is_answered and isinstance(node, nodes.paragraph | nodes.section) and not within_code(node):
+            is_open = False
+
+
+def is_code(node: nodes.Node | None) -> bool:
+    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
+
+
+def within_code(node: nodes.Node) -> bool:
+    """Tell whether a node is part of a code cell, such as a paragraph of its output."""
+    parent = node.parent
+    while parent is not None and not is_code(parent):
+        parent = parent.parent
+    return parent is not None
+
+
+def fold_discussion(cell: nodes.container) -> None:
+    """Move the paragraph after the last cell of an answer into its fold, with the list that it announces."""
+    folds = [fold for fold in cell.findall(HideCodeCellNode) if "answer" in fold["classes"]]
+    following = cell.next_node(descend=False, siblings=True)
+    if not folds or not isinstance(following, nodes.paragraph) or PREDICTION in following.astext():
+        return
+    moved = [following]
+    listed = following.next_node(descend=False, siblings=True)
+    if following.astext().endswith(":") and isinstance(listed, nodes.bullet_list):
+        moved.append(listed)
+    for node in moved:
+        node.parent.remove(node)
+        folds[-1].append(node)
 
 
 def content(cell: nodes.container, fold: HideCodeCellNode) -> str:
