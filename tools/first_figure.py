@@ -65,7 +65,7 @@ def main() -> None:
     run = train(made.data["start"], N_STEPS)
     embeddings = torch.from_numpy(np.frombuffer(base64.b64decode(run["rows"]), "<f4").reshape(-1, 2).copy())
     says = (
-        f"After {N_STEPS} steps: {100 * run['accuracy']:.1f} % of other test images are classified rightly by their "
+        f"After {N_STEPS} steps: {100 * run['accuracy']:.1f} % of other test images are classified correctly by their "
         "neighbours. Press Train to begin anew."
     )
     poster = {**encode_points(embeddings), "labels": run["labels"], "says": says}

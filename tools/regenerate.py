@@ -30,7 +30,7 @@ STEPS = {
     "evidence": f"-m siamese_triplet evidence {FAST}",
     "settings": f"-m siamese_triplet compare --part sweep --part settings --short-epochs 2 {FAST}",
     "omniglot": "-m siamese_triplet omniglot --bfloat16",
-    "omniglot-selection": "-m siamese_triplet omniglot --selection --seeds 1 --epochs 40 --bfloat16",
+    "omniglot-selection": "-m siamese_triplet omniglot --selection --epochs 40 --bfloat16",
     "omniglot-official": "-m siamese_triplet omniglot --official",
     "emoji": "-m siamese_triplet emoji",
     "pretrained": "-m siamese_triplet pretrained",

@@ -98,7 +98,6 @@ def _add_evidence(commands: Any) -> None:
     parser.add_argument("--part", choices=EVIDENCE, action="append", help="a part; may be repeated (all)")
     parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
     parser.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
-    parser.add_argument("--short-epochs", type=count, default=6, help="epochs of the part recommended (%(default)s)")
     parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("runs/evidence"), help="folder of the runs (%(default)s)")
     add_speed(parser)
@@ -220,17 +219,15 @@ def _evidence(given: argparse.Namespace) -> int:
     for part in given.part or EVIDENCE:
         path, work = given.results / f"{part}.json", given.out / part
         if part == "costs":
-            measure_costs(path, settings)
-            continue
-        if part == "references":
-            results = measure_references(path, settings, work)
+            for cost in measure_costs(path, settings):
+                print(f"{cost['part']}: {cost['name']}, {1000 * cost['seconds_per_step']:.1f} ms per step")
+        elif part == "references":
+            print(evidence_table(measure_references(path, settings, work)))
         elif part == "plane":
-            results = measure_plane(path, Plane(), settings, work)
+            print(evidence_table(measure_plane(path, Plane(), settings, work)))
         else:
             stored = read_results(given.results / COMPARISON)
-            n_epochs = given.short_epochs if part == "recommended" else given.epochs
-            results = compare_arms(path, ARMS[part], dataclasses.replace(settings, n_epochs=n_epochs), work, stored)
-        print(evidence_table(results))
+            print(evidence_table(compare_arms(path, ARMS[part], settings, work, stored)))
     return 0
 
 

@@ -139,6 +139,8 @@ def plot_steps(runs: Mapping[str, History], stuck_at: Sequence[float] = ()) -> "
 
     Dotted lines mark the losses `stuck_at` of embeddings that all coincide: the margin, or log 2.
     """
+    from matplotlib.lines import Line2D
+
     from siamese_triplet.plots import COLOURS, new_figure
 
     figure, [[losses, active, distances]] = new_figure(1, 3, 2.7)
@@ -146,13 +148,14 @@ def plot_steps(runs: Mapping[str, History], stuck_at: Sequence[float] = ()) -> "
         wide = 1.4 + 1.4 * (len(runs) - 1 - number)  # so that a curve under another one can be seen
         losses.plot(run["loss"], color=colour, label=name, lw=wide)
         active.plot([100 * share for share in run["active"]], color=colour, label=name, lw=wide)
-        distances.plot(run["negative distance"], color=colour, label="negative pairs")
-        distances.plot(run["positive distance"], "--", color=colour, label="positive pairs")
+        distances.plot(run["negative distance"], color=colour)
+        distances.plot(run["positive distance"], "--", color=colour)
     for loss in stuck_at:
         losses.axhline(loss, color="0.5", ls=":")
     losses.set(title="loss", xlabel="step", ylim=(0, 1.08 * losses.get_ylim()[1]))
     active.set(title="active triplets, % of all", xlabel="step", ylim=(-2, 108))
     distances.set(title="median distance", xlabel="step", ylim=(0, None))
-    distances.legend(handles=distances.lines[:2], fontsize="small", frameon=False)
-    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=len(runs), frameon=False)
+    styles = {"negative pairs": "-", "positive pairs": "--"}
+    handles = [*losses.lines[: len(runs)], *(Line2D([], [], color="0.4", ls=ls, label=of) for of, ls in styles.items())]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     return figure

@@ -40,8 +40,8 @@ N_TUNING_IMAGES = 500  # of each held-out class, at most
 class Today:
     """How much is trained: steps, of which tuning takes a part, on batches of `n_classes` × `n_samples` images."""
 
-    fashion_steps: int = 2400
-    emoji_steps: int = 900
+    fashion_steps: int = 1200
+    emoji_steps: int = 600
     fashion_tuning_steps: int = 300
     emoji_tuning_steps: int = 100
     seeds: tuple[int, ...] = (0, 1, 2)

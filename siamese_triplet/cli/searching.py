@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from siamese_triplet.cli.options import MAX_SIDE, at_most, device
 from siamese_triplet.datasets._naming import expand, printable
@@ -21,7 +22,7 @@ from siamese_triplet.search.files import list_images
 from siamese_triplet.search.storage import StoredNet
 
 INTERRUPTED = 130  # the exit status that shells give a command ended by Ctrl-C
-FALSE_ACCEPTS = 0.05
+FALSE_ACCEPTS, BALANCED = 0.05, "balanced"
 NETWORK = "efficientnet-lite0"
 MAX_FOUND = 2**20
 
@@ -31,7 +32,8 @@ class of an image is its sub-folder. The same command again brings the index in 
 new or has changed. It may be interrupted at any time, by Ctrl-C, and goes on where it was.
 
 Where there are classes, a threshold for "none of these" is chosen: the distance within which the nearest image lies for
-5 % of the images whose class is missing (--false-accepts).
+5 % of the images whose class is missing (--false-accepts). That suits answers that are acted on at once; for a person
+who looks at them, --false-accepts balanced refuses fewer images whose class is there.
 """
 INDEX_EXAMPLES = """\
 examples
@@ -77,7 +79,8 @@ def _add_index(commands: Any) -> None:
         "--false-accepts",
         type=_share,
         metavar="SHARE",
-        help=f"share of images of a missing class that the threshold may accept ({FALSE_ACCEPTS})",
+        help=f"share of images of a missing class that the threshold may accept ({FALSE_ACCEPTS}), or "
+        f'"{BALANCED}" for the best balance of this error and its opposite',
     )
     index.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
 
@@ -105,7 +108,7 @@ def _index(given: argparse.Namespace) -> int:
     if given.threshold is not None:
         index.threshold = None if math.isinf(given.threshold) else given.threshold
     if given.threshold is not None or given.false_accepts is not None:
-        index.false_accepts = given.false_accepts
+        index.false_accepts = None if given.false_accepts == BALANCED else given.false_accepts
     interrupted = False
     before = len(index)
     try:
@@ -116,7 +119,7 @@ def _index(given: argparse.Namespace) -> int:
     if interrupted and len(index) == before:
         print("interrupted; nothing was read yet", file=sys.stderr)
         return INTERRUPTED
-    said = _threshold_of(index)
+    said = _threshold_of(index, given.false_accepts == BALANCED)
     index.save(given.out)
     seconds = time.perf_counter() - started
     print(printable(f"{index}: {given.out} ({seconds:.0f} s)"))
@@ -134,6 +137,8 @@ def _open(given: argparse.Namespace) -> Index:
         raise ValueError("--run brings its own network and image size; leave out --network and --image-size")
     if given.threshold is not None and given.false_accepts is not None:
         raise ValueError("--threshold sets the threshold, --false-accepts chooses it; give one of them")
+    if given.out.is_dir():
+        raise ValueError(printable(f"--out {given.out} is a folder; name a file, such as {given.out.name}.index"))
     is_new = not given.out.exists()
     asked = (given.network, given.run, given.image_size) != (None, None, None)
     embedder, trained_on = _network(given) if is_new or asked else (None, [])
@@ -180,19 +185,33 @@ def _is_same(one: StoredNet, other: StoredNet) -> bool:
     )
 
 
-def _threshold_of(index: Index) -> str:
+def _threshold_of(index: Index, balanced: bool) -> str:
     """Choose the threshold where it is to be chosen, and say which it is."""
-    if index.false_accepts is not None:
+    if index.false_accepts is not None or balanced:
         try:
-            return f"threshold: {index.choose_threshold(index.false_accepts)}"
+            return str(index.choose_threshold(index.false_accepts))
         except ValueError as error:
             index.threshold = None  # a later image may have a class
-            return f"no threshold: {error}"
-    return "no threshold" if index.threshold is None else f"threshold: {index.threshold:.4g}"
+            return f"no threshold, all matches will be shown: {_without_classes(index) or error}"
+    return "no threshold" if index.threshold is None else f"threshold {index.threshold:.4g}"
+
+
+def _without_classes(index: Index) -> str | None:
+    """Say which classes a threshold lacks, and what to do about it; None if it has some."""
+    if not index.classes:
+        return "the images have no classes; put those of each class into a sub-folder, or pass --threshold DISTANCE"
+    if set(index.classes) <= set(index.trained_classes):
+        return "it takes classes that the network was not trained on; add some, or pass --threshold DISTANCE"
+    return None
 
 
 def _search(given: argparse.Namespace) -> int:
-    index = Index.load(given.index, folder=given.folder, device=given.device)
+    try:
+        index = Index.load(given.index, folder=given.folder, device=given.device)
+    except ValueError as error:
+        if given.index.suffix.lower() not in IMG_EXTENSIONS:
+            raise
+        raise ValueError(printable(f"{given.index} is an image; the index comes first: search INDEX QUERY")) from error
     if given.k < 1:
         raise ValueError(f"-k must be at least 1, got {given.k}")
     answers: list[Answer] = []
@@ -240,11 +259,13 @@ def _threshold(text: str) -> float:
     return value
 
 
-def _share(text: str) -> float:
+def _share(text: str) -> float | str:
+    if text == BALANCED:
+        return text
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text[:40]!r}")
+        raise argparse.ArgumentTypeError(f'expected a share from 0 to 1 or "{BALANCED}", got {text[:40]!r}')
     return value

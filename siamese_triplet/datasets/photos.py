@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -172,6 +172,9 @@ def _read(
         raise
     except FileNotFoundError as error:
         raise ValueError(printable(f"there is no file {path}; check its name and its folder")) from error
+    except UnidentifiedImageError as error:  # which says no more than the path
+        advice = f"save it as {' or '.join(FORMATS[:2])}, or remove it"
+        raise ValueError(printable(f"{path} is not an image, or is truncated; {advice}")) from error
     except Exception as error:  # Pillow raises errors of several kinds
         advice = f"remove it, copy it again, save it as {' or '.join(FORMATS[:2])}, or, if it is too large, smaller"
         raise ValueError(printable(f"{path} is not an image, or is truncated: {error}; {advice}")) from error

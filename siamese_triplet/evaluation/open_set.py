@@ -26,10 +26,11 @@ class Threshold(NamedTuple):
 
     def __str__(self) -> str:
         if self.false_accepts != self.false_accepts:
-            return f"within {self.distance:.4g}; too few classes to measure its rates on others"
+            return f"threshold {self.distance:.4g}; too few classes to measure its rates on others"
         return (
-            f"within {self.distance:.4g} lies the nearest image of {100 * self.accepts:.1f} % of the images of known "
-            f"classes and of {100 * self.false_accepts:.1f} % of those of unknown ones"
+            f"threshold {self.distance:.4g}: accepts {100 * self.false_accepts:.1f} % of the images whose class is "
+            f"missing,\nand {100 * self.accepts:.1f} % of those whose class is there "
+            f"({100 * self.correct:.1f} % with the right class)"
         )
 
 

@@ -1,6 +1,5 @@
 """What a search finds: matches, the nearest first, or "none of these"."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,15 +42,15 @@ class Answer:
 
     @property
     def class_name(self) -> str | None:
-        """The most frequent class of the accepted matches, of equally frequent ones the nearer; None if there is none.
+        """The class of the nearest accepted match that has one; None if there is none.
 
         >>> from siamese_triplet.search import Answer, Match
         >>> near, far = Match("1.jpg", 0.2, "cat", True, None), Match("2.jpg", 0.9, "dog", False, None)
         >>> Answer((near, far), "query.jpg", threshold=0.5).class_name
         'cat'
         """
-        names = [match.class_name for match in self.matches if match.is_accepted and match.class_name is not None]
-        return Counter(names).most_common(1)[0][0] if names else None
+        names = (match.class_name for match in self.matches if match.is_accepted)
+        return next((name for name in names if name is not None), None)
 
     def __len__(self) -> int:
         return len(self.matches)

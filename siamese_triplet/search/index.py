@@ -369,8 +369,11 @@ class Index:
         """
         path = expand(path)
         if not path.is_file():
-            command = f"python -m siamese_triplet index FOLDER --out {path}"
-            raise FileNotFoundError(printable(f"there is no index {path}; make it with {command}"))
+            command = "python -m siamese_triplet index"
+            if path.is_dir():
+                advice = f"{path} is a folder; make its index with {command} {path} --out {path.name}.index"
+                raise FileNotFoundError(printable(advice))
+            raise FileNotFoundError(printable(f"there is no index {path}; make it with {command} FOLDER --out {path}"))
         table, facts, network = from_bytes(path.read_bytes(), path)
         if folder is None and facts["folder"] is not None:
             folder = find_folder(path, **facts["folder"])

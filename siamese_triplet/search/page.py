@@ -131,7 +131,7 @@ def _item(match: Match, thumbnail_of: Callable[[Path | None], str | None]) -> st
     alt = f"{match.class_name or 'image'}, a neighbour at distance {_number(match.distance)}"
     return (
         f'<li class="st-{kind}">{_image(thumbnail_of(match.file), alt)}{name}{_number(match.distance)}'
-        f'<span class="st-path">{_text(match.path)}</span></li>'
+        f'<span class="st-path">{_text(match.path).replace("/", "/<wbr>")}</span></li>'
     )
 
 

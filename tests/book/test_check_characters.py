@@ -18,7 +18,8 @@ def by_hand(
     ties: bool = False,
     nearest: bool = False,
     over_all: bool = False,
-    first: bool = False,
+    firsts: bool = False,
+    one: bool = False,
     product: bool = False,
 ) -> float:
     """Compute the error by loops, or with one of the usual mistakes."""
@@ -29,7 +30,8 @@ def by_hand(
         offset = len(wrong_episodes(support, known)) * len(known) if over_all else 0
         for own, row in enumerate(asked):
             for query in row:
-                points = rows[: len(classes)][:, None] if first else rows[classes]  # (W, K, D)
+                points = rows[: len(classes)][:, None] if firsts else rows[classes]  # (W, K, D)
+                points = points[:, :1] if one else points
                 each = (points - rows[query]).square().sum(dim=2)
                 away = each.amin(dim=1) if nearest else (points.mean(dim=1) - rows[query]).square().sum(dim=1)
                 away = -(points.mean(dim=1) @ rows[query]) if product else away
@@ -50,7 +52,7 @@ WRONG = [
     lambda *given: 1 - by_hand(*given),
     *(
         lambda *given, mistake=mistake: by_hand(*given, **{mistake: True})
-        for mistake in ("ties", "nearest", "over_all", "first", "product")
+        for mistake in ("ties", "nearest", "over_all", "firsts", "one", "product")
     ),
     lambda *given: round(by_hand(*given) * given[2].numel()),
     lambda embeddings: embeddings,
@@ -70,3 +72,9 @@ def test_a_wrong_answer_has_a_hint(answer: Any, capsys: pytest.CaptureFixture) -
     text = capsys.readouterr().out
     assert text.startswith("not yet: ")
     assert "hint" in text
+
+
+@pytest.mark.parametrize("mistake", ["one", "nearest"])
+def test_an_answer_without_the_mean_is_told_of_it(mistake: str, capsys: pytest.CaptureFixture) -> None:
+    few_shot_error(lambda *given: by_hand(*given, **{mistake: True}))
+    assert "the mean of its support" in capsys.readouterr().out

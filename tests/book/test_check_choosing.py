@@ -35,6 +35,11 @@ def by_absolute(limit: float) -> Callable[[Diagnosis, float], str]:
     return lambda diagnosis, margin: doctor(diagnosis, margin, tiny=limit / margin)
 
 
+def by_plain(part: float) -> Callable[[Diagnosis, float], str]:
+    """Make a doctor that compares a distance, not its square, with a part of the margin."""
+    return lambda diagnosis, margin: doctor(diagnosis, margin, tiny=diagnosis.negative_distances[1] / part)
+
+
 def deal(labels: Tensor, n_classes: int, n_samples: int, repeated: bool = False, lazy: bool = False) -> list[list[int]]:
     """Deal the classes into batches, as `BalancedBatchSampler` does; `repeated` and `lazy` are mistakes."""
     batches: list[list[int]] = []
@@ -110,6 +115,7 @@ WRONG = [
     ),
     (symptom, lambda d, margin: None),
     (symptom, lambda d: "learning"),
+    *((symptom, by_plain(part)) for part in (2, 5, 10, 15, 20, 30, 100)),
     *((symptom, by_absolute(limit)) for limit in (1e-6, 1e-4, 0.01, 0.1, 1.0, 10.0, 100.0)),
     (balanced_batches, lambda labels, p, k: []),
     (balanced_batches, lambda labels, p, k: list(torch.randperm(len(labels)).split(p * k))),

@@ -18,6 +18,8 @@ def by_hand(
     alone: bool = True,
     depth: int | None = None,
     precision_only: bool = False,
+    by_hits: bool = False,
+    misses: bool = False,
 ) -> Tensor:
     """Compute MAP@R by loops, or with one of the usual mistakes."""
     distances = torch.cdist(embeddings.double(), embeddings.double())
@@ -29,8 +31,8 @@ def by_hand(
             values += [0.0] * (not alone)
             continue
         right = [bool(labels[other] == labels[query]) for other in order[: depth or r]]
-        hits = [sum(right[: place + 1]) / (place + 1) for place, is_right in enumerate(right) if is_right]
-        values.append(sum(right) / r if precision_only else sum(hits) / r)
+        hits = [sum(right[: place + 1]) / (place + 1) for place, is_right in enumerate(right) if is_right or misses]
+        values.append(sum(right) / r if precision_only else sum(hits) / (max(1, sum(right)) if by_hits else r))
     return torch.tensor(values).mean()
 
 
@@ -59,6 +61,12 @@ def test_a_wrong_answer_has_a_hint(answer: Any, capsys: pytest.CaptureFixture) -
     text = capsys.readouterr().out
     assert text.startswith("not yet: ")
     assert "\n  hint " in text
+
+
+@pytest.mark.parametrize("mistake", ["by_hits", "misses"])
+def test_an_answer_that_divides_or_counts_wrongly_is_told_of_it(mistake: str, capsys: pytest.CaptureFixture) -> None:
+    map_at_r(lambda *given: by_hand(*given, **{mistake: True}))
+    assert "only places that are right count, and the sum is divided by R" in " ".join(capsys.readouterr().out.split())
 
 
 def precision(hits: list[bool], r: int, depth: int | None = None, by: int | None = None, misses: bool = False) -> float:

@@ -12,9 +12,18 @@ from verdicts import assert_correct, assert_hint
 from siamese_triplet.book.check.search import approximate_search, none_of_these, search_threshold
 
 
-def most_frequent(distances: list[float], classes: list[str], threshold: float, strictly: bool = False) -> str | None:
-    within = [c for d, c in zip(distances, classes, strict=True) if d < threshold or (d == threshold and not strictly)]
-    return Counter(within).most_common(1)[0][0] if within else None
+def within(distances: list[float], classes: list[str | None], threshold: float) -> list[tuple[float, str]]:
+    return sorted((d, c) for d, c in zip(distances, classes, strict=True) if c is not None and d <= threshold)
+
+
+def nearest_class(distances: list[float], classes: list[str | None], threshold: float) -> str | None:
+    found = within(distances, classes, threshold)
+    return found[0][1] if found else None
+
+
+def of_the_nearest(distances: list[float], classes: list[str | None], threshold: float) -> str | None:
+    nearest = min(distances)
+    return classes[distances.index(nearest)] if nearest <= threshold else None
 
 
 def nearest_others(distances: Tensor, labels: Tensor) -> Tensor:
@@ -40,7 +49,7 @@ def in_cells(
 
 
 RIGHT = [
-    (none_of_these, most_frequent),
+    (none_of_these, nearest_class),
     (search_threshold, below_the_next),
     (search_threshold, lambda d, y, share: below_the_next(d, y, share).item()),
     (approximate_search, in_cells),
@@ -48,10 +57,11 @@ RIGHT = [
 WRONG = [
     (none_of_these, lambda d, c, t: c[0]),
     (none_of_these, lambda d, c, t: c[0] if d[0] <= t else None),
-    (none_of_these, lambda d, c, t: Counter(c).most_common(1)[0][0] if d[0] <= t else None),
-    (none_of_these, lambda d, c, t: most_frequent(d, c, t, strictly=True)),
-    (none_of_these, lambda d, c, t: max(sorted(set(c)), key=[x for x, y in zip(c, d, strict=True) if y <= t].count)),
-    (none_of_these, lambda d, c, t: most_frequent(d, c, t) or ""),
+    (none_of_these, lambda d, c, t: nearest_class(d, c, 9)),
+    (none_of_these, lambda d, c, t: nearest_class(d, c, t - 1e-9)),
+    (none_of_these, of_the_nearest),
+    (none_of_these, lambda d, c, t: Counter(x for _, x in within(d, c, t)).most_common(1)[0][0]),
+    (none_of_these, lambda d, c, t: nearest_class(d, c, t) or ""),
     (none_of_these, None),
     (search_threshold, lambda d, y, share: d.quantile(share)),
     (search_threshold, lambda d, y, share: d[y[:, None] != y].quantile(share)),  # of pairs

@@ -155,4 +155,6 @@ def test_the_figure_has_a_curve_per_run_and_lines_at_stuck_losses(images: Images
     assert [list(line.get_ydata()) for line in distances.lines] == [
         history[f"{kind} distance"] for history in runs.values() for kind in ("negative", "positive")
     ]
-    assert [text.get_text() for text in losses.figure.legends[0].get_texts()] == ["one", "two"]
+    names = [text.get_text() for text in losses.figure.legends[0].get_texts()]
+    assert names == ["one", "two", "negative pairs", "positive pairs"]
+    assert distances.get_legend() is None  # it would lie on the curves

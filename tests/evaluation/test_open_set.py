@@ -102,5 +102,8 @@ def test_what_gives_no_threshold_raises(labels: list[int], share: float, message
 
 
 def test_a_threshold_is_told_in_words() -> None:
-    assert "90.0 % of the images of known classes and of 5.0 %" in str(Threshold(0.5, 0.05, 0.9, 0.8))
+    assert str(Threshold(0.5, 0.05, 0.9, 0.8)) == (
+        "threshold 0.5: accepts 5.0 % of the images whose class is missing,\n"
+        "and 90.0 % of those whose class is there (80.0 % with the right class)"
+    )
     assert "too few classes" in str(Threshold(0.5, math.nan, math.nan, math.nan))

@@ -1,7 +1,9 @@
 """The losses of the figure of the family, in Node, against the package, pytorch-metric-learning and autograd."""
 
 import math
+import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,14 @@ def differences(folder: Path, library: Path | None = None) -> list[str]:
 
 def test_the_weights_in_the_page_are_the_derivatives_of_the_losses(tmp_path: Path) -> None:
     assert differences(tmp_path) == []
+
+
+def test_no_two_points_open_at_one_place() -> None:
+    script = (Path(__file__).parents[2] / "siamese_triplet" / "live" / "js" / "family.mjs").read_text()
+    start = re.search(r"START = \{(.+?)\}", script)[1]
+    cosines = sorted(math.cos(math.radians(float(degrees))) for degrees in re.findall(r": (\d+)", start))
+    assert len(cosines) == 6
+    assert min(b - a for a, b in pairwise(cosines)) > 0.12  # else one name covers the other
 
 
 FAULTS = [

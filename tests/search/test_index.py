@@ -365,14 +365,16 @@ def test_beyond_the_threshold_is_none_of_these(index: Index) -> None:
     assert "none of these" in str(far)
 
 
-def test_the_class_of_an_answer_is_the_most_frequent_one_within_the_threshold() -> None:
+def test_the_class_of_an_answer_is_that_of_the_nearest_match_within_the_threshold_that_has_one() -> None:
     index = Index(threshold=3.5)
-    index.add(torch.arange(1.0, 8)[:, None], [*"abb", *"ccccccc"[:4]], paths=list("1234567"))
-    assert index.search(torch.tensor([0.0]), 7).class_name == "b"
-    index.threshold = 2.5
-    assert index.search(torch.tensor([0.0]), 7).class_name == "a"  # as frequent, and nearer
+    index.add(torch.arange(1.0, 6)[:, None], [None, *"abbb"], paths=list("12345"))
+    assert index.search(torch.tensor([0.0]), 5).class_name == "a"  # not the most frequent
+    assert index.search(torch.tensor([9.0]), 5).class_name is None
+    index.threshold = 1.5
+    found = index.search(torch.tensor([0.0]), 5)
+    assert (found.is_none, found.class_name) == (False, None)
     index.threshold = None
-    assert index.search(torch.tensor([0.0]), 7).class_name == "c"
+    assert index.search(torch.tensor([9.0]), 5).class_name == "b"
 
 
 def test_a_threshold_is_chosen_on_classes_that_were_not_trained_on(

@@ -63,7 +63,8 @@ def test_index_writes_a_file_and_says_what_is_in_it(
     assert printed[0].startswith("Index of 30 images of 5 classes, embeddings of size 8, threshold ")
     assert str(out) in printed[0]
     assert printed[1] == "30 added, 0 changed, 0 removed"
-    assert "of the images of known classes" in printed[2]
+    assert printed[2].startswith("threshold ")
+    assert "of the images whose class is missing" in printed[2]
     assert small_pretrained == [("efficientnet-lite0", None)]
     made = Index.load(out)
     assert (len(made), made.false_accepts, made.folder) == (30, 0.05, photos)
@@ -93,6 +94,7 @@ def test_the_same_command_again_reads_only_what_has_changed(
         (["--threshold", "0.3"], (0.3, None)),
         (["--threshold", "none"], (None, None)),
         (["--false-accepts", "0.5"], ("chosen", 0.5)),
+        (["--false-accepts", "balanced"], ("balanced", None)),
     ],
 )
 def test_a_threshold_is_set_chosen_or_left_out(
@@ -103,15 +105,20 @@ def test_a_threshold_is_set_chosen_or_left_out(
     for _ in range(2):
         made = Index.load(out)
         kept = "chosen" if made.false_accepts is not None else made.threshold
+        if expected[0] == "balanced":
+            expected = (made.choose_threshold(None).distance, None)
         assert (kept, made.false_accepts) == expected
         index(photos, out)  # keeps it
 
 
 def test_a_flat_folder_has_no_threshold(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert index(flat(tmp_path / "flat"), tmp_path / "my.index") == 0
-    assert "no threshold: a threshold is chosen on images with classes" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "no threshold, all matches will be shown: the images have no classes; put" in printed
+    assert "or pass --threshold DISTANCE" in printed
+    assert "set_class" not in printed  # there is no Python here
     assert index(write_classes(tmp_path / "one", [4]), tmp_path / "one.index") == 0
-    assert "no threshold: " in capsys.readouterr().out
+    assert "no threshold, all matches will be shown: a threshold is chosen from" in capsys.readouterr().out
 
 
 def test_broken_files_are_counted_and_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -132,15 +139,14 @@ def test_the_network_of_a_run_embeds_and_its_classes_choose_no_threshold(
         capsys.readouterr()
         assert index(photos, out, "--run", run) == 0
         assert (
-            "no threshold: a threshold is chosen on images with classes that the network was not"
-            in capsys.readouterr().out
+            "all matches will be shown: it takes classes that the network was not trained on" in capsys.readouterr().out
         )
         made = Index.load(out)
         assert made.embeddings.shape == (30, 5 if "--dim" in method else 2)
         assert made.search(photos / "bee" / "003.jpg", 1)[0].distance == pytest.approx(0, abs=1e-4)
     write_classes(photos, [4] * 6, list("uvwxyz"))  # classes that it never saw
     assert index(photos, out, "--run", run) == 0
-    assert "of the images of known classes" in capsys.readouterr().out
+    assert "of the images whose class is missing" in capsys.readouterr().out
 
 
 def test_search_prints_classes_distances_and_paths(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -188,7 +194,7 @@ def test_a_query_that_cannot_be_read_leaves_the_others(
     assert main(["search", str(tmp_path / "my.index"), *queries, "--html", str(tmp_path / "page.html")]) == 1
     printed = capsys.readouterr()
     assert printed.err.count("error: ") == 2
-    assert "bad.jpg is not an image" in printed.err
+    assert "bad.jpg is not an image, or is truncated; save it as JPEG or PNG" in printed.err
     assert re.search(r"there is no file .*nowhere.jpg; check its name", printed.err)
     assert "cat/002.png" in printed.out
     assert (tmp_path / "page.html").exists()
@@ -221,10 +227,12 @@ def test_a_folder_that_has_moved_is_named(photos: Path, tmp_path: Path, capsys: 
         ("index photos --out x --run photos", "photos holds no training run"),
         ("index photos --out x --run r --image-size 8", "leave out --network and --image-size"),
         ("index photos --out x --threshold 1 --false-accepts 0.1", "give one of them"),
-        ("index photos --out photos", "photos"),
+        ("index photos --out photos", "--out photos is a folder; name a file, such as photos.index"),
         ("index photos --out query.jpg", "query.jpg is not an index, or is damaged"),
         ("search nowhere.index query.jpg", "nowhere.index"),
-        ("search query.jpg query.jpg", "query.jpg is not an index, or is damaged"),
+        ("search query.jpg my.index", "query.jpg is an image; the index comes first: search INDEX QUERY"),
+        ("search notes.txt my.index", "notes.txt is not an index, or is damaged"),
+        ("search photos query.jpg", "photos is a folder; make its index with python -m siamese_triplet index photos"),
         ("search my.index empty", "there is no image in empty"),
         ("search my.index query.jpg -k 0", "-k must be at least 1"),
         ("search my.index query.jpg --html photos", "photos"),
@@ -241,6 +249,7 @@ def test_mistakes_give_one_line_and_status_1(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     draw(2, random.Random(1)).save("query.jpg")
+    (tmp_path / "notes.txt").write_text("no index")
     index(photos, tmp_path / "my.index")
     capsys.readouterr()
     assert main(command.split()) == 1
@@ -319,7 +328,7 @@ def test_an_interrupted_index_goes_on(
         (["search", "x"], "required: query"),
         (["index", "x", "--out", "y", "--threshold", "far"], "expected a distance ≥ 0 or \"none\", got 'far'"),
         (["index", "x", "--out", "y", "--threshold", "nan"], "expected a distance"),
-        (["index", "x", "--out", "y", "--false-accepts", "5"], "expected a share from 0 to 1, got '5'"),
+        (["index", "x", "--out", "y", "--false-accepts", "5"], "expected a share from 0 to 1 or \"balanced\", got '5'"),
         (["index", "x", "--out", "y", "--image-size", "100000"], "expected at most 4,096"),
         (["search", "x", "y", "-k", "many"], "expected a whole number"),
         (["index", "x", "--out", "y", "--device", "gpu"], "cannot use 'gpu'"),
@@ -335,7 +344,7 @@ def test_an_invalid_command_prints_its_usage(arguments: list[str], message: str,
     ("command", "expected"),
     [
         ([], ["index", "search"]),
-        (["index"], ["--false-accepts", "photos.index", "goes on where it was", "--run"]),
+        (["index"], ["--false-accepts", '"balanced"', "photos.index", "goes on where it was", "--run"]),
         (["search"], ["--html", "none of these", "not squared"]),
     ],
 )

@@ -44,10 +44,10 @@ def squared_distance(function: Callable[[float], float]) -> None:
         return Case(f"at an angle of {degrees:g}°", (cos(radians(degrees)),), expected, hint)
 
     cases = [
-        case(90, "expand |x − y|²: what are |x|², |y|² and x · y here?"),
+        case(90, "expand |x − y|²: what are |x|², |y|² and x · y here? It is squared, so no root"),
         case(180, "opposite points have the largest squared distance that there is on the sphere"),
         case(0, "a point and itself"),
-        case(60, "|x|² + |y|² − 2 x · y; it is squared, so no root"),
+        case(60, "|x|² + |y|² − 2 x · y"),
     ]
     judge(function, cases, "the squared distance of pairwise_distances")
 
@@ -117,11 +117,19 @@ def symptom(function: Callable[[Diagnosis, float], str]) -> None:
         ("no triplet is active any more", apart, labels, 1.0, "learning", "there are triplets, but all are learned"),
         (
             "one point, small margin",
-            1e-4 * noise,
+            2.5e-5 * noise,
             labels,
-            0.01,
+            0.001,
             "collapse",
             "compare squared distances with the margin",
+        ),
+        (
+            "no triplet learned, margin 40",
+            noise,
+            labels,
+            40.0,
+            "margin too large",
+            "not a single point: the distances are plain; square them, then compare with a fraction of the margin",
         ),
         (
             "pixels without normalisation, one point beside a margin of their unit",

@@ -68,7 +68,7 @@ def map_at_r(function: Callable[[Tensor, Tensor], float]) -> None:
         case("two classes, well apart", torch.tensor([[0.0], [1.0], [8.0], [9.5]]), torch.tensor([0, 0, 1, 1]),
              "an image is no neighbour of itself"),
         case("six points at 0, 1, 3, 6, 10, 15", line, torch.tensor([0, 1, 0, 0, 1, 1]),
-             "R is the number of other images of the class: here two"),
+             "R is two here; only places that are right count, and the sum is divided by R, not by the hits"),
         case("the right one comes second", torch.tensor([[0.0], [1.0], [2.1], [9.0]]), torch.tensor([0, 1, 0, 1]),
              "with R = 1 only the first neighbour counts"),
         case("classes of different sizes", line, torch.tensor([0, 0, 0, 0, 1, 1]),

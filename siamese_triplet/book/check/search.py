@@ -8,25 +8,23 @@ from torch import Tensor
 from siamese_triplet.book.check.verdict import Case, judge
 
 
-def none_of_these(function: Callable[[list[float], list[str], float], str | None]) -> None:
-    """Check the class of an answer, from distances and classes in order and a threshold; None is none (chapter 17)."""
+def none_of_these(function: Callable[[list[float], list[str | None], float], str | None]) -> None:
+    """Check the class of an answer, from distances, classes (None for none) and a threshold (chapter 17)."""
 
     def case(
         name: str, distances: list[float], classes: str, threshold: float, expected: str | None, hint: str
     ) -> Case:
-        names = classes.split()
+        names = [None if word == "-" else word for word in classes.split()]
         return Case(f"{name}: {distances}, {names}, {threshold=}", (distances, names, threshold), expected, hint)
 
-    voting = "only images within the threshold have a vote"
     cases = [
-        case(
-            "all within", [0.1, 0.2, 0.3], "cat dog dog", 1.0, "dog", "the most frequent class, not that of the nearest"
-        ),
-        case("one within", [0.1, 0.5, 0.6], "cat dog dog", 0.3, "cat", voting),
-        case("on the threshold", [0.3, 0.5], "cat dog", 0.3, "cat", "a distance equal to the threshold is within it"),
-        case("none within", [0.4, 0.5], "cat dog", 0.3, None, "then the answer is None"),
-        case("a tie", [0.1, 0.2, 0.3, 0.4], "dog cat cat dog", 1.0, "dog", "of two as frequent classes the nearer one"),
-        case("a tie within", [0.1, 0.2, 0.9], "eel cat cat", 0.5, "eel", voting),
+        case("all within", [0.3, 0.1], "cat dog", 1.0, "dog", "the nearest image need not come first"),
+        case("three within", [0.3, 0.1, 0.2], "cat dog cat", 1.0, "dog", "the nearest decides, not the most frequent"),
+        case("on the threshold", [0.5, 0.3], "dog cat", 0.3, "cat", "a distance equal to the threshold is within it"),
+        case("none within", [0.5, 0.4], "cat dog", 0.3, None, "then the answer is None"),
+        case("the nearest has no class", [0.3, 0.1, 0.2], "cat - dog", 1.0, "dog", "take the nearest that has a class"),
+        case("only that one is within", [0.5, 0.1], "cat -", 0.3, None, "a class beyond the threshold is no answer"),
+        case("no class at all", [0.2, 0.1], "- -", 1.0, None, "then the answer is None"),
     ]
     judge(function, cases, "this is what Answer.class_name does")
 

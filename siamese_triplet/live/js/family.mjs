@@ -6,7 +6,7 @@ import { LOSSES, weightsOf } from "./weights.mjs";
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, RADIUS] = [520, 336, 226];
 const [MIDDLE, FLOOR] = [WIDTH / 2, HEIGHT - 70];
-const START = { p1: 35, p2: 60, n1: 47, n2: 66, n3: 100, n4: 150 }; // degrees from the anchor
+const START = { p1: 35, p2: 60, n1: 47, n2: 73, n3: 100, n4: 150 }; // degrees from the anchor
 const RANGE = [1, 180];
 const NUDGE = 5;
 const LONGEST = 40; // degrees of the arrow of a pair with the greatest weight
