@@ -90,7 +90,7 @@ def _extended_report(folder: Path, part: str) -> str:
     if not results:
         return ""
     of_part = [cost for cost in evidence_results(folder, "costs") if cost["part"] == part]
-    per_step = {cost["name"]: cost["seconds_per_step"] for cost in of_part}
+    per_step = {cost["name"]: cost["seconds"] for cost in of_part}
     heads, extents = ["steps", "images, millions", *["minutes"][: len(of_part)]], {}
     for result in results:
         steps, name = result["n_steps"], result["name"]

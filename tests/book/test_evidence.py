@@ -178,6 +178,6 @@ def test_costs_are_the_seconds_of_training_alone(
     monkeypatch.setattr(Settings, "fit", fit)
     results = measure_costs(tmp_path / "costs.json", tiny, n_steps=1, n_rounds=3)
     assert trained == [("siamese", 1, None, 1), ("online-contrastive", 1, None, 1)] * 4
-    assert [result["seconds_per_step"] for result in results] == [4, 5]  # of 2, 4, 6 and of 3, 5, 7; the first warms up
+    assert [result["seconds"] for result in results] == [4, 5]  # of 2, 4, 6 and of 3, 5, 7; the first warms up
     assert measure_costs(tmp_path / "costs.json", tiny) == results
     assert len(trained) == 8
