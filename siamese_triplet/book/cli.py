@@ -220,7 +220,7 @@ def _evidence(given: argparse.Namespace) -> int:
         path, work = given.results / f"{part}.json", given.out / part
         if part == "costs":
             for cost in measure_costs(path, settings):
-                print(f"{cost['part']}: {cost['name']}, {1000 * cost['seconds_per_step']:.1f} ms per step")
+                print(f"{cost['part']}: {cost['name']}, {1000 * cost['seconds']:.1f} ms per step")
         elif part == "references":
             print(evidence_table(measure_references(path, settings, work)))
         elif part == "plane":
