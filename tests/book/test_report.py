@@ -75,9 +75,7 @@ def test_the_report_has_all_tables_with_their_origins(tmp_path: Path) -> None:
 
 
 def test_the_cost_of_a_step_gives_the_minutes_of_a_run(tmp_path: Path) -> None:
-    costs = [
-        {"part": part, "name": MINING[0]["name"], "seconds": 0.04 * len(part)} for part in ("a", "mining")
-    ]
+    costs = [{"part": part, "name": MINING[0]["name"], "seconds": 0.04 * len(part)} for part in ("a", "mining")]
     write(tmp_path, mining=MINING[:1], costs=costs)
     text = reports(tmp_path)["mining.md"]
     assert text.startswith("|  | steps | images, millions | minutes | kNN accuracy |")
