@@ -18,10 +18,11 @@ KEPT = "runs/reproduce"
 
 # The chapters by the runs that they reuse instead of training: none, the checkpoints of `reproduce`, or stored results.
 CHAPTERS_OF = {
-    "": "01_softmax 02_siamese 03_triplet 04_online_pairs 05_online_triplets 07_selectors 14_what_goes_wrong "
+    "": "01_softmax 02_siamese 03_triplet 07_selectors 14_what_goes_wrong "
     "16_your_own_images 17_search 18_using_embeddings training many_devices solutions",
     KEPT: "06_fashion_mnist",
-    "book/results": "08_hands_on 10_unseen_classes 11_omniglot 12_many_classes 13_choosing 15_pretrained 19_today",
+    "book/results": "04_online_pairs 05_online_triplets 08_hands_on 10_unseen_classes 11_omniglot 12_many_classes "
+    "13_choosing 15_pretrained 19_today",
 }
 
 STEPS = {
