@@ -67,6 +67,30 @@ def test_every_chapter_opens_alike(chapter: Path) -> None:
         place = match.end()
 
 
+ELSEWHERE = re.compile(r"(?:/root|/home|/Users)/\S*|using the embedded subset")  # of one machine; not the full data
+
+
+def printed(path: Path) -> str:
+    """Join the texts among the outputs of a notebook."""
+    outputs = [output for cell in cells(path) if cell.cell_type == "code" for output in cell.outputs]
+    texts = [[output.get("text", ""), *map(str, output.get("data", {}).values())] for output in outputs]
+    return "\n".join(text for of_output in texts for text in of_output)
+
+
+def test_the_outputs_are_of_the_full_data_and_name_no_home_folder(chapter: Path) -> None:
+    assert ELSEWHERE.findall(printed(chapter)) == []
+
+
+def test_an_output_of_another_machine_is_found(tmp_path: Path) -> None:
+    fallback = "using the embedded subset of 6,000 images; the full data is not in /root/.cache/x"
+    outputs = [nbformat.v4.new_output("stream", text=fallback)]
+    outputs += [nbformat.v4.new_output("display_data", data={"text/markdown": "/home/me/x"})]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=outputs)])
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    found = ELSEWHERE.findall(printed(tmp_path / "a.ipynb"))
+    assert found == ["using the embedded subset", "/root/.cache/x", "/home/me/x"]
+
+
 def test_the_head_says_what_the_full_recipe_cost(chapter: Path) -> None:
     text = chapter.read_text(encoding="utf-8")
     assert costs.with_cost(text) == text, "python tools/costs.py"
