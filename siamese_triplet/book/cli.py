@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from siamese_triplet.book.official import (
     official_table,
     reproduce_official,
     reproduce_references,
-    reproduce_together,
 )
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.book.plane import Plane, measure_plane
@@ -34,6 +34,7 @@ from siamese_triplet.methods import FULL_EPOCHS, METHODS
 EVIDENCE = (*ARMS, "references", "plane", "costs")
 COMPARED = ("seen", "unseen", "sweep", "settings", "report")
 SETTINGS = "settings.json"
+Run = Callable[[argparse.Namespace], int]
 
 
 def add_book_commands(commands: Any) -> None:
@@ -47,72 +48,71 @@ def add_book_commands(commands: Any) -> None:
     _add_today(commands)
 
 
-def _add_reproduce(commands: Any) -> None:
-    parser = commands.add_parser(
-        "reproduce",
-        help="run the book's experiments at the full recipe",
-        description="Run the experiments of the book one after the other, and print the results beside the log of the "
-        "tutorial on which the book is based. Results that exist are not computed again; interrupted runs resume.",
-    )
-    parser.set_defaults(command=_reproduce)
+def _add_command(
+    commands: Any, name: str, run: Run, summary: str, description: str, out: bool = True
+) -> argparse.ArgumentParser:
+    """Add a command for an experiment, with the options that all of them share."""
+    parser = commands.add_parser(name, help=f"run the book's {summary}", description=description)
+    parser.set_defaults(command=run)
     parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
+    if out:
+        parser.add_argument("--out", type=Path, default=Path("runs", name), help="folder of the runs (%(default)s)")
+    return parser
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
+
+
+def _add_reproduce(commands: Any) -> None:
+    text = (
+        "Run the experiments of the book one after the other, and print the results beside the log of the tutorial on "
+        "which the book is based. Results that exist are not computed again; interrupted runs resume."
+    )
+    parser = _add_command(commands, "reproduce", _reproduce, "experiments at the full recipe", text)
     parser.add_argument("--dataset", choices=DATASETS, action="append", help="a data set; may be repeated (both)")
     parser.add_argument("--method", choices=METHODS, action="append", help="a method; may be repeated (all)")
     parser.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
-    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="folder of the runs (%(default)s)")
     add_speed(parser)
     add_place(parser)
 
 
 def _add_compare(commands: Any) -> None:
-    parser = commands.add_parser(
-        "compare",
-        help="run the book's comparison of methods",
-        description="Train the five methods on both data sets, on all classes (seen) and on six of them (unseen); "
-        "online triplets with one setting changed at a time (sweep); and every method with several selectors and "
-        "margins (settings). Write all metrics as JSON, and the tables and figures of the book. Results that exist are "
-        "not computed again.",
+    text = (
+        "Train the five methods on both data sets, on all classes (seen) and on six of them (unseen); online triplets "
+        "with one setting changed at a time (sweep); and every method with several selectors and margins (settings). "
+        "Write all metrics as JSON, and the tables and figures of the book. Results that exist are not computed again."
     )
-    parser.set_defaults(command=_compare)
+    parser = _add_command(commands, "compare", _compare, "comparison of methods", text)
     parser.add_argument("--part", choices=COMPARED, action="append", help="a part; may be repeated (all)")
-    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
     parser.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="epochs of the part seen (%(default)s)")
     parser.add_argument("--short-epochs", type=count, default=3, help="epochs of the other parts (%(default)s)")
-    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder of the runs (%(default)s)")
     add_speed(parser)
     add_place(parser)
 
 
 def _add_evidence(commands: Any) -> None:
-    parser = commands.add_parser(
-        "evidence",
-        help="run the book's controlled comparisons",
-        description="Train what the argument of the book rests on: pairs and triplets offline, online and mined "
-        "(mining), all methods at the recommended settings (recommended), and the best network in the plane (plane); "
-        "measure what untrained embeddings and the cosine give (references), and what a step takes (costs). Results "
-        "that exist are not computed again, those of `compare` are taken over, and interrupted runs resume.",
+    text = (
+        "Train what the argument of the book rests on: pairs and triplets offline, online and mined (mining), offline "
+        "triplets with as many steps as pairs on MNIST (steps), all methods at the recommended settings (recommended), "
+        "and the best network in the plane (plane); measure what untrained embeddings and the cosine give (references),"
+        " and what a step takes (costs). Results that exist are not computed again, those of `compare` are taken over, "
+        "and interrupted runs resume."
     )
-    parser.set_defaults(command=_evidence)
+    parser = _add_command(commands, "evidence", _evidence, "controlled comparisons", text)
     parser.add_argument("--part", choices=EVIDENCE, action="append", help="a part; may be repeated (all)")
-    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
     parser.add_argument("--epochs", type=count, default=FULL_EPOCHS, help="default: %(default)s")
-    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=Path("runs/evidence"), help="folder of the runs (%(default)s)")
     add_speed(parser)
     add_place(parser)
 
 
 def _add_omniglot(commands: Any) -> None:
-    parser = commands.add_parser(
-        "omniglot",
-        help="run the book's experiment on Omniglot",
-        description="Train an embedding on the five alphabets of the first minimal set of Omniglot, and print its "
-        "errors on the three alphabets that only the second has. Results that exist are not computed again.",
+    text = (
+        "Train an embedding on the five alphabets of the first minimal set of Omniglot, and print its errors on the "
+        "three alphabets that only the second has. Results that exist are not computed again."
     )
-    parser.set_defaults(command=_omniglot)
-    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser = _add_command(commands, "omniglot", _omniglot, "experiment on Omniglot", text)
     parser.add_argument("--epochs", type=count, default=Characters.n_epochs, help="default: %(default)s")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -125,56 +125,41 @@ def _add_omniglot(commands: Any) -> None:
         action="store_true",
         help="train for the 20 official one-shot runs instead, on one minimal set and on both; epochs are fixed",
     )
-    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=Path("runs/omniglot"), help="folder of the runs (%(default)s)")
     parser.add_argument("--bfloat16", action="store_true", help="run the network in bfloat16, by autocast")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of Omniglot; see load_omniglot")
-    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
+    _add_device(parser)
 
 
 def _add_emoji(commands: Any) -> None:
-    parser = commands.add_parser(
-        "emoji",
-        help="run the book's experiment on emoji",
-        description="Train embeddings of emoji on 10 to all training classes, and print their metrics on "
-        "the 400 held-out classes. Results that exist are not computed again.",
+    text = (
+        "Train embeddings of emoji on 10 to all training classes, and print their metrics on the 400 held-out classes. "
+        "Results that exist are not computed again."
     )
-    parser.set_defaults(command=_emoji)
-    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser = _add_command(commands, "emoji", _emoji, "experiment on emoji", text, out=False)
     parser.add_argument("--steps", type=count, default=Emoji.n_steps, help="default: %(default)s")
-    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
+    _add_device(parser)
 
 
 def _add_pretrained(commands: Any) -> None:
-    parser = commands.add_parser(
-        "pretrained",
-        help="run the book's experiment with a pretrained network",
-        description="Evaluate a network trained on ImageNet on the 400 held-out classes of emoji: as it is, with a "
-        "head trained on its features, and fine-tuned. It takes the extra `pretrained`. Results that exist are not "
-        "computed again; interrupted runs resume.",
+    text = (
+        "Evaluate a network trained on ImageNet on the 400 held-out classes of emoji: as it is, with a head trained on "
+        "its features, and fine-tuned. It takes the extra `pretrained`. Results that exist are not computed again; "
+        "interrupted runs resume."
     )
-    parser.set_defaults(command=_pretrained)
-    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser = _add_command(commands, "pretrained", _pretrained, "experiment with a pretrained network", text)
     parser.add_argument("--steps", type=count, default=FineTuning.n_steps, help="default: %(default)s")
-    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=Path("runs/pretrained"), help="folder of the runs (%(default)s)")
-    parser.add_argument("--device", type=device, help="such as cpu or cuda:1; by default a GPU if there is one")
+    _add_device(parser)
 
 
 def _add_today(commands: Any) -> None:
-    parser = commands.add_parser(
-        "today",
-        help="run the book's experiment with the losses after triplets",
-        description="Tune the losses that came after triplets on classes held out of the training classes, train them "
-        "on FashionMNIST and on emoji, and print their metrics on unseen classes. It takes pytorch-metric-learning. "
-        "Results that exist are not computed again.",
+    text = (
+        "Tune the losses that came after triplets on classes held out of the training classes, train them on "
+        "FashionMNIST and on emoji, and print their metrics on unseen classes. It takes pytorch-metric-learning. "
+        "Results that exist are not computed again."
     )
-    parser.set_defaults(command=_today)
-    parser.add_argument("--seeds", type=count, default=3, help="number of seeds, from 0 on (3)")
+    parser = _add_command(commands, "today", _today, "experiment with the losses after triplets", text, out=False)
     parser.add_argument("--fashion-steps", type=count, default=Today.fashion_steps, help="default: %(default)s")
     parser.add_argument("--emoji-steps", type=count, default=Today.emoji_steps, help="default: %(default)s")
-    parser.add_argument("--results", type=Path, default=Path("book/results"), help="default: %(default)s")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of FashionMNIST; see load")
 
 
@@ -261,7 +246,7 @@ def _official(given: argparse.Namespace) -> int:
     references = reproduce_references(given.results / "omniglot-references.json", root=given.data)
     path, runs = given.results / "omniglot-official.json", official_runs(range(given.seeds))
     results = reproduce_official(path, given.out, runs, root=given.data, device=given.device)
-    results += reproduce_together(path, given.out, runs, root=given.data, device=given.device)
+    results += reproduce_official(path, given.out, runs, side_by_side=True, root=given.data, device=given.device)
     print(official_table([*references, *results]))
     results = reproduce_official(path, given.out, choice_runs(), root=given.data, device=given.device)
     print(official_table(results))

@@ -4,9 +4,10 @@ Each part is a list of results in a JSON file, whose runs are resumed after an i
 
 - `mining`: pairs and triplets offline, online but not mined, and mined, on FashionMNIST in the plane. Reusing
   embeddings, balanced batches and mining are the three things in which online methods differ from offline ones.
+- `steps`: triplets offline on MNIST, with as many steps as pairs; on FashionMNIST they are in `mining`.
 - `recommended`: the methods at the settings that the book recommends, with as many images and as many steps each.
 - `plane`: the best network for FashionMNIST in two dimensions, see `book.plane`.
-- `costs`: what a step of each run in `mining` and `recommended` takes, on a quiet machine.
+- `costs`: what a step of each run on FashionMNIST takes, on a quiet machine.
 - `references`: the pixels, the untrained network, and the softmax measured by Euclidean distance and by cosine.
 """
 
@@ -27,7 +28,7 @@ from siamese_triplet.evaluation.summary import Embedded, seen_classes
 from siamese_triplet.methods import METHODS, Method
 from siamese_triplet.runs import provenance
 
-FASHION = "fashion-mnist"
+MNIST, FASHION = DATASETS
 AT_EQUAL_STEPS = 0.5  # of the epochs: triplets have as many steps as pairs, with half as many images again
 PIXELS, UNTRAINED, SOFTMAX = "pixels", "untrained network", "softmax"
 
@@ -60,6 +61,7 @@ MINING = {
     "triplets, online random with a loss": Arm(METHODS["online-triplet"]),
     "triplets, online semi-hard": Arm(replace(METHODS["online-triplet"], selector="semihard")),
 }
+STEPS = {"triplets, offline random, as many steps": Arm(METHODS["triplet"], AT_EQUAL_STEPS, MNIST)}
 RECOMMENDED = {  # batches of 40 images: 40, 20 pairs, 13 triplets, 10 × 4
     name: Arm(replace(method, learning_rate=1e-3, weight_decay=0.0, embedding_size=16, unit_sphere=True))
     for name, method in {
@@ -71,7 +73,7 @@ RECOMMENDED = {  # batches of 40 images: 40, 20 pairs, 13 triplets, 10 × 4
         "online-triplet, batch-all": Method("online-triplet", selector="batch-all", margin=0.2, n_samples=4),
     }.items()
 }
-ARMS: dict[str, Mapping[str, Arm]] = {"mining": MINING, "recommended": RECOMMENDED}
+ARMS: dict[str, Mapping[str, Arm]] = {"mining": MINING, "steps": STEPS, "recommended": RECOMMENDED}
 
 
 def compare_arms(
@@ -147,12 +149,12 @@ def measure_references(path: Path | None, settings: Settings, work: Path | None 
 
 
 def measure_costs(path: Path | None, settings: Settings, n_steps: int = 40, n_rounds: int = 7) -> list[dict[str, Any]]:
-    """Measure the seconds of a training step of each arm, unless the list `path` has all of them; return the results.
+    """Measure the seconds of a training step of each arm on FashionMNIST; return the results.
 
-    The arms take turns; a result is the median over the rounds, of `n_steps` steps each, after a round for warming up.
-    The machine must have nothing else to do.
+    Nothing is measured if the list `path` has all of them. The arms take turns; a result is the median over the rounds,
+    of `n_steps` steps each, after a round for warming up. The machine must have nothing else to do.
     """
-    arms = {(part, name): arm for part, named in ARMS.items() for name, arm in named.items()}
+    arms = {(part, name): arm for part, named in ARMS.items() for name, arm in named.items() if arm.dataset == FASHION}
     rounds: dict[tuple[str, str], list[float]] = {arm: [] for arm in arms}
 
     def compute(key: Key) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 from torchvision.transforms import v2
 
 from siamese_triplet._devices import best_device
+from siamese_triplet.book.one_cycle import fit_one_cycle
 from siamese_triplet.book.results import Results, check_complete, collect, table
 from siamese_triplet.datasets import Images, RandomColour, RandomWarp
 from siamese_triplet.evaluation import embed, retrieval_metrics
@@ -26,7 +26,7 @@ from siamese_triplet.methods import Method
 from siamese_triplet.networks import ResidualEmbeddingNet
 from siamese_triplet.runs import provenance
 from siamese_triplet.samplers import BalancedBatchSampler
-from siamese_triplet.trainer import Callback, History, fit
+from siamese_triplet.trainer import Callback, History
 
 NUMBERS = (10, 30, 100, 300, None)  # of training classes, None for all
 UNSEEN_DESIGNS = ("twemoji", "fxemoji")
@@ -93,10 +93,9 @@ def train_emoji(
     callbacks: Sequence[Callback] = (),
     checkpoint: Path | None = None,
 ) -> tuple[ResidualEmbeddingNet, History]:
-    """Train a network on what `settings` choose of `images`, and return it with its history.
+    """Train a network on what `settings` choose of `images` by `fit_one_cycle`, and return it with its history.
 
-    The learning rate rises over the first tenth of the epochs and then falls to zero (Smith and Topin, 2019). The last
-    epoch may go beyond the number of steps. For the other arguments see `fit`.
+    The last epoch may go beyond the number of steps. For the other arguments see `fit`.
     """
     device = best_device() if device is None else torch.device(device)
     chosen = settings.choose(images, seed)
@@ -106,20 +105,17 @@ def train_emoji(
     torch.manual_seed(seed)
     model = settings.network().to(device)
     optimizer = AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0)
-    history = fit(
+    history = fit_one_cycle(
         TensorLoader(chosen, batch_sampler=sampler, device=device, augment=settings.augment(images, seed)),
-        None,
         model,
         Method("online-triplet", selector=settings.selector, margin=settings.margin).loss(seed),
         optimizer,
-        OneCycleLR(optimizer, settings.learning_rate, total_steps=n_epochs + 1, pct_start=0.1),
         n_epochs,
         device=device,
         verbose=verbose,
         checkpoint=checkpoint,
         callbacks=callbacks,
         autocast=torch.bfloat16 if settings.bfloat16 else None,
-        channels_last=True,
     )
     check_complete(history, n_epochs)
     return model, history

@@ -91,6 +91,7 @@ def reproduce_official(
     work: Path | None,
     runs: Iterable[Run],
     *,
+    side_by_side: bool = False,
     root: str | os.PathLike | None = None,
     device: torch.device | str | None = None,
     n_views: int = VIEWS,
@@ -102,50 +103,26 @@ def reproduce_official(
 
     Nets that have seen only the first minimal set are evaluated on the official runs, and on the three alphabets that
     only the second set has; those that have seen both, on the official runs; those for the choice, on the alphabets
-    held out, and nothing else. Interrupted runs resume from their checkpoints in `work`. Without these paths nothing is
-    kept. With `train=False` runs without a result are left out. Raises the errors of `load_one_shot_runs`.
+    held out, and nothing else. With `side_by_side`, the nets of runs with the same name are evaluated as one
+    `SideBySide`, under the first seed. Interrupted runs resume from their checkpoints in `work`, and complete ones are
+    read from there. Without these paths nothing is kept. With `train=False` runs without a result are left out. Raises
+    the errors of `load_one_shot_runs`.
     """
+    groups: dict[Any, list[Run]] = {}
+    for name, settings, seed in runs:
+        groups.setdefault(name if side_by_side else (name, seed), []).append((name, settings, seed))
+    suffix = ", the nets side by side" if side_by_side else ""
+    by_key = {(f"{name}{suffix}", seed): group for group in groups.values() for name, _, seed in group[:1]}
+    keys = [{"name": name, "seed": seed, "settings": asdict(of[0][1])} for (name, seed), of in by_key.items()]
 
-    def compute(key: dict[str, Any]) -> dict[str, Any]:
-        settings = by_key[key["name"], key["seed"]]
-        model, seconds = _train(key["name"], settings, key["seed"], work, root, device, verbose)
-        return _measure(model, settings, root, n_views, n_episodes) | {"seconds": seconds, "made": provenance(model)}
+    def compute(key: Key) -> dict[str, Any]:
+        group = by_key[key["name"], key["seed"]]
+        nets, seconds = zip(*(_train(*run, work, root, device, verbose) for run in group), strict=True)
+        model = SideBySide(nets) if side_by_side else nets[0]
+        metrics = _measure(model, group[0][1], root, n_views, n_episodes)
+        extent = {"n_nets": len(nets), "seconds": 0.0} if side_by_side else {"seconds": seconds[0]}  # each counts once
+        return metrics | extent | {"made": provenance(model)}
 
-    by_key = {(name, seed): settings for name, settings, seed in runs}
-    keys = [{"name": name, "seed": seed, "settings": asdict(settings)} for (name, seed), settings in by_key.items()]
-    return collect(path, keys if train else _known(path, keys), compute, verbose)
-
-
-def reproduce_together(
-    path: Path | None,
-    work: Path | None,
-    runs: Iterable[Run],
-    *,
-    root: str | os.PathLike | None = None,
-    device: torch.device | str | None = None,
-    n_views: int = VIEWS,
-    n_episodes: int | None = None,
-    train: bool = True,
-    verbose: bool = True,
-) -> list[dict[str, Any]]:
-    """Evaluate the nets of `runs` with the same name side by side, as one `SideBySide`; return a result for each name.
-
-    Their checkpoints in `work` are read; what is missing is trained. For the rest see `reproduce_official`.
-    """
-
-    def compute(key: dict[str, Any]) -> dict[str, Any]:
-        of_name = [run for run in listed if key["name"] == together(run[0])]
-        trained = [_train(*run, work, root, device, verbose) for run in of_name]
-        model = SideBySide([net for net, _ in trained])
-        metrics = _measure(model, of_name[0][1], root, n_views, n_episodes)
-        return metrics | {"n_nets": len(trained), "seconds": 0.0, "made": provenance(model)}  # trained already
-
-    listed = list(runs)
-    firsts = {name: (settings, seed) for name, settings, seed in reversed(listed)}
-    keys = [
-        {"name": together(name), "seed": seed, "settings": asdict(settings)}
-        for name, (settings, seed) in reversed(firsts.items())
-    ]
     return collect(path, keys if train else _known(path, keys), compute, verbose)
 
 
@@ -153,10 +130,6 @@ def _known(path: Path | None, keys: Sequence[Key]) -> list[Key]:
     """List the keys with a result in the list `path`."""
     kept = [] if path is None else read_results(path)
     return [key for key in keys if any(all(result.get(name) == key[name] for name in key) for result in kept)]
-
-
-def together(name: str) -> str:
-    return f"{name}, the nets side by side"
 
 
 class SideBySide(nn.Module):

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 
 from siamese_triplet._devices import best_device, device_of
+from siamese_triplet.book.one_cycle import fit_one_cycle
 from siamese_triplet.book.results import check_complete, collect, table
 from siamese_triplet.datasets import Images, RandomWarp
 from siamese_triplet.datasets.omniglot import load_omniglot, rotations_as_classes
@@ -28,7 +28,7 @@ from siamese_triplet.methods import Method
 from siamese_triplet.networks import ConvEmbeddingNet
 from siamese_triplet.runs import provenance
 from siamese_triplet.samplers import BalancedBatchSampler, GroupedBatchSampler
-from siamese_triplet.trainer import Callback, History, fit
+from siamese_triplet.trainer import Callback, History
 
 TASKS = ((20, 1), (20, 5), (5, 1), (5, 5))  # n-way, k-shot
 QUERIES, EPISODES = 5, 2000
@@ -93,10 +93,9 @@ def train_characters(
     callbacks: Sequence[Callback] = (),
     verbose: bool = True,
 ) -> tuple[nn.Module, History]:
-    """Train a network on `train_set`, and return it with its history.
+    """Train a network on `train_set` by `fit_one_cycle`, and return it with its history.
 
-    The learning rate rises over the first tenth of the epochs and then falls to zero (Smith and Topin, 2019). For the
-    other arguments see `fit`.
+    For the other arguments see `fit`.
     """
     device = best_device() if device is None else torch.device(device)
     torch.manual_seed(seed)
@@ -105,21 +104,17 @@ def train_characters(
         model.parameters(), lr=settings.learning_rate, weight_decay=0, fused=device.type in ("cpu", "cuda")
     )
     sampler = settings.sampler(train_set, seed)
-    rise = 0.11 if settings.n_epochs == 9 else 0.1  # with 0.1 of ten steps OneCycleLR divides by zero
-    history = fit(
+    history = fit_one_cycle(
         TensorLoader(train_set, batch_sampler=sampler, device=device, augment=settings.warp(seed)),
-        None,
         model,
         settings.loss(seed),
         optimizer,
-        OneCycleLR(optimizer, settings.learning_rate, total_steps=settings.n_epochs + 1, pct_start=rise),
         settings.n_epochs,
         device=device,
         verbose=verbose,
         checkpoint=checkpoint,
         callbacks=callbacks,
         autocast=torch.bfloat16 if settings.bfloat16 else None,
-        channels_last=True,
     )
     return model, history
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 
 from siamese_triplet._devices import best_device
 from siamese_triplet.book.comparison import Settings
+from siamese_triplet.book.one_cycle import fit_one_cycle
 from siamese_triplet.book.results import Key, check_complete, collect
 from siamese_triplet.datasets import Images, RandomWarp
 from siamese_triplet.evaluation import embed
@@ -23,7 +23,7 @@ from siamese_triplet.networks import ResidualEmbeddingNet
 from siamese_triplet.runs import provenance
 from siamese_triplet.samplers import BalancedBatchSampler
 from siamese_triplet.selectors import HardNegativePairSelector
-from siamese_triplet.trainer import History, fit
+from siamese_triplet.trainer import History
 
 PLANE = "residual network, trained by pairs and a softmax"
 
@@ -91,10 +91,7 @@ def train_plane(
     checkpoint: Path | None = None,
     verbose: bool = True,
 ) -> tuple[nn.Module, History]:
-    """Train a `PlaneNet` on `train_set`, and return it with its history.
-
-    The learning rate rises over the first tenth of the epochs and then falls to zero (Smith and Topin, 2019).
-    """
+    """Train a `PlaneNet` on `train_set` by `fit_one_cycle`, and return it with its history."""
     device = best_device() if device is None else torch.device(device)
     torch.manual_seed(seed)
     size = tuple(train_set[0][0].shape)
@@ -103,19 +100,16 @@ def train_plane(
     n_classes, n_samples = settings.n_classes, settings.n_samples
     sampler = BalancedBatchSampler(train_set.targets, n_classes, n_samples, replacement=True, seed=seed)
     warp = RandomWarp(0, settings.shift, settings.shift, 0, 0, seed=seed, mirrored=settings.mirrored)
-    history = fit(
+    history = fit_one_cycle(
         TensorLoader(train_set, batch_sampler=sampler, device=device, augment=warp),
-        None,
         model,
         PairsAndClasses(settings.margin),
         optimizer,
-        OneCycleLR(optimizer, settings.learning_rate, total_steps=settings.n_epochs + 1, pct_start=0.1),
         settings.n_epochs,
         device=device,
         verbose=verbose,
         checkpoint=checkpoint,
         autocast=torch.bfloat16,
-        channels_last=True,
     )
     check_complete(history, settings.n_epochs)
     return model.eval(), history

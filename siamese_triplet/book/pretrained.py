@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 from torchvision.transforms import v2
 
 from siamese_triplet._devices import best_device
+from siamese_triplet.book.one_cycle import fit_one_cycle
 from siamese_triplet.book.results import Results, check_complete, collect, markdown_table, spread
 from siamese_triplet.datasets import Images, RandomColour, RandomWarp, load_emoji
 from siamese_triplet.evaluation import embed, frozen_features, retrieval_metrics
@@ -37,7 +37,7 @@ from siamese_triplet.networks import (
 )
 from siamese_triplet.runs import provenance
 from siamese_triplet.samplers import BalancedBatchSampler
-from siamese_triplet.trainer import Callback, History, fit
+from siamese_triplet.trainer import Callback, History
 
 PIXELS, FROZEN, HEAD, TUNED, SCRATCH = "pixels", "frozen features", "head", "fine-tuned", "from scratch"
 TITLES = {
@@ -159,21 +159,14 @@ def _fit(
 ) -> History:
     n_epochs = math.ceil(settings.n_steps / len(loader))
     optimizer = AdamW(groups, weight_decay=settings.weight_decay)
-    rates = [group["lr"] for group in groups]
-    scheduler = OneCycleLR(
-        optimizer, rates, total_steps=n_epochs * len(loader) + 1, pct_start=0.1, cycle_momentum=False
-    )
-    history = fit(
+    history = fit_one_cycle(
         loader,
-        None,
         model,
         SupervisedContrastiveLoss(settings.temperature),
         optimizer,
-        scheduler,
         n_epochs,
+        per_batch=True,
         device=device,
-        channels_last=True,
-        step_scheduler="batch",
         checkpoint=checkpoint,
         verbose=verbose,
         callbacks=callbacks,

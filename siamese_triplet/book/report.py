@@ -76,7 +76,7 @@ def seen_rows(folder: Path, dataset: str) -> list[Mapping[str, Any]]:
     references = _best_trained(evidence_results(folder, "references"))
     cosine = [{**result, **result["cosine"], "row": BY_COSINE} for result in references if "cosine" in result]
     untrained = [{**result, "row": result["name"]} for result in references if "cosine" not in result]
-    longer = _best_trained(evidence_results(folder, "mining"))
+    longer = _best_trained([*evidence_results(folder, "mining"), *evidence_results(folder, "steps")])
     steps = [{**result, "row": AS_MANY_STEPS} for result in longer if result["name"].endswith("as many steps")]
     if not any(result["dataset"] == dataset for result in seen):
         return []

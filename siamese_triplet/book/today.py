@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 
 from siamese_triplet.book.comparison import split_classes
 from siamese_triplet.book.many_classes import Emoji
 from siamese_triplet.book.modern_losses import LOSSES, make_loss
+from siamese_triplet.book.one_cycle import fit_one_cycle
 from siamese_triplet.book.results import Key, check_complete, collect
 from siamese_triplet.datasets import Images, load, load_emoji
 from siamese_triplet.evaluation import embed, retrieval_metrics
@@ -27,7 +27,6 @@ from siamese_triplet.networks import EmbeddingNet
 from siamese_triplet.networks.heads import scale_to_unit_length
 from siamese_triplet.runs import provenance
 from siamese_triplet.samplers import BalancedBatchSampler
-from siamese_triplet.trainer import fit
 
 TODAY = "today.json"
 PIXELS, UNTRAINED = "pixels", "untrained network"
@@ -153,18 +152,15 @@ def train_with(
     augment = emoji.augment(train, seed) if data == EMOJI else None
     loader = TensorLoader(train, batch_sampler=sampler, device="cpu", augment=augment)
     loss_fn = make_loss(loss, settings, len(train.classes), model.embedding_size)
-    rates = [emoji.learning_rate if data == EMOJI else 1e-3]
-    groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "lr": rates[0]}]
+    rate = emoji.learning_rate if data == EMOJI else 1e-3
+    groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "lr": rate}]
     if list(loss_fn.parameters()):
-        rates.append(rates[0] * settings["rate"])
-        groups.append({"params": list(loss_fn.parameters()), "lr": rates[1]})
+        groups.append({"params": list(loss_fn.parameters()), "lr": rate * settings["rate"]})
     optimizer = AdamW(groups, weight_decay=0)
-    schedule = OneCycleLR(optimizer, rates, total_steps=n_steps + 1, pct_start=0.1, cycle_momentum=False)
     started = time.process_time()
-    history = fit(
-        loader, None, model, loss_fn, optimizer, schedule, 1, device="cpu", verbose=False,
-        autocast=torch.bfloat16, channels_last=True, step_scheduler="batch",
-    )  # fmt: skip
+    history = fit_one_cycle(
+        loader, model, loss_fn, optimizer, 1, per_batch=True, device="cpu", verbose=False, autocast=torch.bfloat16
+    )
     check_complete(history, 1)
     return model, time.process_time() - started
 

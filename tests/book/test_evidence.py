@@ -124,7 +124,7 @@ def test_the_table_shows_steps_and_images() -> None:
     lines = evidence_table([result, {"name": "pixels", "map_at_r": 0.3}], {"MAP@R": "map_at_r"}).splitlines()
     assert lines[2:] == ["| a: 4,690 steps, 1.2 million images | 50.0 |", "| pixels | 30.0 |"]
     assert evidence_results(None, "mining") == []
-    assert set(ARMS) == {"mining", "recommended"}
+    assert set(ARMS) == {"mining", "steps", "recommended"}
 
 
 def test_the_network_of_the_plane_is_trained_once_and_kept(

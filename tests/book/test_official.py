@@ -24,7 +24,6 @@ from siamese_triplet.book.official import (
     official_table,
     reproduce_official,
     reproduce_references,
-    reproduce_together,
 )
 from siamese_triplet.book.official_settings import OfficialCharacters
 from siamese_triplet.book.omniglot import embed_views, train_characters
@@ -200,7 +199,8 @@ def test_nets_of_all_seeds_are_evaluated_side_by_side(data: Path, tmp_path: Path
     runs = [("small1", SMALL, seed) for seed in (0, 1)]
     options = {"root": data, "device": "cpu", "n_views": 1, "n_episodes": 20, "verbose": False}
     reproduce_official(None, tmp_path, runs, **options)
-    [found] = reproduce_together(tmp_path / "r.json", tmp_path, runs, **options)
+    options["side_by_side"] = True
+    [found] = reproduce_official(tmp_path / "r.json", tmp_path, runs, **options)
     assert (found["name"], found["seed"], found["n_nets"]) == ("small1, the nets side by side", 0, 2)
     nets = []
     for seed in (0, 1):
@@ -209,7 +209,7 @@ def test_nets_of_all_seeds_are_evaluated_side_by_side(data: Path, tmp_path: Path
     runs_of = load_one_shot_runs(data, image_size=16)
     both = torch.cat([embed_views(net, runs_of.images)[0] for net in nets], dim=1)
     assert found["one_view"]["official"] == pytest.approx(evaluate_official(both, runs_of)["official"])
-    assert reproduce_together(tmp_path / "r.json", None, runs, **options) == [json.loads(json.dumps(found))]
+    assert reproduce_official(tmp_path / "r.json", None, runs, **options) == [json.loads(json.dumps(found))]
 
 
 def test_references_need_no_training(data: Path, tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ def test_the_cost_of_a_step_gives_the_minutes_of_a_run(tmp_path: Path) -> None:
 
 
 def test_references_and_equal_steps_stand_in_the_table_of_the_methods(tmp_path: Path) -> None:
-    steps = [arm("triplet, as many steps", 0.85, dataset="mnist")]
-    write(tmp_path, comparison=SEEN + OTHER, references=REFERENCES, mining=[*MINING, *steps])
+    steps = [arm("triplets, offline random, as many steps", 0.85, dataset="mnist")]
+    write(tmp_path, comparison=SEEN + OTHER, references=REFERENCES, mining=MINING, steps=steps)
     of_mnist, _, of_fashion = reports(tmp_path)["comparison.md"].partition("**FashionMNIST**")
     expected = ["pixels", "untrained network", "softmax", "softmax, by cosine", "triplet", "triplet, as many steps"]
     assert rows(of_mnist) == expected
