@@ -1,4 +1,4 @@
-"""Training in the page: one step in Chromium with each kernel beside PyTorch's step, and accuracy over time.
+"""Training in the page: a step in Chromium beside PyTorch's, accuracy over time, and what chapters say of such runs.
 
     python benchmarks/page.py                           # prints the tables, some minutes
     python benchmarks/page.py --out book/results        # and writes them for the book
@@ -29,10 +29,19 @@ from siamese_triplet import BatchAllTripletLoss, load
 from siamese_triplet.live import script
 from siamese_triplet.live.training import NETWORKS, page_images, page_network
 
-PARTS = ("steps", "accuracy")
+PARTS = ("steps", "accuracy", "chapters")
+TIMED = ("steps", "accuracy")
 N_CLASSES, N_SAMPLES = 10, 16
 SETTINGS = {"method": "online-triplet", "selector": "batch-all", "learningRate": 3e-3, "network": NETWORKS[0]}
 WANTED = {"mnist": (0.94, 30), "fashion-mnist": (0.80, 60)}  # accuracy, and the seconds that it may take
+CHAPTERS = {  # the runs that begin side by side in the page of a chapter
+    "02_siamese": [{"method": "siamese"}, {"method": "siamese", "margin": 10}],
+    "03_triplet": [{"method": "triplet"}],
+    "04_online_pairs": [{"method": "online-contrastive", "selector": name} for name in ("hard", "all")],
+    "05_online_triplets": [{"method": "online-triplet", "selector": name} for name in ("random", "hardest")],
+}
+N_STEPS = 401
+KEPT = (1, 101, 201, 301, 401)  # of the steps at which accuracy is measured
 ELEMENT = "class SiameseTripletFigure"
 MAKE_TRAINER = """async ([name, network, kernel]) => {
   const data = await modules.training_data.decodeImages(images[name]);
@@ -68,6 +77,26 @@ TRAIN = """async ([name, settings, wanted, limit]) => {
     };
     worker.postMessage({ type: "create", runs: [settings], data: images[name] });
     worker.postMessage({ type: "start" });
+  });
+}"""
+TRAIN_STEPS = """async ([runs, n]) => {
+  const worker = modules.training_client.trainingWorker();
+  const found = runs.map(() => ({ points: [], accuracy: [], collapse: null }));
+  return new Promise((done, fail) => {
+    worker.onmessage = ({ data: message }) => {
+      if (message.type === "error") fail(new Error(message.message));
+      if (message.type === "collapse") found[message.run].collapse = message.step;
+      if (message.type !== "frame") return;
+      message.runs.forEach(({ points, accuracy }, run) => {
+        found[run].points.push(...points);
+        if (accuracy) found[run].accuracy.push(accuracy);
+      });
+      if (message.step < n) return;
+      worker.terminate();
+      done(found);
+    };
+    worker.postMessage({ type: "create", runs, data: images.mnist });
+    worker.postMessage({ type: "step", n });
   });
 }"""
 
@@ -149,21 +178,47 @@ def accuracy(page: Any, n_seeds: int) -> list[dict]:
     return rows
 
 
+def chapters(page: Any, n_seeds: int) -> list[dict]:
+    """Train the runs of each chapter side by side: accuracy, share of tuples with a loss, and the step of a collapse.
+
+    `accuracy` and `active` have a pair of step and share at every measurement.
+    """
+    rows = []
+    for chapter, runs in CHAPTERS.items():
+        for seed in range(n_seeds):
+            print(f"{chapter}, seed {seed} …", file=sys.stderr, flush=True)
+            found = page.evaluate(TRAIN_STEPS, [[{**run, "seed": seed} for run in runs], N_STEPS])
+            for run, of_run in zip(runs, found, strict=True):
+                tuples = {step: (selected, active) for step, _, selected, active, _ in of_run["points"]}
+                shares = [[step, _share(*tuples[step])] for step, _ in of_run["accuracy"] if step in KEPT]
+                accuracies = [[step, accuracy] for step, accuracy in of_run["accuracy"] if step in KEPT]
+                measured = {"accuracy": accuracies, "active": shares, "collapse": of_run["collapse"]}
+                rows.append({"chapter": chapter, "run": run, "seed": seed, **measured})
+    return rows
+
+
+def _share(selected: int, active: int) -> float:
+    return active / selected if selected else 0.0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="rounds of the steps")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each data set")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each data set and chapter")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="parts to measure, by default all")
     parser.add_argument("--out", type=Path, help="folder for page.json and page.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    results: dict = {"machine": machine(("torch", "playwright"))}
+    results: dict = {}
     with browser_page() as page:
-        results["machine"]["chromium"] = page.context.browser.version
+        if set(TIMED) & set(arguments.parts):
+            results["machine"] = machine(("torch", "playwright")) | {"chromium": page.context.browser.version}
         if "steps" in arguments.parts:
             results["steps"] = steps(page, arguments.rounds)
         if "accuracy" in arguments.parts:
             results["accuracy"] = accuracy(page, arguments.seeds)
+        if "chapters" in arguments.parts:
+            results["chapters"] = chapters(page, arguments.seeds)
     print(page_report.markdown(results))
     if arguments.out:
         page_report.write(results, arguments.out)

@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-from siamese_triplet.book.results import folded, markdown_table
+from siamese_triplet.book.results import folded, markdown_table, spread
 
 KERNELS = {"relaxed": "relaxed SIMD", "simd": "SIMD", "plain": "plain JavaScript"}
 
 
 def markdown(results: dict) -> str:
     """Format the tables of the measured parts."""
-    parts = {"machine": _machine, "steps": _steps, "accuracy": _accuracy}
+    parts = {"machine": _machine, "steps": _steps, "accuracy": _accuracy, "chapters": _chapters}
     return "\n\n".join(format_part(results[part]) for part, format_part in parts.items() if part in results)
 
 
@@ -73,4 +73,23 @@ def _accuracy(rows: list[dict]) -> str:
         "**Accuracy of 5 neighbours in the plane**, online triplets from scratch in the page, 500 test images among "
         "1,000 training images:"
     )
+    return "\n\n".join([text, markdown_table(head, cells)])
+
+
+def _chapters(rows: list[dict]) -> str:
+    """Average over the seeds what was measured after about 100 and 400 steps."""
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["chapter"], ", ".join(map(str, row["run"].values()))), []).append(row)
+    cells = []
+    for (chapter, run), group in groups.items():
+        collapses = [str(row["collapse"]) for row in group if row["collapse"] is not None]
+        early, late = (
+            {name: [dict(row[name])[step] for row in group] for name in ("accuracy", "active")} for step in (101, 401)
+        )
+        shares = (early["active"], early["accuracy"], late["accuracy"])
+        numbers = [spread([100 * share for share in values]) for values in shares]
+        cells.append([chapter.partition("_")[0].lstrip("0"), run, *numbers, ", ".join(collapses) or "none"])
+    head = ["chapter", "run", "with a loss, step 101", "accuracy, step 101", "accuracy, step 401", "collapse at step"]
+    text = f"**The runs with which the chapters begin**, MNIST, in per cent, {len(group)} seeds:"
     return "\n\n".join([text, markdown_table(head, cells)])

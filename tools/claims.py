@@ -28,7 +28,8 @@ from siamese_triplet.book.results import interval, read_results
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "book" / "results"
 CLAIMS = ROOT / "tests" / "pages" / "claims.json"
-WORD = re.compile(r"\b(?:better|best|ahead|beats?|beaten|worse|worst|outperforms?|superior)\b", re.IGNORECASE)
+WORDS = "better|best|ahead|behind|beats?|beaten|worse|worst|sooner|faster|outperforms?|superior"
+WORD = re.compile(rf"\b(?:{WORDS})\b", re.IGNORECASE)
 END = re.compile(r"(?<=[.!?])[*_)\"”]*\s+(?=[\"“(*_`$]*[A-Z0-9`$])")
 NOT_TRAINED = ("pixels", "frozen features")  # the same from every seed
 AT_LEAST = 3  # seeds

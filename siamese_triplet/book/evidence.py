@@ -5,9 +5,10 @@ Each part is a list of results in a JSON file, whose runs are resumed after an i
 - `mining`: pairs and triplets offline, online but not mined, and mined, on FashionMNIST in the plane. Reusing
   embeddings, balanced batches and mining are the three things in which online methods differ from offline ones.
 - `steps`: triplets offline on MNIST, with as many steps as pairs; on FashionMNIST they are in `mining`.
+- `early`: pairs and triplets, mined and unmined, after a tenth of the epochs.
 - `recommended`: the methods at the settings that the book recommends, with as many images and as many steps each.
 - `plane`: the best network for FashionMNIST in two dimensions, see `book.plane`.
-- `costs`: what a step of each run on FashionMNIST takes, on a quiet machine.
+- `costs`: what a step of each run in `mining` and `recommended` takes, on a quiet machine.
 - `references`: the pixels, the untrained network, and the softmax measured by Euclidean distance and by cosine.
 """
 
@@ -37,7 +38,8 @@ PIXELS, UNTRAINED, SOFTMAX = "pixels", "untrained network", "softmax"
 class Arm:
     """One side of a comparison: a method on a data set, for a share of the epochs.
 
-    By default the share is the one that brings as many images through each network, see `epochs_of`.
+    By default the share is the one that brings as many images through each network, see `epochs_of`. A share of 0
+    leaves the network untrained.
     """
 
     method: Method
@@ -48,7 +50,7 @@ class Arm:
         """Return the number of epochs, where a softmax has `settings.n_epochs`."""
         if self.share is None:
             return epochs_of(self.method.method, settings.n_epochs)
-        return max(1, round(self.share * settings.n_epochs))
+        return max(1, round(self.share * settings.n_epochs)) if self.share else 0
 
 
 MINING = {
@@ -62,9 +64,22 @@ MINING = {
     "triplets, online semi-hard": Arm(replace(METHODS["online-triplet"], selector="semihard")),
 }
 STEPS = {"triplets, offline random, as many steps": Arm(METHODS["triplet"], AT_EQUAL_STEPS, MNIST)}
+EARLY = {
+    name: replace(MINING[name], share=0.1)
+    for name in (
+        "pairs, online unmined",
+        "pairs, online mined",
+        "triplets, online unmined",
+        "triplets, online random with a loss",
+    )
+}
 RECOMMENDED = {  # batches of 40 images: 40, 20 pairs, 13 triplets, 10 × 4
-    name: Arm(replace(method, learning_rate=1e-3, weight_decay=0.0, embedding_size=16, unit_sphere=True))
+    name: Arm(
+        replace(method, learning_rate=1e-3, weight_decay=0.0, embedding_size=16, unit_sphere=True),
+        share=0.0 if name == UNTRAINED else None,
+    )
     for name, method in {
+        UNTRAINED: Method("siamese", batch_size=20),
         "softmax": Method("softmax", batch_size=40),
         "siamese": Method("siamese", batch_size=20),
         "triplet": Method("triplet", margin=0.2, batch_size=13),
@@ -73,7 +88,7 @@ RECOMMENDED = {  # batches of 40 images: 40, 20 pairs, 13 triplets, 10 × 4
         "online-triplet, batch-all": Method("online-triplet", selector="batch-all", margin=0.2, n_samples=4),
     }.items()
 }
-ARMS: dict[str, Mapping[str, Arm]] = {"mining": MINING, "steps": STEPS, "recommended": RECOMMENDED}
+ARMS: dict[str, Mapping[str, Arm]] = {"mining": MINING, "steps": STEPS, "early": EARLY, "recommended": RECOMMENDED}
 
 
 def compare_arms(
@@ -149,12 +164,14 @@ def measure_references(path: Path | None, settings: Settings, work: Path | None 
 
 
 def measure_costs(path: Path | None, settings: Settings, n_steps: int = 40, n_rounds: int = 7) -> list[dict[str, Any]]:
-    """Measure the seconds of a training step of each arm on FashionMNIST; return the results.
+    """Measure the seconds of a training step of each arm of `mining` and `recommended`; return the results.
 
     Nothing is measured if the list `path` has all of them. The arms take turns; a result is the median over the rounds,
     of `n_steps` steps each, after a round for warming up. The machine must have nothing else to do.
     """
-    arms = {(part, name): arm for part, named in ARMS.items() for name, arm in named.items() if arm.dataset == FASHION}
+    arms = {
+        (part, name): arm for part in ("mining", "recommended") for name, arm in ARMS[part].items() if name != UNTRAINED
+    }
     rounds: dict[tuple[str, str], list[float]] = {arm: [] for arm in arms}
 
     def compute(key: Key) -> dict[str, Any]:

@@ -217,7 +217,7 @@ def selection_runs(base: Characters, seeds: Iterable[int] = (0,)) -> list[tuple[
     """List runs that compare selectors and losses, to see where mining pays."""
     variants = {
         "batch-all": base,
-        "batch-all, two alphabets a batch": replace(base, n_groups=2, n_classes=20),
+        "batch-all, two alphabets per batch": replace(base, n_groups=2, n_classes=20),
         "semi-hard": replace(base, selector="semihard"),
         "random": replace(base, selector="random"),
         "hardest": replace(base, selector="hardest"),

@@ -36,7 +36,7 @@ class Plane:
     - `shift`, `mirrored`: of the random changes of an image, see `RandomWarp`.
     """
 
-    n_epochs: int = 16
+    n_epochs: int = 24
     n_classes: int = 10
     n_samples: int = 10
     margin: float = 1.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import DATASETS
-from siamese_triplet.book.evidence import PIXELS, SOFTMAX, UNTRAINED, evidence_results
+from siamese_triplet.book.evidence import FASHION, PIXELS, SOFTMAX, UNTRAINED, evidence_results
 from siamese_triplet.book.results import TITLES, folded, markdown_table, origin, read_results, table, table_cells
 from siamese_triplet.book.sweep import SWEPT
 from siamese_triplet.datasets.mnist import n_training_images
@@ -21,7 +21,7 @@ SWEEP_METRICS = {
     "MAP@R": "map_at_r",
     "AUC": "auc",
 }
-EXTENDED = ("mining", "recommended", "plane")
+EXTENDED = {"mining": (PIXELS, UNTRAINED), "early": (), "recommended": (PIXELS,), "plane": ()}  # references
 BY_COSINE, AS_MANY_STEPS = "softmax, by cosine", "triplet, as many steps"
 ROWS = (
     PIXELS, UNTRAINED, SOFTMAX, BY_COSINE, "siamese", "triplet", AS_MANY_STEPS, "online-contrastive", "online-triplet",
@@ -86,16 +86,20 @@ def seen_rows(folder: Path, dataset: str) -> list[Mapping[str, Any]]:
 
 def _extended_report(folder: Path, part: str) -> str:
     """Format results by name, with the steps, images and minutes of their training; minutes by the part `costs`."""
-    results = _best_trained(evidence_results(folder, part))
-    if not results:
+    trained = _best_trained(evidence_results(folder, part))
+    if not trained:
         return ""
+    references = _best_trained(evidence_results(folder, "references", EXTENDED[part]))
+    untrained = {"n_steps": 0, "n_images": 0}
+    results = [*({**result, **untrained} for result in references if result["dataset"] == FASHION), *trained]
     of_part = [cost for cost in evidence_results(folder, "costs") if cost["part"] == part]
     per_step = {cost["name"]: cost["seconds"] for cost in of_part}
     heads, extents = ["steps", "images, millions", *["minutes"][: len(of_part)]], {}
     for result in results:
         steps, name = result["n_steps"], result["name"]
-        minutes = [f"{steps * per_step[name] / 60:.1f}"] if per_step else []
-        extents[name] = [f"{steps:,}", f"{result['n_images'] / 1e6:.2f}", *minutes]
+        minutes = [f"{steps * per_step.get(name, 0) / 60:.1f}"] if per_step else []
+        extent = [f"{steps:,}", f"{result['n_images'] / 1e6:.2f}", *minutes]
+        extents[name] = extent if steps else ["–"] * len(heads)
     cells = table_cells(results, "name", _columns(SEEN_METRICS))
     lines = [[name, *extents[name], *row] for name, row in cells.items()]
     return _joined([markdown_table(["", *heads, *SEEN_METRICS], lines), _folded_origin(results)])

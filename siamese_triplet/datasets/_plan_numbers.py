@@ -120,7 +120,7 @@ def choose_epochs(
     n_epochs = n_epochs if most_epochs is None else min(n_epochs, most_epochs)
     batches = f"{n_batches:,} batches" if n_batches > 1 else "one batch"
     reasons[f"{n_epochs} epochs"] = (
-        f"{batches} an epoch: {n_epochs * n_batches:,} steps" + ", cut as asked for" * is_cut
+        f"{batches} per epoch: {n_epochs * n_batches:,} steps" + ", cut as asked for" * is_cut
     )
     if not len(parts.validation):
         return n_epochs, 0

@@ -318,7 +318,7 @@ def test_the_comparison_of_selectors_has_ten_valid_settings() -> None:
     by_name = {name: settings for name, settings, _ in runs}
     assert by_name["batch-all"] == SMALL
     assert by_name["batch-all, no turned characters"].n_epochs == 4 * SMALL.n_epochs  # as many images
-    two_alphabets = by_name["batch-all, two alphabets a batch"]
+    two_alphabets = by_name["batch-all, two alphabets per batch"]
     assert (two_alphabets.n_groups, two_alphabets.n_classes) == (2, 20)
     assert not by_name["batch-all, no warps"].warped
     embeddings = torch.randn(24, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()

@@ -16,6 +16,7 @@ from siamese_triplet.book.evidence import (
     ARMS,
     MINING,
     RECOMMENDED,
+    UNTRAINED,
     Arm,
     compare_arms,
     evidence_results,
@@ -51,11 +52,14 @@ def test_the_arms_of_mining_differ_in_selection_alone() -> None:
 def test_recommended_runs_have_as_many_images_and_steps() -> None:
     settings, train = Settings(n_epochs=20), bars(n_per_class=600)
     steps, images = [], []
-    for arm in RECOMMENDED.values():
+    for name, arm in RECOMMENDED.items():
+        assert (arm.method.embedding_size, arm.method.unit_sphere) == (16, True)
+        if name == UNTRAINED:
+            assert arm.n_epochs(settings) == 0
+            continue
         n_epochs = arm.n_epochs(settings)
         steps.append(n_epochs * len(arm.method.loader(train)))
         images.append(n_epochs * len(train) * comparison.INPUTS.get(arm.method.method, 1))
-        assert (arm.method.embedding_size, arm.method.unit_sphere) == (16, True)
     assert max(steps) < 1.1 * min(steps)
     assert max(images) < 1.1 * min(images)
 
@@ -66,6 +70,7 @@ def test_a_share_of_the_epochs_replaces_equal_images() -> None:
     assert [Arm(triplet).n_epochs(settings), Arm(pairs).n_epochs(settings)] == [7, 10]
     assert Arm(triplet, evidence.AT_EQUAL_STEPS).n_epochs(settings) == 10
     assert Arm(triplet, 0.01).n_epochs(settings) == 1
+    assert Arm(triplet, 0.0).n_epochs(settings) == 0
 
 
 def test_arms_are_trained_once_and_kept(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +129,7 @@ def test_the_table_shows_steps_and_images() -> None:
     lines = evidence_table([result, {"name": "pixels", "map_at_r": 0.3}], {"MAP@R": "map_at_r"}).splitlines()
     assert lines[2:] == ["| a: 4,690 steps, 1.2 million images | 50.0 |", "| pixels | 30.0 |"]
     assert evidence_results(None, "mining") == []
-    assert set(ARMS) == {"mining", "steps", "recommended"}
+    assert set(ARMS) == {"mining", "steps", "early", "recommended"}
 
 
 def test_the_network_of_the_plane_is_trained_once_and_kept(
@@ -167,7 +172,11 @@ def test_pairs_and_classes_train_the_features_and_each_its_own_part() -> None:
 def test_costs_are_the_seconds_of_training_alone(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arms = {"mining": {name: MINING[name] for name in ("pairs, offline random", "pairs, online mined")}}
+    arms = {
+        "mining": {name: MINING[name] for name in ("pairs, offline random", "pairs, online mined")},
+        "early": evidence.EARLY,
+        "recommended": {UNTRAINED: RECOMMENDED[UNTRAINED]},
+    }
     monkeypatch.setattr(evidence, "ARMS", arms)
     seconds, trained = iter(range(100)), []
 

@@ -33,7 +33,9 @@ def test_every_step_is_a_script_or_a_command_of_the_package(step: str) -> None:
         assert all(option in text for option in options if option.startswith("--"))
 
 
-@pytest.mark.parametrize("step", ["methods", "settings", "evidence", "omniglot", "omniglot-selection"])
+@pytest.mark.parametrize(
+    "step", ["methods", "settings", "evidence", "omniglot", "omniglot-selection", "omniglot-official"]
+)
 def test_the_step_would_make_exactly_the_stored_results(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*given: Any, **options: Any) -> None:
         raise AssertionError("a result is missing from book/results, or was made in another way")

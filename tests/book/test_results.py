@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 from tables import RESULTS, out_of_step, tables  # noqa: E402
 
-from siamese_triplet.book.results import spread  # noqa: E402
+from siamese_triplet.book.results import is_ahead, spread  # noqa: E402
 
 CHAPTERS = {  # chapters with tables
     "10_unseen_classes.ipynb": ["unseen.json"],
@@ -73,7 +73,7 @@ def test_a_changed_digit_in_a_table_is_found(name: str, folder: Path) -> None:
 
 
 def test_the_table_states_that_results_are_from_the_embedded_images(folder: Path) -> None:
-    for name in ("comparison", "mining", "references"):  # all rows of the table
+    for name in ("comparison", "mining", "steps", "references"):  # all rows of the table
         if (path := folder / f"{name}.json").exists():
             path.write_text(json.dumps([result | {"subset": "embedded"} for result in json.loads(path.read_text())]))
     assert "- training images: 6,000\n" in tables(folder)["comparison.md"]
@@ -146,3 +146,31 @@ def test_results_state_their_date_machine_and_versions(path: Path) -> None:
         if "made" in result:
             assert isinstance(result.get("seed", result.get("run", {}).get("seed")), int)
             assert result["seconds"] > 0 or result.get("name", result.get("loss")) in NOT_TRAINED or "n_nets" in result
+
+
+def page_runs(chapter: str) -> list[list[dict]]:
+    """The results of each run that begins in the page of a chapter, a list with one per seed."""
+    rows = json.loads((RESULTS / "page.json").read_text())["chapters"]
+    chosen = [row for row in rows if row["chapter"] == chapter]
+    runs = [run for number, run in enumerate(chosen) if run["run"] not in [other["run"] for other in chosen[:number]]]
+    return [[row for row in chosen if row["run"] == run["run"]] for run in runs]
+
+
+def shares(rows: list[dict], name: str, step: int) -> list[float]:
+    assert len(rows) == 3
+    return [dict(row[name])[step] for row in rows]
+
+
+def test_what_the_chapters_say_of_three_seeds_in_the_page() -> None:
+    small, large = page_runs("02_siamese")
+    assert not is_ahead(shares(large, "accuracy", 401), shares(small, "accuracy", 401))
+    [triplets] = page_runs("03_triplet")
+    assert [round(50 * share) for share in shares(triplets, "active", 101)] == [16, 16, 12]  # about fifteen of fifty
+    hard, random = page_runs("04_online_pairs")
+    assert is_ahead(shares(hard, "accuracy", 101), shares(random, "accuracy", 101))
+    assert min(shares(hard, "active", 101)) == 1
+    assert all(a > b for a, b in zip(shares(random, "active", 101), shares(random, "active", 401), strict=True))
+    milder, hardest = page_runs("05_online_triplets")
+    assert all(row["collapse"] <= 36 for row in hardest)
+    assert all(row["collapse"] is None for row in milder)
+    assert is_ahead(shares(milder, "accuracy", 101), shares(hardest, "accuracy", 101))

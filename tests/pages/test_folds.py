@@ -76,6 +76,11 @@ def test_all_that_can_wait_is_folded(chapter: Path) -> None:
     assert unfolded(nbformat.read(chapter, as_version=4).cells) == []
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("[0-9]*.md")), ids=lambda path: path.stem)
+def test_the_answers_of_a_page_without_code_are_folded(page: Path) -> None:
+    assert unanswered([nbformat.v4.new_markdown_cell(page.read_text())]) == []
+
+
 def test_what_is_not_folded_is_found() -> None:
     code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
     answer = '<details class="answer"><summary>Answer</summary>\n\nNo.\n\n</details>'

@@ -30,9 +30,9 @@ COLAB_LINK = r"\n\[Open this chapter in Colab\]\(https://colab\.research\.google
 FAILURE = re.compile(r"\b(?:go|goes|went|going) wrong\b|\bfail", re.IGNORECASE)  # in the heading before the take-aways
 CLOSING = ["Take-aways", "Exercises", "Read on"]
 INSTRUCTIONS = """
-Each cell below runs as it stands, and says what is not right yet. Put your own in place of what is marked
-`your code here`, and run it again. An exercise marked *open* has no check. The [solutions](solutions.ipynb) of the
-others are at the end of the book.
+Each cell below runs as it is, and says what is still wrong. Replace what is marked `your code here`, and run the cell
+again. An exercise marked *open* has no check. The [solutions](solutions.ipynb) to the others are at the end of the
+book.
 """
 
 

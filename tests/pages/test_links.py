@@ -1,0 +1,124 @@
+"""Links that the build adds: the first use of a term in each page, and the titles of chapters."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from browser import skip_or_fail
+from sphinx.testing.util import SphinxTestApp
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tools"))
+HTML = ROOT / "_build" / "html" / "book"
+CONF = """
+import sys
+sys.path.append({tools!r})
+extensions = ["myst_parser"]
+html_theme = "basic"
+
+
+def setup(app):
+    from book_pages import glossary, links
+    glossary.setup(app)
+    links.setup(app)
+"""
+INDEX = """# Index
+
+No triplet.
+
+```{toctree}
+book/chapter
+book/other
+book/glossary
+```
+"""
+GLOSSARY = """# Glossary
+
+```{glossary}
+semi-hard
+semi-hard negative
+  Farther than the positive.
+
+triplet
+  An anchor, a positive and a negative.
+
+AUC
+  The area under a curve.
+
+head
+  The last layer.
+```
+"""
+CHAPTER = """# The triplet
+
+Many Triplets, `triplet`, *semi-hard negatives* and semi-hard; a triplet-net has a head. An auction, its AUC.
+
+| triplet |
+| --- |
+
+[AUC](glossary.md#term-AUC) before a triplet.
+"""
+OTHER = """# Other
+
+[A triplet](glossary.md#term-triplet), then a triplet. See [chapter 1](chapter.md), [this one](chapter.md).
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The pages of a small book, by name."""
+    folder = tmp_path_factory.mktemp("links")
+    (folder / "conf.py").write_text(CONF.format(tools=str(ROOT / "tools")))
+    (folder / "index.md").write_text(
+        "# Index\n\nNo triplet.\n\n```{toctree}\nbook/chapter\nbook/other\nbook/glossary\n```\n"
+    )
+    (folder / "book").mkdir()
+    for name, text in {"chapter": CHAPTER, "other": OTHER, "glossary": GLOSSARY}.items():
+        (folder / "book" / f"{name}.md").write_text(text)
+    app = SphinxTestApp(srcdir=folder)
+    app.build()
+    assert app.warning.getvalue() == ""
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in app.outdir.rglob("*.html")}
+    app.cleanup()
+    return pages
+
+
+def linked(page: str) -> list[str]:
+    """The texts of the links to terms, without markup."""
+    found = re.findall(r'<a class="reference internal term"[^>]*>(.*?)</a>', page)
+    return [re.sub(r"<[^>]+>", "", text) for text in found]
+
+
+def test_the_first_use_of_a_term_links_to_it(built: dict[str, str]) -> None:
+    assert linked(built["chapter"]) == ["Triplets", "semi-hard negatives", "AUC", "AUC"]  # the last one by hand
+    assert linked(built["other"]) == ["A triplet"]
+    assert linked(built["index"]) == []  # not in the folder of the book
+    assert (
+        'data-definition="An anchor, a positive and a negative." href="glossary.html#term-triplet"' in built["chapter"]
+    )
+
+
+def test_a_link_by_number_shows_the_title(built: dict[str, str]) -> None:
+    links = re.findall(
+        r'<a class="reference internal" href="chapter.html"([^>]*)>(?:<span[^>]*>)?([^<]+)', built["other"]
+    )
+    named = [(title.strip(), text) for title, text in links if text in ("chapter 1", "this one")]
+    assert named == [('title="The triplet"', "chapter 1"), ("", "this one")]
+
+
+@pytest.mark.parametrize(
+    ("page", "terms"),
+    [
+        ("03_triplet", {"anchor", "positive", "negative", "triplet loss"}),
+        ("05_online_triplets", {"triplets", "margin", "MAP@R", "unit sphere", "Batch-hard"}),
+        ("13_choosing", {"margin", "embedding", "MAP@R"}),
+        ("19_today", {"InfoNCE", "SupCon", "ArcFace", "CosFace", "temperature"}),
+    ],
+)
+def test_the_terms_of_a_chapter_are_linked(page: str, terms: set[str]) -> None:
+    path = HTML / f"{page}.html"
+    if not path.exists():
+        skip_or_fail("the book is not built; run jupyter-book build first")
+    found = linked(path.read_text(encoding="utf-8").replace("&#64;", "@"))
+    assert terms <= set(found), found
