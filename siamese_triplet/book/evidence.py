@@ -209,6 +209,13 @@ def evidence_results(folder: Path | None, part: str, names: Iterable[str] | None
     return [result for result in results if chosen is None or result["name"] in chosen]
 
 
+def reference_results(
+    folder: Path | None, names: Iterable[str] = (PIXELS, UNTRAINED), dataset: str = FASHION
+) -> list[dict[str, Any]]:
+    """Return the stored references on a data set, those with `names` only; none without a folder."""
+    return [result for result in evidence_results(folder, "references", names) if result["dataset"] == dataset]
+
+
 def evidence_table(results: Results, columns: Mapping[str, str] | None = None) -> str:
     """Format results by name: steps, images and the metrics in `columns` (title to key), in Markdown."""
     columns = columns or {"kNN accuracy": "knn_accuracy", "recall@1": "recall_at_1", "MAP@R": "map_at_r", "AUC": "auc"}

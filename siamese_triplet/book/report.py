@@ -7,7 +7,7 @@ from typing import Any
 
 from siamese_triplet._atomic_files import write_atomically
 from siamese_triplet.book.comparison import DATASETS
-from siamese_triplet.book.evidence import FASHION, PIXELS, SOFTMAX, UNTRAINED, evidence_results
+from siamese_triplet.book.evidence import PIXELS, SOFTMAX, UNTRAINED, evidence_results, reference_results
 from siamese_triplet.book.results import TITLES, folded, markdown_table, origin, read_results, table, table_cells
 from siamese_triplet.book.sweep import SWEPT
 from siamese_triplet.datasets.mnist import n_training_images
@@ -89,9 +89,8 @@ def _extended_report(folder: Path, part: str) -> str:
     trained = _best_trained(evidence_results(folder, part))
     if not trained:
         return ""
-    references = _best_trained(evidence_results(folder, "references", EXTENDED[part]))
-    untrained = {"n_steps": 0, "n_images": 0}
-    results = [*({**result, **untrained} for result in references if result["dataset"] == FASHION), *trained]
+    references = _best_trained(reference_results(folder, EXTENDED[part]))
+    results = [*({"n_steps": 0, "n_images": 0, **result} for result in references), *trained]
     of_part = [cost for cost in evidence_results(folder, "costs") if cost["part"] == part]
     per_step = {cost["name"]: cost["seconds"] for cost in of_part}
     heads, extents = ["steps", "images, millions", *["minutes"][: len(of_part)]], {}

@@ -24,6 +24,7 @@ from siamese_triplet.book.evidence import (
     measure_costs,
     measure_references,
     on_the_sphere,
+    reference_results,
 )
 from siamese_triplet.book.plane import Plane, measure_plane
 from siamese_triplet.methods import METHODS
@@ -114,6 +115,14 @@ def test_references_have_pixels_an_untrained_network_and_the_cosine(tiny: Settin
     assert [("cosine" in result) for result in results] == [False] * 4 + [True] * 2
     for result in results[4:]:
         assert result["cosine"]["map_at_r"] != result["map_at_r"]
+
+
+def test_stored_references_are_those_of_one_data_set(tmp_path: Path) -> None:
+    stored = [{"name": name, "dataset": dataset} for name in ("pixels", "softmax") for dataset in comparison.DATASETS]
+    (tmp_path / "references.json").write_text(json.dumps(stored))
+    assert reference_results(tmp_path) == [stored[1]]
+    assert reference_results(tmp_path, ["softmax"], "mnist") == [stored[2]]
+    assert reference_results(None) == []
 
 
 def test_on_the_sphere_a_ray_is_a_point() -> None:

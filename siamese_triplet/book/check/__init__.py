@@ -11,6 +11,7 @@ not yet: n_classes=2, n_samples=2
   hint      every image is an anchor: how many positives has it, and how many negatives?
 """
 
+from siamese_triplet.book.check.all_triplets import batch_all
 from siamese_triplet.book.check.characters import few_shot_error
 from siamese_triplet.book.check.choosing import (
     balanced_batches,
@@ -53,6 +54,7 @@ __all__ = [
     "area_under_curve",
     "average_precision",
     "balanced_batches",
+    "batch_all",
     "batch_hard",
     "chance_together",
     "classify",

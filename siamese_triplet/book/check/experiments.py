@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from siamese_triplet.book.check.verdict import Case, judge
-from siamese_triplet.book.results import is_ahead
+from siamese_triplet.book.check.verdict import Case, agrees, judge
+from siamese_triplet.book.results import interval, is_ahead
 
 Run = Mapping[str, Any]
 Training = Callable[[int], float]
@@ -38,38 +38,59 @@ def conclusion(function: Callable[[Training, Training, Sequence[int]], str]) -> 
     judge(function, cases, "in each case what the intervals of 95 % show")
 
 
-def one_change(function: Callable[[Sequence[Run], str, Any, Any], list[float]]) -> None:
-    """Check the gains in MAP@R of `after` over `before` in one setting of otherwise equal runs (chapter 8).
+def one_change(function: Callable[[Sequence[Run], str, Any, Any], tuple[list[float], str]]) -> None:
+    """Check the gains in MAP@R of `after` over `before` in one setting of otherwise equal runs, and what they show.
 
     The gains are in the order of the runs with `after`. Two runs are equal if data, method, selector, margin and seed
-    are.
+    are. The gains show "after", "before" or "not shown", by their 95 % interval (chapter 8).
     """
 
-    def case(name: str, rows: Iterable[tuple[Any, ...]], change: tuple[str, Any, Any], hint: str) -> Case:
+    def case(name: str, rows: Iterable[tuple[Any, ...]], change: tuple[str, Any, Any], hint: str, shown: str) -> Case:
         runs = [_run(*row) for row in rows]
         listed = f"{name}, {change[0]} {change[1]!r} → {change[2]!r}:\n" + "\n".join(map(_line, runs))
-        return Case(listed, (runs, *change), _gains(runs, *change), hint)
+        gains = _gains(runs, *change)
+
+        def explain(answer: Any) -> str:
+            is_pair = isinstance(answer, (tuple, list)) and len(answer) == 2 and isinstance(answer[1], str)
+            if not is_pair:
+                return "return two things: the list of gains, and what they show"
+            return f"the gains are right; {shown}" if agrees(answer[0], gains) else ""
+
+        return Case(listed, (runs, *change), (gains, _shown(gains)), hint, explain)
+
+    def three(name: str, before: list[float], after: list[float], shown: str) -> Case:
+        rows = [(*pairs, kind, 1.0, seed, score) for kind, scores in (("all", before), ("hard", after))
+                for seed, score in enumerate(scores)]  # fmt: skip
+        return case(name, rows, selector, f"each run beside the one of its own seed; {shown}", shown)
 
     selector, margin = ("selector", "all", "hard"), ("margin", 1.0, 0.1)
     pairs, triplets = ("mnist", "online-contrastive"), ("mnist", "online-triplet")
+    alone = "one gain alone has no interval, and shows nothing"
+    none, wide = "without a gain nothing is shown", "two gains that far apart have an interval that includes zero"
     cases = [
         case("two runs", [(*pairs, "all", 1.0, 0, 0.90), (*pairs, "hard", 1.0, 0, 0.95)], selector,
-             "the MAP@R of the run with `after`, minus that of the run with `before`"),
+             f"the MAP@R of the run with `after`, minus that of the run with `before`; {alone}", alone),
         case("two margins", [(*pairs, "all", 1.0, 0, 0.90), (*pairs, "hard", 0.1, 0, 0.93),
                              (*pairs, "hard", 1.0, 0, 0.95), (*pairs, "all", 0.1, 0, 0.80)], selector,
-             "compare with the run that has the same margin; in the order of the runs with `after`"),
+             "compare with the run that has the same margin; in the order of the runs with `after`", wide),
         case("no partner", [(*pairs, "all", 1.0, 0, 0.90), (*pairs, "hard", 10.0, 0, 0.95)], selector,
-             "these runs differ in the margin as well: no run here differs in the selector alone"),
+             f"these runs differ in the margin as well: no run here differs in the selector alone, and {none}", none),
         case("another seed", [(*pairs, "all", 1.0, 0, 0.90), (*pairs, "hard", 1.0, 1, 0.95)], selector,
-             "the seed is a setting like the others"),
+             "the seed is a setting like the others", none),
         case("another method", [("mnist", "siamese", "–", 1.0, 0, 0.95), ("mnist", "triplet", "–", 0.1, 0, 0.90),
                                 ("fashion-mnist", "triplet", "–", 1.0, 0, 0.61)], margin,
-             "these runs differ in the method or in the data as well"),
+             "these runs differ in the method or in the data as well", none),
         case("the margin", [(*pairs, "all", 1.0, 0, 0.90), (*triplets, "random", 1.0, 0, 0.96),
                             (*triplets, "random", 0.1, 0, 0.97), (*pairs, "all", 0.1, 0, 0.80)], margin,
-             "the setting that changes is an argument, and it may be the margin"),
+             "the setting that changes is an argument, and it may be the margin", wide),
+        three("a gain from each seed", [0.70, 0.80, 0.90], [0.72, 0.825, 0.92],
+              "take the interval of the gains: it lies above zero, although the two groups of runs overlap"),
+        three("a loss with each seed", [0.95, 0.96, 0.97], [0.90, 0.92, 0.92],
+              "an interval below zero shows that `before` is higher"),
+        three("gains that differ", [0.90, 0.91, 0.92], [0.911, 0.93, 0.949],
+              "each gain is above zero, but their interval is not: Student's t is large for three gains"),
     ]  # fmt: skip
-    judge(function, cases, "each run beside the one that differs in this setting alone")
+    judge(function, cases, "each run beside the one that differs in this setting alone, and what the gains show")
 
 
 class _Trained:
@@ -100,3 +121,8 @@ def _gains(runs: Sequence[Run], setting: str, before: Any, after: Any) -> Any:
     start = {others(run): run["figures"]["map_at_r"] for run in runs if run[setting] == before}
     changed = [run for run in runs if run[setting] == after and others(run) in start]
     return tuple(run["figures"]["map_at_r"] - start[others(run)] for run in changed)
+
+
+def _shown(gains: Sequence[float]) -> str:
+    low, high = interval(gains) if len(gains) > 1 else (0.0, 0.0)
+    return "after" if low > 0 else "before" if high < 0 else "not shown"
