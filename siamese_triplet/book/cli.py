@@ -17,6 +17,7 @@ from siamese_triplet.book.official import (
     reproduce_official,
     reproduce_references,
 )
+from siamese_triplet.book.official_settings import HELD_OUT
 from siamese_triplet.book.omniglot import Characters, error_table, reproduce_characters, selection_runs
 from siamese_triplet.book.plane import Plane, measure_plane
 from siamese_triplet.book.pretrained import FineTuning, compare_starts, from_scratch, starts_table
@@ -249,7 +250,7 @@ def _official(given: argparse.Namespace) -> int:
     results += reproduce_official(path, given.out, runs, side_by_side=True, root=given.data, device=given.device)
     print(official_table([*references, *results]))
     results = reproduce_official(path, given.out, choice_runs(), root=given.data, device=given.device)
-    print(official_table(results))
+    print(official_table(results, " and ".join(HELD_OUT)))
     return 0
 
 

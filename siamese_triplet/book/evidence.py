@@ -223,7 +223,7 @@ def evidence_table(results: Results, columns: Mapping[str, str] | None = None) -
 
 
 def _row_name(result: Mapping[str, Any]) -> str:
-    if "n_steps" not in result:
+    if not result.get("n_steps"):
         return str(result["name"])
     return f"{result['name']}: {result['n_steps']:,} steps, {result['n_images'] / 1e6:.1f} million images"
 

@@ -234,17 +234,18 @@ def reproduce_references(
     return collect(path, ({"name": name, "seed": seed} for name, seed in rows), compute, verbose)
 
 
-def official_table(results: Results) -> str:
+def official_table(results: Results, alphabets: str = "our three alphabets") -> str:
     """Format the errors in per cent, mean ± standard deviation over the seeds, as a table in Markdown.
 
-    The columns are the official runs and the alphabets that only the second minimal set has, with one view and many.
+    The columns are the official runs and the `alphabets` of the other errors, with one view and many; those without any
+    result are left out.
     """
     columns = {
-        "official, one view": ("one_view", "official"),
-        "official, many views": ("many_views", "official"),
-        "our three alphabets, one view": ("one_view", "within_20_way_1_shot"),
-        "our three alphabets, many views": ("many_views", "within_20_way_1_shot"),
+        f"{test}, {views}": (views.replace(" ", "_"), name)
+        for test, name in (("official", "official"), (alphabets, "within_20_way_1_shot"))
+        for views in ("one view", "many views")
     }
+    columns = {title: at for title, at in columns.items() if _found(results, *at)}
     rows = []
     for name in dict.fromkeys(result["name"] for result in results):
         group = [result for result in results if result["name"] == name]

@@ -135,8 +135,9 @@ def test_on_the_sphere_a_ray_is_a_point() -> None:
 
 def test_the_table_shows_steps_and_images() -> None:
     result: dict[str, Any] = {"name": "a", "n_steps": 4690, "n_images": 1_200_000, "map_at_r": 0.5}
-    lines = evidence_table([result, {"name": "pixels", "map_at_r": 0.3}], {"MAP@R": "map_at_r"}).splitlines()
-    assert lines[2:] == ["| a: 4,690 steps, 1.2 million images | 50.0 |", "| pixels | 30.0 |"]
+    untrained = [{"name": "pixels", "map_at_r": 0.3}, {"name": "b", "n_steps": 0, "n_images": 0, "map_at_r": 0.2}]
+    lines = evidence_table([result, *untrained], {"MAP@R": "map_at_r"}).splitlines()
+    assert lines[2:] == ["| a: 4,690 steps, 1.2 million images | 50.0 |", "| pixels | 30.0 |", "| b | 20.0 |"]
     assert evidence_results(None, "mining") == []
     assert set(ARMS) == {"mining", "steps", "early", "recommended"}
 

@@ -233,8 +233,9 @@ def test_the_table_has_a_dash_for_what_was_not_measured() -> None:
         {"name": "a", "one_view": {"official": 0.375, "within_20_way_1_shot": 0.5}, "many_views": {"official": 0.0}},
         {"name": "b", "one_view": {"official": 0.25}},
     ]
-    lines = official_table(results).replace("\u00a0", " ").splitlines()
-    assert lines[2:] == ["| a | 25.0 ± 17.7 | 0.0 ± 0.0 | 50.0 ± 0.0 | – |", "| b | 25.0 | – | – | – |"]
+    lines = official_table(results, "two").replace("\u00a0", " ").splitlines()
+    assert lines[0] == "|  | official, one view | official, many views | two, one view |"  # nothing for many views
+    assert lines[2:] == ["| a | 25.0 ± 17.7 | 0.0 ± 0.0 | 50.0 ± 0.0 |", "| b | 25.0 | – | – |"]
 
 
 def test_one_command_runs_all(
