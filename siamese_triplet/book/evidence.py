@@ -218,7 +218,7 @@ def reference_results(
 
 def evidence_table(results: Results, columns: Mapping[str, str] | None = None) -> str:
     """Format results by name: steps, images and the metrics in `columns` (title to key), in Markdown."""
-    columns = columns or {"kNN accuracy": "knn_accuracy", "recall@1": "recall_at_1", "MAP@R": "map_at_r", "AUC": "auc"}
+    columns = columns or {"MAP@R": "map_at_r", "kNN accuracy": "knn_accuracy", "recall@1": "recall_at_1", "AUC": "auc"}
     return table(results, _row_name, {title: itemgetter(key) for title, key in columns.items()})
 
 

@@ -13,7 +13,7 @@ from siamese_triplet.book.sweep import SWEPT
 from siamese_triplet.datasets.mnist import n_training_images
 
 COMPARISON, UNSEEN, SWEEP = "comparison.json", "unseen.json", "sweep.json"
-SEEN_METRICS = {"kNN accuracy": "knn_accuracy", "recall@1": "recall_at_1", "MAP@R": "map_at_r", "AUC": "auc"}
+SEEN_METRICS = {"MAP@R": "map_at_r", "kNN accuracy": "knn_accuracy", "recall@1": "recall_at_1", "AUC": "auc"}
 SWEEP_METRICS = {
     "kNN accuracy": "knn_accuracy",
     "recall@1": "recall_at_1",
@@ -100,8 +100,8 @@ def _extended_report(folder: Path, part: str) -> str:
         extent = [f"{steps:,}", f"{result['n_images'] / 1e6:.2f}", *minutes]
         extents[name] = extent if steps else ["–"] * len(heads)
     cells = table_cells(results, "name", _columns(SEEN_METRICS))
-    lines = [[name, *extents[name], *row] for name, row in cells.items()]
-    return _joined([markdown_table(["", *heads, *SEEN_METRICS], lines), _folded_origin(results)])
+    lines = [[name, *row, *extents[name]] for name, row in cells.items()]
+    return _joined([markdown_table(["", *SEEN_METRICS, *heads], lines), _folded_origin(results)])
 
 
 def sweep_report(folder: Path) -> str:

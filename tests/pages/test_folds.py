@@ -108,17 +108,21 @@ def test_the_page_hides_what_is_tagged_and_says_what_it_hides(chapter: Path) -> 
 
 def folded_answers(cells: list[nbformat.NotebookNode]) -> int:
     """Count the folded outputs, other than logs, from a prediction without an answer in the text to the next text."""
-    count, is_open, is_answered = 0, False, False
+    count, since, is_open, is_answered = 0, 0, False, False
     for cell in cells:
         if cell.cell_type == "code":
             shows = is_folded(cell, "output") and bool(cell.outputs)
-            count += is_open and shows and not LOG.search(printed(cell))
+            since += is_open and shows and not LOG.search(printed(cell))
             is_answered = is_answered or bool(cell.outputs)
             continue
-        _, *texts = cell.source.split(PREDICTION)
+        before, *texts = cell.source.split(PREDICTION)
+        if ANSWER.search(f"\n{before}".split("\n## ")[0]):
+            since = 0  # the text has the answer
+        if texts or "\n## " in f"\n{before}":
+            count, since = count + since, 0
         if texts or is_answered:
             is_open, is_answered = bool(texts) and not ANSWER.search(texts[-1]), False
-    return count
+    return count + since
 
 
 CELLS = """
@@ -161,6 +165,19 @@ print(4)
 ```
 
 Not folded.
+
+**Predict first.** In words?
+
+```{code-cell} ipython3
+:tags: [hide-output]
+print(5)
+```
+
+<details class="answer"><summary>Answer</summary>
+
+Five.
+
+</details>
 """
 HEAD = """---
 file_format: mystnb
@@ -189,7 +206,7 @@ def test_what_discusses_an_answer_is_folded_with_it(folded_page: str) -> None:
     folds = re.findall(r"<details class=[^>]*hide.*?</details>", folded_page, re.DOTALL)
     texts = [re.sub(r"<[^>]*>|\s+", " ", fold).split() for fold in folds]
     names = [re.search(r"Show the (\w+)", fold).group(1) for fold in folds]
-    assert names == ["answer", "answer", "answer", "output"]
+    assert names == ["answer", "answer", "answer", "output", "output"]
     discussed = [text for text in texts if "Three," in text]
     assert discussed == [texts[1]]
     assert "thing." in texts[1]

@@ -14,14 +14,15 @@ HTML = ROOT / "_build" / "html" / "book"
 CONF = """
 import sys
 sys.path.append({tools!r})
-extensions = ["myst_parser"]
+extensions = ["myst_nb"]
+nb_execution_mode = "off"
 html_theme = "basic"
 
 
 def setup(app):
-    from book_pages import glossary, links
-    glossary.setup(app)
-    links.setup(app)
+    from book_pages import glossary, links, numbers
+    for part in (glossary, links, numbers):
+        part.setup(app)
 """
 INDEX = """# Index
 
@@ -46,18 +47,33 @@ triplet
 AUC
   The area under a curve.
 
+metric learning
+  Of distances.
+
+hard negative
+  Nearer than the positive.
+
 head
   The last layer.
 ```
 """
 CHAPTER = """# The triplet
 
-Many Triplets, `triplet`, *semi-hard negatives* and semi-hard; a triplet-net has a head. An auction, its AUC.
+Many Triplets, `triplet`, *semi-hard negatives* and semi-hard; a triplet-net has a head. An auction, its AUC, and
+**AUC**.
 
 | triplet |
 | --- |
 
-[AUC](glossary.md#term-AUC) before a triplet.
+The *area of the AUC curve* has `0.5`, `95 %`, `10 × 4`, `-1` and `a.b`.
+
+<details><summary>An answer</summary>
+
+Metric learning.
+
+</details>
+
+Metric learning of hard negative pairs, then a hard negative.
 """
 OTHER = """# Other
 
@@ -91,8 +107,10 @@ def linked(page: str) -> list[str]:
 
 
 def test_the_first_use_of_a_term_links_to_it(built: dict[str, str]) -> None:
-    assert linked(built["chapter"]) == ["Triplets", "semi-hard negatives", "AUC", "AUC"]  # the last one by hand
-    assert linked(built["other"]) == ["A triplet"]
+    found = linked(built["chapter"])
+    assert found == ["Triplets", "semi-hard negatives", "AUC", "Metric learning", "hard negative"]
+    assert built["chapter"].partition("</details>")[2].count('class="reference internal term"') == 2  # none in the fold
+    assert linked(built["other"]) == ["A triplet"]  # by hand
     assert linked(built["index"]) == []  # not in the folder of the book
     assert (
         'data-definition="An anchor, a positive and a negative." href="glossary.html#term-triplet"' in built["chapter"]
@@ -105,6 +123,12 @@ def test_a_link_by_number_shows_the_title(built: dict[str, str]) -> None:
     )
     named = [(title.strip(), text) for title, text in links if text in ("chapter 1", "this one")]
     assert named == [('title="The triplet"', "chapter 1"), ("", "this one")]
+
+
+def test_numbers_do_not_look_like_code(built: dict[str, str]) -> None:
+    shown = re.search(r"<p>The <em>area.*?</p>", built["chapter"], re.DOTALL)[0]
+    assert re.sub(r"<[^>]+>", "", shown) == "The area of the AUC curve has 0.5, 95 %, 10 × 4, -1 and a.b."
+    assert re.findall(r'<span class="pre">(.*?)</span>', shown) == ["-1", "a.b"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ reader as well. The paragraph after an answer says what it shows, so it is folde
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
@@ -16,7 +15,8 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 PREDICTION = "Predict first."
 ANSWER = 'class="answer"'
 PARTS = {  # the parts of a chapter that stand in each, by their code
-    "installation": re.compile(r"google\.colab|pip install"),
+    "installation": re.compile(r"google\.colab"),
+    "extra packages": re.compile(r"pip install"),
     "recipe": re.compile(r"recipes\.choose\("),
     "origin of the outputs": re.compile(r"\.report\("),
     "imports": re.compile(r"\A(?:(?:from .*)?\bimport (?:\([^)]*\)|.*)\s*)+\Z"),
@@ -49,19 +49,30 @@ class NameFolds(SphinxPostTransform):
                 fold_discussion(cell)
 
 
-def cells(document: nodes.document) -> Iterator[tuple[nodes.container, bool]]:
-    """Yield the code cells, each with whether it answers a prediction: all cells from there to the next text."""
+def cells(document: nodes.document) -> list[tuple[nodes.container, bool]]:
+    """List the code cells, each with whether it answers a prediction: all cells from there to the next text.
+
+    If the text after them has an answer of its own, the cells have none.
+    """
+    found: list[tuple[nodes.container, bool]] = []
+    answers: list[int] = []  # places in `found`, since the last prediction or heading
     is_open = is_answered = False
     for node in document.findall():
+        if isinstance(node, nodes.section) and not within_code(node):
+            answers = []
         if isinstance(node, nodes.strong) and node.astext() == PREDICTION:
-            is_open, is_answered = True, False
+            is_open, is_answered, answers = True, False, []
         elif isinstance(node, nodes.raw) and ANSWER in node.astext():
             is_open = False
+            for place in answers:
+                found[place] = found[place][0], False
         elif is_code(node):
-            yield node, is_open
+            answers += [len(found)] * is_open
+            found.append((node, is_open))
             is_answered = is_answered or any("cell_output" in part["classes"] for part in node.findall(nodes.container))
         elif is_open and is_answered and isinstance(node, nodes.paragraph | nodes.section) and not within_code(node):
             is_open = False
+    return found
 
 
 def is_code(node: nodes.Node | None) -> bool:

@@ -1,7 +1,7 @@
 """Links that the pages have beyond those in their sources: the first use of a term, and the names of chapters.
 
-In each page of the book, the first use of a term of the glossary links to it, unless a link to it comes before. A link
-that says only "chapter 5" shows the title of the chapter on hover.
+In each page of the book, the first use of a term of the glossary links to it, unless the page has a link to it. Bold
+text, tables and folded answers get none. A link that says only "chapter 5" shows the title of the chapter on hover.
 """
 
 import re
@@ -14,8 +14,19 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from book_pages.folds import within_code
 
 PAGES = re.compile(r"book/(?!glossary$|references$)[^/]+$")
-NO_LINKS_IN = (nodes.reference, nodes.title, nodes.caption, nodes.rubric, nodes.term, nodes.literal, nodes.math)
+NO_LINKS_IN = (
+    nodes.reference, nodes.title, nodes.caption, nodes.rubric, nodes.term, nodes.literal, nodes.math, nodes.strong,
+    nodes.table,
+)  # fmt: skip
+FOLD = re.compile(r"<(/?)details\b")
 OTHER_SENSES = ("head", "index", "support", "gallery", "recipe", "query", "positive", "negative")  # and not in this one
+OTHER_ON = {  # and on one page
+    "book/12_many_classes": {"held-out classes"},
+    "book/13_choosing": {"collapse"},
+    "book/15_pretrained": {"contrastive loss"},
+    "book/19_today": {"margin", "threshold"},
+}
+PART_OF_A_NAME = r"(?!\s+(?:pairs?|nets?|networks?)\b)"
 CHAPTER = re.compile(r"chapters? \d+", re.IGNORECASE)
 
 
@@ -36,7 +47,8 @@ class LinkTerms(SphinxPostTransform):
             return
         for home, metadata in self.env.metadata.items():
             if "definitions" in metadata:
-                link_terms(self.document, terms_of(metadata), self.app.builder.get_relative_uri(page, home))
+                terms = {term: at for term, at in terms_of(metadata).items() if term not in OTHER_ON.get(page, ())}
+                link_terms(self.document, terms, self.app.builder.get_relative_uri(page, home))
 
 
 class NameChapters(SphinxPostTransform):
@@ -66,28 +78,32 @@ def link_terms(document: nodes.document, terms: dict[str, tuple[str, str]], glos
     """Link the first use of each term in the sentences of `document`; synonyms are one term."""
     open_terms = {term: found for term, found in terms.items() if term not in OTHER_SENSES}
     definition_of = dict(terms.values())
+    for link in document.findall(nodes.reference):
+        _close(open_terms, definition_of.get(link.get("refuri", "").partition("#")[2]))
+    is_folded = False
     for node in list(document.findall()):
-        linked = node.get("refuri", "").partition("#")[2] if isinstance(node, nodes.reference) else ""
-        if linked in definition_of:
-            _close(open_terms, definition_of[linked])
-        if isinstance(node, nodes.Text) and _is_sentence(node):
+        if isinstance(node, nodes.raw) and (folds := FOLD.findall(node.astext())):
+            is_folded = not folds[-1]
+        if isinstance(node, nodes.Text) and not is_folded and _is_sentence(node):
             parts = list(_split(node.astext(), open_terms, glossary))
             if len(parts) > 1:
                 node.parent.replace(node, parts)
 
 
-def _close(open_terms: dict[str, tuple[str, str]], definition: str) -> None:
+def _close(open_terms: dict[str, tuple[str, str]], definition: str | None) -> None:
     for term in [term for term, (_, text) in open_terms.items() if text == definition]:
         del open_terms[term]
 
 
 def _is_sentence(node: nodes.Text) -> bool:
-    parents, parent, in_paragraph = [], node.parent, False
+    parents, parent = [], node.parent
     while parent is not None:
         parents.append(parent)
         parent = parent.parent
+    is_title = isinstance(node.parent, nodes.emphasis) and len(node.astext().split()) > 2  # of a book or a paper
     in_paragraph = any(isinstance(parent, nodes.paragraph) for parent in parents)
-    return in_paragraph and not any(isinstance(parent, NO_LINKS_IN) for parent in parents) and not within_code(node)
+    is_elsewhere = any(isinstance(parent, NO_LINKS_IN) for parent in parents) or within_code(node)
+    return in_paragraph and not is_title and not is_elsewhere
 
 
 def _split(text: str, open_terms: dict[str, tuple[str, str]], glossary: str) -> Iterator[nodes.Node]:
@@ -113,4 +129,4 @@ def _pattern(term: str) -> re.Pattern:
     """Match the term as a word, or its plural; an abbreviation in its capitals only."""
     words = r"\s+".join(map(re.escape, term.split()))
     flags = 0 if term[1:] != term[1:].lower() else re.IGNORECASE
-    return re.compile(rf"(?<![\w-]){words}s?(?![\w-])", flags)
+    return re.compile(rf"(?<![\w-]){words}s?(?![\w-]){PART_OF_A_NAME}", flags)
