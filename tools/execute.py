@@ -5,12 +5,15 @@ is done, so an interrupted run keeps the chapters before. `SIAMESE_TRIPLET_DATA`
 """
 
 import argparse
+import base64
+import io
 import os
 import time
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 BOOK = Path(__file__).parents[1] / "book"
 SHARP = "--InlineBackend.figure_formats=retina"  # pictures at twice the resolution of a page
@@ -39,9 +42,23 @@ def execute(path: Path) -> None:
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write the notebook with the metadata that makes Colab open it on a machine with a GPU."""
+    """Write the notebook with compressed pictures, and with the metadata that makes Colab open it with a GPU."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = compress(output.data["image/png"])
     notebook.metadata.update(COLAB)
     nbformat.write(notebook, path)
+
+
+def compress(picture: str) -> str:
+    """Compress a PNG file, in base64, without loss; return it as it is if that saves nothing."""
+    smaller = io.BytesIO()
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+        opaque = image.mode == "RGBA" and image.getextrema()[3] == (255, 255)
+        (image.convert("RGB") if opaque else image).save(smaller, "png", optimize=True)
+    found = base64.b64encode(smaller.getvalue()).decode()
+    return min(picture, found, key=len)
 
 
 def main() -> None:

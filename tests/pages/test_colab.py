@@ -1,5 +1,7 @@
 """The tool that runs chapters as Colab does: its environment, git's redirection, its verdicts, an installation."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -13,6 +15,7 @@ import pytest
 from browser import REQUIRED
 from colab_place import VARIABLE, colab_folder
 from packaging.utils import canonicalize_name
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
@@ -218,3 +221,18 @@ def test_a_chapter_asks_colab_for_a_gpu(path: Path) -> None:
 def test_a_written_notebook_asks_colab_for_a_gpu(tmp_path: Path) -> None:
     execute.write(nbformat.v4.new_notebook(), tmp_path / "chapter.ipynb")
     assert nbformat.read(tmp_path / "chapter.ipynb", as_version=4).metadata.accelerator == "GPU"
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_a_written_picture_is_smaller_and_the_same(alpha: int, tmp_path: Path) -> None:
+    image = Image.new("RGBA", (64, 64), (200, 10, 10, 255))
+    image.putpixel((3, 4), (0, 0, 255, alpha))
+    file = io.BytesIO()
+    image.save(file, "png", compress_level=0)
+    output = nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(file.getvalue()).decode()})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])])
+    execute.write(notebook, tmp_path / "chapter.ipynb")
+    [cell] = nbformat.read(tmp_path / "chapter.ipynb", as_version=4).cells
+    written = base64.b64decode(cell.outputs[0].data["image/png"])
+    assert len(written) < len(file.getvalue()) / 10
+    assert list(Image.open(io.BytesIO(written)).convert("RGBA").getdata()) == list(image.getdata())

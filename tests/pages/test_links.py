@@ -50,6 +50,12 @@ AUC
 metric learning
   Of distances.
 
+proxy
+  For a class.
+
+seed
+  Of random numbers.
+
 hard negative
   Nearer than the positive.
 
@@ -60,9 +66,9 @@ head
 CHAPTER = """# The triplet
 
 Many Triplets, `triplet`, *semi-hard negatives* and semi-hard; a triplet-net has a head. An auction, its AUC, and
-**AUC**.
+**AUC**. **The question: which proxy?** **A seed.**
 
-| triplet |
+| triplet, proxy |
 | --- |
 
 The *area of the AUC curve* has `0.5`, `95 %`, `10 × 4`, `-1` and `a.b`.
@@ -108,7 +114,7 @@ def linked(page: str) -> list[str]:
 
 def test_the_first_use_of_a_term_links_to_it(built: dict[str, str]) -> None:
     found = linked(built["chapter"])
-    assert found == ["Triplets", "semi-hard negatives", "AUC", "Metric learning", "hard negative"]
+    assert found == ["Triplets", "semi-hard negatives", "AUC", "seed", "proxy", "Metric learning", "hard negative"]
     assert built["chapter"].partition("</details>")[2].count('class="reference internal term"') == 2  # none in the fold
     assert linked(built["other"]) == ["A triplet"]  # by hand
     assert linked(built["index"]) == []  # not in the folder of the book
@@ -135,7 +141,7 @@ def test_numbers_do_not_look_like_code(built: dict[str, str]) -> None:
     ("page", "terms"),
     [
         ("03_triplet", {"anchor", "positive", "negative", "triplet loss"}),
-        ("05_online_triplets", {"triplets", "margin", "MAP@R", "unit sphere", "Batch-hard"}),
+        ("05_online_triplets", {"triplets", "margin", "MAP@R", "unit sphere", "Batch-hard", "Semi-hard"}),
         ("13_choosing", {"margin", "embedding", "MAP@R"}),
         ("19_today", {"InfoNCE", "SupCon", "ArcFace", "CosFace", "temperature"}),
     ],

@@ -1,7 +1,8 @@
 """Links that the pages have beyond those in their sources: the first use of a term, and the names of chapters.
 
 In each page of the book, the first use of a term of the glossary links to it, unless the page has a link to it. Bold
-text, tables and folded answers get none. A link that says only "chapter 5" shows the title of the chapter on hover.
+text and tables come last, folded answers get no links. A link that says only "chapter 5" shows the title of the chapter
+on hover.
 """
 
 import re
@@ -15,9 +16,10 @@ from book_pages.folds import within_code
 
 PAGES = re.compile(r"book/(?!glossary$|references$)[^/]+$")
 NO_LINKS_IN = (
-    nodes.reference, nodes.title, nodes.caption, nodes.rubric, nodes.term, nodes.literal, nodes.math, nodes.strong,
-    nodes.table,
+    nodes.reference, nodes.title, nodes.caption, nodes.rubric, nodes.term, nodes.literal, nodes.math,
 )  # fmt: skip
+ONLY_ELSE_IN = (nodes.strong, nodes.table)  # if no other sentence has the term
+QUESTION = "The question:"  # of a chapter, in bold: no links
 FOLD = re.compile(r"<(/?)details\b")
 OTHER_SENSES = ("head", "index", "support", "gallery", "recipe", "query", "positive", "negative")  # and not in this one
 OTHER_ON = {  # and on one page
@@ -80,14 +82,15 @@ def link_terms(document: nodes.document, terms: dict[str, tuple[str, str]], glos
     definition_of = dict(terms.values())
     for link in document.findall(nodes.reference):
         _close(open_terms, definition_of.get(link.get("refuri", "").partition("#")[2]))
-    is_folded = False
-    for node in list(document.findall()):
-        if isinstance(node, nodes.raw) and (folds := FOLD.findall(node.astext())):
-            is_folded = not folds[-1]
-        if isinstance(node, nodes.Text) and not is_folded and _is_sentence(node):
-            parts = list(_split(node.astext(), open_terms, glossary))
-            if len(parts) > 1:
-                node.parent.replace(node, parts)
+    for late in (False, True):
+        is_folded = False
+        for node in list(document.findall()):
+            if isinstance(node, nodes.raw) and (folds := FOLD.findall(node.astext())):
+                is_folded = not folds[-1]
+            if isinstance(node, nodes.Text) and not is_folded and _is_sentence(node, late):
+                parts = list(_split(node.astext(), open_terms, glossary))
+                if len(parts) > 1:
+                    node.parent.replace(node, parts)
 
 
 def _close(open_terms: dict[str, tuple[str, str]], definition: str | None) -> None:
@@ -95,15 +98,17 @@ def _close(open_terms: dict[str, tuple[str, str]], definition: str | None) -> No
         del open_terms[term]
 
 
-def _is_sentence(node: nodes.Text) -> bool:
+def _is_sentence(node: nodes.Text, late: bool) -> bool:
+    """Tell whether a text is part of a sentence that may have links; with `late` in bold or in a table, too."""
     parents, parent = [], node.parent
     while parent is not None:
         parents.append(parent)
         parent = parent.parent
     is_title = isinstance(node.parent, nodes.emphasis) and len(node.astext().split()) > 2  # of a book or a paper
+    without = NO_LINKS_IN if late else (*NO_LINKS_IN, *ONLY_ELSE_IN)
+    is_elsewhere = any(isinstance(parent, without) for parent in parents) or within_code(node)
     in_paragraph = any(isinstance(parent, nodes.paragraph) for parent in parents)
-    is_elsewhere = any(isinstance(parent, NO_LINKS_IN) for parent in parents) or within_code(node)
-    return in_paragraph and not is_title and not is_elsewhere
+    return in_paragraph and not (is_title or is_elsewhere or node.astext().startswith(QUESTION))
 
 
 def _split(text: str, open_terms: dict[str, tuple[str, str]], glossary: str) -> Iterator[nodes.Node]:
