@@ -120,7 +120,7 @@ input[type="search"] { font: inherit; width: 11em; min-height: 2rem; color: var(
 .hit { width: 100%; border: 0; padding: 2px; background: none; font-size: inherit; line-height: 1.2; overflow-wrap: anywhere; } .hit[aria-disabled="true"] { cursor: default; }
 .results .hit canvas { width: 64px; max-width: 100%; margin: 0 auto 3px; image-rendering: auto; padding: 2px; } .hit.right canvas { border-color: var(--right); outline: 2px solid var(--right); }
 .curves { display: flex; flex-wrap: wrap; gap: 0.8rem 1.6rem; margin-top: 0.7rem; }
-.curves figure { margin: 0; width: 15rem; } .curves figcaption { color: var(--quiet); font-size: 0.88em; }
+.curves figure { margin: 0; width: 15rem; } .curves figcaption { color: var(--quiet); font-size: 0.88em; margin-bottom: 0.9em; }
 .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.8rem; margin-bottom: 0.6rem; }
 .run { border: 1px solid var(--line); border-radius: 6px; margin: 0; padding: 0.3rem 0.6rem 0.6rem; min-width: 0; }
 .run .curves figure { width: 100%; max-width: 21rem; } .run legend { font-weight: 600; padding: 0 0.4rem; } .run .controls { gap: 0.3rem 0.9rem; } .run .control { gap: 0.3rem; }
