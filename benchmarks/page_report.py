@@ -91,5 +91,5 @@ def _chapters(rows: list[dict]) -> str:
         numbers = [spread([100 * share for share in values]) for values in shares]
         cells.append([chapter.partition("_")[0].lstrip("0"), run, *numbers, ", ".join(collapses) or "none"])
     head = ["chapter", "run", "with a loss, step 101", "accuracy, step 101", "accuracy, step 401", "collapse at step"]
-    text = f"**The runs with which the chapters begin**, MNIST, in per cent, {len(group)} seeds:"
+    text = f"**The runs with which the figures of chapters 2 to 5 begin**, MNIST, in per cent, {len(group)} seeds:"
     return "\n\n".join([text, markdown_table(head, cells)])
