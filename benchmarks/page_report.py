@@ -84,12 +84,10 @@ def _chapters(rows: list[dict]) -> str:
     cells = []
     for (chapter, run), group in groups.items():
         collapses = [str(row["collapse"]) for row in group if row["collapse"] is not None]
-        early, late = (
-            {name: [dict(row[name])[step] for row in group] for name in ("accuracy", "active")} for step in (101, 401)
-        )
-        shares = (early["active"], early["accuracy"], late["accuracy"])
-        numbers = [spread([100 * share for share in values]) for values in shares]
+        shown = (("active", 101), ("accuracy", 101), ("accuracy", 401))
+        numbers = [spread([100 * dict(row[name])[step] for row in group]) for name, step in shown]
         cells.append([chapter.partition("_")[0].lstrip("0"), run, *numbers, ", ".join(collapses) or "none"])
     head = ["chapter", "run", "with a loss, step 101", "accuracy, step 101", "accuracy, step 401", "collapse at step"]
-    text = f"**The runs with which the figures of chapters 2 to 5 begin**, MNIST, in per cent, {len(group)} seeds:"
+    n_seeds = len({row["seed"] for row in rows})
+    text = f"**The runs with which the figures of chapters 2 to 5 begin**, MNIST, in per cent, {n_seeds} seeds:"
     return "\n\n".join([text, markdown_table(head, cells)])

@@ -34,6 +34,8 @@ def execute(path: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # timestamps, which would change with every run
         for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = compress(output.data["image/png"])
             for size in output.get("metadata", {}).values():
                 if isinstance(size, dict):
                     size.pop("height", None)  # the width determines it, also on a narrow screen
@@ -42,11 +44,7 @@ def execute(path: Path) -> None:
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write the notebook with compressed pictures, and with the metadata that makes Colab open it with a GPU."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                output.data["image/png"] = compress(output.data["image/png"])
+    """Write the notebook with the metadata that makes Colab open it on a machine with a GPU."""
     notebook.metadata.update(COLAB)
     nbformat.write(notebook, path)
 

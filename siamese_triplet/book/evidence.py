@@ -74,12 +74,8 @@ EARLY = {
     )
 }
 RECOMMENDED = {  # batches of 40 images: 40, 20 pairs, 13 triplets, 10 × 4
-    name: Arm(
-        replace(method, learning_rate=1e-3, weight_decay=0.0, embedding_size=16, unit_sphere=True),
-        share=0.0 if name == UNTRAINED else None,
-    )
+    name: Arm(replace(method, learning_rate=1e-3, weight_decay=0.0, embedding_size=16, unit_sphere=True))
     for name, method in {
-        UNTRAINED: Method("siamese", batch_size=20),
         "softmax": Method("softmax", batch_size=40),
         "siamese": Method("siamese", batch_size=20),
         "triplet": Method("triplet", margin=0.2, batch_size=13),
@@ -88,6 +84,7 @@ RECOMMENDED = {  # batches of 40 images: 40, 20 pairs, 13 triplets, 10 × 4
         "online-triplet, batch-all": Method("online-triplet", selector="batch-all", margin=0.2, n_samples=4),
     }.items()
 }
+RECOMMENDED = {UNTRAINED: replace(RECOMMENDED["siamese"], share=0.0)} | RECOMMENDED
 ARMS: dict[str, Mapping[str, Arm]] = {"mining": MINING, "steps": STEPS, "early": EARLY, "recommended": RECOMMENDED}
 
 

@@ -112,7 +112,7 @@ def reproduce_official(
     for name, settings, seed in runs:
         groups.setdefault(name if side_by_side else (name, seed), []).append((name, settings, seed))
     suffix = ", the nets side by side" if side_by_side else ""
-    by_key = {(f"{name}{suffix}", seed): group for group in groups.values() for name, _, seed in group[:1]}
+    by_key = {(f"{group[0][0]}{suffix}", group[0][2]): group for group in groups.values()}
     keys = [{"name": name, "seed": seed, "settings": asdict(of[0][1])} for (name, seed), of in by_key.items()]
 
     def compute(key: Key) -> dict[str, Any]:

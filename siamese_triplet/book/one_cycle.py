@@ -24,7 +24,7 @@ def fit_one_cycle(
 
     The rate of each group of `optimizer` rises to its own over the first tenth of the epochs, or of the batches with
     `per_batch` (Smith and Topin, 2019). By epochs, the momentum of the optimizer falls and rises the other way.
-    `options` are those of `fit`.
+    `options` are those of `fit`, whose errors it raises.
     """
     n_steps = n_epochs * len(loader) if per_batch else n_epochs
     scheduler = OneCycleLR(

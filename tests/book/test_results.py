@@ -15,6 +15,10 @@ sys.path.append(str(ROOT / "tools"))
 from tables import RESULTS, out_of_step, tables  # noqa: E402
 
 from siamese_triplet.book.results import is_ahead, spread  # noqa: E402
+from siamese_triplet.live import train_in_page  # noqa: E402
+
+sys.path.append(str(ROOT / "benchmarks"))
+import page  # noqa: E402
 
 CHAPTERS = {  # chapters with tables
     "10_unseen_classes.ipynb": ["unseen.json"],
@@ -151,14 +155,32 @@ def test_results_state_their_date_machine_and_versions(path: Path) -> None:
 def page_runs(chapter: str) -> list[list[dict]]:
     """The results of each run that begins in the page of a chapter, a list with one per seed."""
     rows = json.loads((RESULTS / "page.json").read_text())["chapters"]
-    chosen = [row for row in rows if row["chapter"] == chapter]
-    runs = [run for number, run in enumerate(chosen) if run["run"] not in [other["run"] for other in chosen[:number]]]
-    return [[row for row in chosen if row["run"] == run["run"]] for run in runs]
+    groups: dict[str, list[dict]] = {}
+    for row in rows:
+        if row["chapter"] == chapter:
+            groups.setdefault(json.dumps(row["run"]), []).append(row)
+    return list(groups.values())
 
 
 def shares(rows: list[dict], name: str, step: int) -> list[float]:
     assert len(rows) == 3
     return [dict(row[name])[step] for row in rows]
+
+
+@pytest.mark.parametrize("chapter", page.CHAPTERS)
+def test_the_stored_runs_are_those_of_the_page(chapter: str) -> None:
+    """The benchmark trains what `train_in_page` begins with in the chapter."""
+    cells = json.loads((ROOT / "book" / f"{chapter}.ipynb").read_text())["cells"]
+    [call] = [source for cell in cells if (source := "".join(cell["source"])).startswith("train_in_page(")]
+    start = eval(call, {"train_in_page": train_in_page}).data["start"]
+    first = {name: start[name] for name in ("method", "selector", "margin") if start[name] not in ("", 1.0)}
+    second = {**first, start["beside"]: start["value"]}
+    expected = [first, second] if start["beside"] else [first]
+    assert [{name: str(value) for name, value in run.items()} for run in page.CHAPTERS[chapter]] == [
+        {name: str(value) for name, value in run.items()} for run in expected
+    ]
+    assert [group[0]["run"] for group in page_runs(chapter)] == page.CHAPTERS[chapter]
+    assert (start["data"], start["geometry"], start["batch"], start["rate"]) == ("mnist", "plane", "10 × 16", 1e-3)
 
 
 def test_what_the_chapters_say_of_three_seeds_in_the_page() -> None:

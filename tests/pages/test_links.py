@@ -92,9 +92,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The pages of a small book, by name."""
     folder = tmp_path_factory.mktemp("links")
     (folder / "conf.py").write_text(CONF.format(tools=str(ROOT / "tools")))
-    (folder / "index.md").write_text(
-        "# Index\n\nNo triplet.\n\n```{toctree}\nbook/chapter\nbook/other\nbook/glossary\n```\n"
-    )
+    (folder / "index.md").write_text(INDEX)
     (folder / "book").mkdir()
     for name, text in {"chapter": CHAPTER, "other": OTHER, "glossary": GLOSSARY}.items():
         (folder / "book" / f"{name}.md").write_text(text)
@@ -116,6 +114,7 @@ def test_the_first_use_of_a_term_links_to_it(built: dict[str, str]) -> None:
     found = linked(built["chapter"])
     assert found == ["Triplets", "semi-hard negatives", "AUC", "seed", "proxy", "Metric learning", "hard negative"]
     assert built["chapter"].partition("</details>")[2].count('class="reference internal term"') == 2  # none in the fold
+    assert re.search(r"of hard negative pairs, then a <a [^>]*>hard negative</a>", built["chapter"])
     assert linked(built["other"]) == ["A triplet"]  # by hand
     assert linked(built["index"]) == []  # not in the folder of the book
     assert (
@@ -129,6 +128,18 @@ def test_a_link_by_number_shows_the_title(built: dict[str, str]) -> None:
     )
     named = [(title.strip(), text) for title, text in links if text in ("chapter 1", "this one")]
     assert named == [('title="The triplet"', "chapter 1"), ("", "this one")]
+
+
+def test_words_in_another_sense_are_terms_and_have_no_link_on_their_page() -> None:
+    from book_pages.links import OTHER_ON, OTHER_SENSES
+
+    terms = set(re.findall(r"^([^\s:`].*)$", (ROOT / "book" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(OTHER_SENSES).union(*OTHER_ON.values()) <= terms
+    for page, words in OTHER_ON.items():
+        path = HTML.parent / f"{page}.html"
+        if not path.exists():
+            skip_or_fail("the book is not built; run jupyter-book build first")
+        assert not words & {text.lower() for text in linked(path.read_text(encoding="utf-8"))}
 
 
 def test_numbers_do_not_look_like_code(built: dict[str, str]) -> None:

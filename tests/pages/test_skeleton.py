@@ -82,13 +82,13 @@ def test_the_outputs_are_of_the_full_data_and_name_no_home_folder(chapter: Path)
 
 
 def test_an_output_of_another_machine_is_found(tmp_path: Path) -> None:
-    fallback = "using the embedded subset of 6,000 images; the full data is not in /root/.cache/x"
+    fallback = "using the embedded subset of 6,000 images; the full data is not in /home/me/.cache/x"
     outputs = [nbformat.v4.new_output("stream", text=fallback)]
-    outputs += [nbformat.v4.new_output("display_data", data={"text/markdown": "/home/me/x"})]
+    outputs += [nbformat.v4.new_output("display_data", data={"text/markdown": "/Users/me/x"})]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=outputs)])
     nbformat.write(notebook, tmp_path / "a.ipynb")
     found = ELSEWHERE.findall(printed(tmp_path / "a.ipynb"))
-    assert found == ["using the embedded subset", "/root/.cache/x", "/home/me/x"]
+    assert found == ["using the embedded subset", "/home/me/.cache/x", "/Users/me/x"]
 
 
 def test_the_head_says_what_the_full_recipe_cost(chapter: Path) -> None:
